@@ -1,0 +1,290 @@
+import { EventEmitter, once } from 'node:events'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createTlsServer, type ServerOptions } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import { promisify } from 'node:util'
+import { gunzip as gunzipCallback, gunzipSync } from 'node:zlib'
+import { type Answer, sendAnswer } from './answer.ts'
+import { type CertificateAuthority, createCertificateAuthority } from './certificates.ts'
+import { answersItself, type Fault, FaultQueue } from './fault.ts'
+
+export interface EmulatorOptions {
+  /** Default: any free port. It is kept over `close()` and `start()`. */
+  port?: number
+  /** The address to listen on, and the host in `url`. Default `127.0.0.1`. */
+  host?: string
+  /**
+   * HTTPS: with a certificate of this authority, with these server options (`key`, `cert`, `requestCert`, ...), or
+   * with an authority made for this emulator (`true`; its certificate is `ca`). Default: plain HTTP.
+   */
+  tls?: boolean | CertificateAuthority | ServerOptions
+  /** Whether requests are kept in `requests`. Default true; false for load tests. */
+  record?: boolean
+  /** Answers of at least this many bytes are gzipped for clients that accept it. Default 256; `Infinity` for never. */
+  gzipFrom?: number
+  /** Milliseconds that an idle connection is kept open. Default 60,000. */
+  keepAliveTimeout?: number
+}
+
+export interface RecordedRequest {
+  method: string
+  /** Without the query, as sent (percent-encoded). */
+  path: string
+  /** Names and values decoded. */
+  query: URLSearchParams
+  headers: IncomingHttpHeaders
+  /** As the service reads it: gunzipped. As sent when its content-encoding is another one, or its gzip is broken. */
+  body: Buffer
+  /** Size of the body on the wire. */
+  wireBytes: number
+  /** Time of its head, in milliseconds since 1970. */
+  at: number
+  /** Number of its connection, from 1. */
+  connection: number
+  /** The fault that struck it. */
+  fault?: Fault
+  /** Its gzip could not be read. */
+  brokenGzip?: true
+  /** Status of the answer, once there is one. */
+  status?: number
+}
+
+export interface EmulatorEvents {
+  /** A request came in whole, or was cut by a fault with `reset: 'before'`. Comes before it is served. */
+  request: [request: RecordedRequest]
+  /** Its answer was handed over to the network. */
+  response: [request: RecordedRequest]
+  /** Its connection closed before its answer was out: the client left, or a fault cut it. */
+  abort: [request: RecordedRequest]
+}
+
+const gunzip = promisify(gunzipCallback)
+const EMPTY = Buffer.alloc(0)
+const SMALL = 32_768
+
+/** A local HTTP(S) service that keeps what it was sent and can be told to fail. */
+export abstract class Emulator extends EventEmitter<EmulatorEvents> {
+  /** Requests in the order in which they came in whole. Empty it at will: `requests.length = 0`. */
+  readonly requests: RecordedRequest[] = []
+  /** Requests so far, recorded or not. */
+  count = 0
+  readonly #options: EmulatorOptions
+  readonly #faults = new FaultQueue()
+  readonly #connections = new WeakMap<Socket, number>()
+  #connectionCount = 0
+  #server: Server | undefined
+  #port: number
+  #ca: string | undefined
+
+  constructor(options: EmulatorOptions = {}) {
+    super()
+    this.#options = options
+    this.#port = options.port ?? 0
+  }
+
+  /** Serves a request that came in whole. A throw becomes a 500 that shows the error. */
+  protected abstract serve(request: RecordedRequest): Answer | Promise<Answer>
+
+  /** Begins to listen. */
+  async start(): Promise<this> {
+    if (this.#server) return this
+    const { tls, host = '127.0.0.1' } = this.#options
+    const listener = (message: IncomingMessage, response: ServerResponse) =>
+      void this.#take(message, response)
+    const server = tls ? createTlsServer(await this.#tlsOptions(tls), listener) : createServer(listener)
+    server.keepAliveTimeout = this.#options.keepAliveTimeout ?? 60_000
+    server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+      this.#connections.set(socket, ++this.#connectionCount)
+      // Clients that vanish are part of the job.
+      socket.on('error', () => {})
+    })
+    server.listen(this.#port, host)
+    await once(server, 'listening')
+    this.#server = server
+    this.#port = (server.address() as AddressInfo).port
+    return this
+  }
+
+  /** Stops listening and cuts all connections. It can be started again, on the same port. */
+  async close(): Promise<void> {
+    const server = this.#server
+    if (!server) return
+    this.#server = undefined
+    const closed = once(server, 'close')
+    server.close()
+    server.closeAllConnections()
+    await closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Scheme, host and port, with no slash at the end. Known once started. */
+  get url(): string {
+    if (this.#port === 0) throw new Error('the emulator is not started: its url is not known yet')
+    const host = this.#options.host ?? '127.0.0.1'
+    return `${this.#options.tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${this.#port}`
+  }
+
+  /** PEM of the authority to trust, when it is known here. */
+  get ca(): string | undefined {
+    return this.#ca
+  }
+
+  /** Connections taken so far. */
+  get connectionCount(): number {
+    return this.#connectionCount
+  }
+
+  /** Queues faults. Each request takes the first that matches it. */
+  fail(...faults: Fault[]): this {
+    this.#faults.add(faults)
+    return this
+  }
+
+  clearFaults(): this {
+    this.#faults.clear()
+    return this
+  }
+
+  /** Cuts all connections, idle or not, and keeps listening. */
+  cutConnections(): void {
+    this.#server?.closeAllConnections()
+  }
+
+  async #tlsOptions(tls: true | CertificateAuthority | ServerOptions): Promise<ServerOptions> {
+    if (tls !== true && !('issue' in tls)) return tls
+    const authority = tls === true ? await createCertificateAuthority() : tls
+    this.#ca = authority.ca
+    const host = this.#options.host
+    return authority.issue(
+      host === undefined ? undefined : [...new Set([host, 'localhost', '127.0.0.1', '::1'])],
+    )
+  }
+
+  async #take(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = parseUrl(message.url)
+    const request: RecordedRequest = {
+      method: message.method ?? 'GET',
+      path: url.pathname,
+      query: url.searchParams,
+      headers: message.headers,
+      body: EMPTY,
+      wireBytes: 0,
+      at: Date.now(),
+      connection: this.#connections.get(message.socket) ?? 0,
+    }
+    response.once('close', () => {
+      if (response.writableFinished) return
+      this.emit('abort', request)
+    })
+    response.once('finish', () => this.emit('response', request))
+    const early = this.#faults.take(request, 'head')
+    if (early?.reset === 'before') {
+      this.#note(request, early)
+      message.socket.destroy()
+      return
+    }
+    try {
+      const wire = await readBody(message, early?.slowRead)
+      request.wireBytes = wire.length
+      await decodeBody(request, wire)
+    } catch {
+      return // The client left while it was sending.
+    }
+    const fault = early ?? this.#faults.take(request, 'end')
+    this.#note(request, fault)
+    try {
+      await this.#answer(request, response, fault)
+    } catch (error) {
+      // The client left in mid answer, or the emulator has a bug, which must show in the test that met it.
+      if (response.headersSent || response.destroyed) response.destroy()
+      else response.writeHead(500).end(error instanceof Error ? error.stack : String(error))
+    }
+  }
+
+  #note(request: RecordedRequest, fault: Fault | undefined): void {
+    if (fault) request.fault = fault
+    this.count++
+    if (this.#options.record !== false) this.requests.push(request)
+    this.emit('request', request)
+  }
+
+  async #answer(request: RecordedRequest, response: ServerResponse, fault: Fault | undefined): Promise<void> {
+    if (fault?.stall === 'before') return
+    const answer = fault && answersItself(fault) ? faultAnswer(fault) : await this.serve(request)
+    if (fault?.headers) answer.headers = { ...answer.headers, ...fault.headers }
+    if (fault?.delay) await waitWhileOpen(fault.delay, response)
+    if (response.destroyed) return
+    if (fault?.reset === 'after') {
+      response.destroy()
+      return
+    }
+    request.status = answer.status
+    await sendAnswer(response, request, answer, this.#options.gzipFrom ?? 256, fault)
+  }
+}
+
+function faultAnswer(fault: Fault): Answer {
+  return {
+    status: fault.status ?? (fault.retryAfter === undefined ? 200 : 429),
+    body: fault.body,
+    headers: fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) },
+  }
+}
+
+function parseUrl(target: string | undefined): URL {
+  try {
+    return new URL(target ?? '/', 'http://emulator')
+  } catch {
+    return new URL('http://emulator/')
+  }
+}
+
+async function readBody(message: IncomingMessage, bytesPerSecond?: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  if (bytesPerSecond) {
+    for await (const chunk of message) {
+      chunks.push(chunk)
+      await waitWhileOpen((chunk.length * 1000) / bytesPerSecond, message)
+    }
+  } else {
+    await new Promise<void>((resolve, reject) => {
+      message.on('data', (chunk: Buffer) => chunks.push(chunk))
+      message.once('end', resolve)
+      message.once('error', reject)
+    })
+  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+}
+
+async function decodeBody(request: RecordedRequest, wire: Buffer): Promise<void> {
+  request.body = wire
+  if (request.headers['content-encoding']?.trim().toLowerCase() !== 'gzip') return
+  try {
+    request.body = wire.length < SMALL ? gunzipSync(wire) : await gunzip(wire)
+  } catch {
+    request.brokenGzip = true
+  }
+}
+
+/** Waits, but not longer than the message lives. */
+function waitWhileOpen(ms: number, message: IncomingMessage | ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (message.destroyed) return resolve()
+    const finish = () => {
+      clearTimeout(timer)
+      message.off('close', finish)
+      resolve()
+    }
+    const timer = setTimeout(finish, ms)
+    message.once('close', finish)
+  })
+}
