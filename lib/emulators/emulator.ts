@@ -193,7 +193,7 @@ export abstract class Emulator extends EventEmitter<EmulatorEvents> {
       return
     }
     try {
-      const wire = await readBody(message, early?.slowRead)
+      const wire = await readBody(message, response, early?.slowRead)
       request.wireBytes = wire.length
       await decodeBody(request, wire)
     } catch {
@@ -248,12 +248,16 @@ function parseUrl(target: string | undefined): URL {
   }
 }
 
-async function readBody(message: IncomingMessage, bytesPerSecond?: number): Promise<Buffer> {
+async function readBody(
+  message: IncomingMessage,
+  response: ServerResponse,
+  bytesPerSecond: number | undefined,
+): Promise<Buffer> {
   const chunks: Buffer[] = []
   if (bytesPerSecond) {
     for await (const chunk of message) {
       chunks.push(chunk)
-      await waitWhileOpen((chunk.length * 1000) / bytesPerSecond, message)
+      await waitWhileOpen((chunk.length * 1000) / bytesPerSecond, response)
     }
   } else {
     await new Promise<void>((resolve, reject) => {
@@ -275,16 +279,16 @@ async function decodeBody(request: RecordedRequest, wire: Buffer): Promise<void>
   }
 }
 
-/** Waits, but not longer than the message lives. */
-function waitWhileOpen(ms: number, message: IncomingMessage | ServerResponse): Promise<void> {
+/** Waits, but not longer than the connection lives. */
+function waitWhileOpen(ms: number, response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    if (message.destroyed) return resolve()
+    if (response.destroyed) return resolve()
     const finish = () => {
       clearTimeout(timer)
-      message.off('close', finish)
+      response.off('close', finish)
       resolve()
     }
     const timer = setTimeout(finish, ms)
-    message.once('close', finish)
+    response.once('close', finish)
   })
 }
