@@ -1,0 +1,101 @@
+/** Every code that an error of this package may carry. A code is stable: match on it, not on the message. */
+export const errorCodes = {
+  /** An option is missing, unknown, of the wrong form, or contradicts another one. */
+  ERR_OPTION: 'an option is wrong',
+  /** A token, secret, credential or role was refused. */
+  ERR_AUTH: 'the service refused the credentials',
+  /** A batch could not be delivered: retries ran out, or the endpoint is not what it should be. */
+  ERR_DELIVERY: 'rows could not be delivered',
+  /** A row was refused for good and there is no dead letter to take it. */
+  ERR_REJECTED: 'a row was refused for good',
+  /** A row can not be written: it is not an object, or a value in it has no form in JSON. */
+  ERR_ROW: 'a row can not be written',
+  /** The dead letter failed to take a refused row. */
+  ERR_DEAD_LETTER: 'the dead letter failed',
+  /** The stream was destroyed while rows were not settled. */
+  ERR_ABORTED: 'the stream was destroyed with rows unsettled',
+  /** The query was refused (syntax, semantics, unknown table or workspace) or came back only in part. */
+  ERR_QUERY: 'the query failed',
+  /** The result passes the service's limit and the window can not be made smaller. */
+  ERR_RESULT_TOO_LARGE: 'the result is too large',
+  /** The result is not what it should be: a value does not fit its column, a column is missing. */
+  ERR_RESULT: 'the result does not fit',
+  /** The checkpoint can not be read, written or locked, or belongs to another query. */
+  ERR_CHECKPOINT: 'the checkpoint can not be used',
+} as const
+
+export type ErrorCode = keyof typeof errorCodes
+
+/** What an error knows besides its message. All fields are free of secrets. */
+export interface ErrorDetails {
+  /** The connector's registered name, such as `splunk`. */
+  connector?: string | undefined
+  /** HTTP status of the last response. */
+  status?: number | undefined
+  /** The service's own code: HEC's number, Azure's `BadArgumentError`. */
+  serviceCode?: string | number | undefined
+  /** The service's own text. */
+  serviceText?: string | undefined
+  /** How often the request was tried. */
+  attempts?: number | undefined
+  /** The time window that was asked for, ends as ISO 8601. */
+  window?: { start: string; end: string } | undefined
+  /** Rows accepted by `write()` and neither acknowledged nor dead-lettered, in order of writing. Not enumerable. */
+  rows?: readonly unknown[] | undefined
+  /** For ERR_OPTION: each problem found, a line each. */
+  problems?: readonly string[] | undefined
+  cause?: unknown
+}
+
+/** Base of every error of this package. */
+export class ConnectorError extends Error {
+  override name = 'ConnectorError'
+  declare readonly code: ErrorCode
+  declare readonly connector?: string
+  declare readonly status?: number
+  declare readonly serviceCode?: string | number
+  declare readonly serviceText?: string
+  declare readonly attempts?: number
+  declare readonly window?: { start: string; end: string }
+  declare readonly rows?: readonly unknown[]
+  declare readonly problems?: readonly string[]
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    const { cause, rows, ...rest } = details
+    super(message, cause === undefined ? undefined : { cause })
+    for (const [key, value] of Object.entries({ code, ...rest })) {
+      if (value !== undefined)
+        Object.defineProperty(this, key, { value, enumerable: true, configurable: true })
+    }
+    if (rows) attachRows(this, rows)
+  }
+}
+
+/** One or more options are wrong. `problems` has a line for each. */
+export class OptionError extends ConnectorError {
+  override name = 'OptionError'
+  constructor(connector: string, problems: readonly string[]) {
+    super('ERR_OPTION', `${connector}: ${problems.join('; ')}`, { connector, problems })
+  }
+}
+
+/** Rows were not delivered. `rows` lists them. */
+export class DeliveryError extends ConnectorError {
+  override name = 'DeliveryError'
+  declare readonly rows: readonly unknown[]
+}
+
+/** A query failed. */
+export class QueryError extends ConnectorError {
+  override name = 'QueryError'
+}
+
+/** A checkpoint can not be used. */
+export class CheckpointError extends ConnectorError {
+  override name = 'CheckpointError'
+}
+
+/** Lists rows on an error without printing them with it: they may be many, and confidential. */
+export function attachRows(error: Error, rows: readonly unknown[]): void {
+  Object.defineProperty(error, 'rows', { value: rows, enumerable: false, configurable: true, writable: true })
+}

@@ -1,0 +1,322 @@
+import { OptionError } from './errors.ts'
+import { nearest } from './nearest-name.ts'
+
+/** How one option is written, checked and documented. */
+export interface OptionSpec<T> {
+  /** What is expected, in words: `an integer of 1 or more`. */
+  readonly form: string
+  /** The TypeScript type that a caller may give. */
+  readonly type: string
+  /** JSON Schema of what a job file may give; absent for what only a program can give (a stream, a credential). */
+  readonly schema?: Readonly<Record<string, unknown>>
+  /** What it means, for the editor, README and `--help`. */
+  readonly doc: string
+  readonly required: boolean
+  readonly secret: boolean
+  readonly default: T | undefined
+  /** The default in words, where it is not a value: `current time`. */
+  readonly defaultText: string | undefined
+  /** Returns the checked value, or `undefined` where it does not have the form. Throws a {@link Refusal} to say more. */
+  readonly parse: (value: unknown) => T | undefined
+}
+
+/** Why a value is refused, where "expected …" does not say enough. */
+export class Refusal extends Error {}
+
+export interface OptionConfig<T> {
+  readonly doc: string
+  readonly required?: true
+  readonly secret?: true
+  readonly default?: T
+  readonly defaultText?: string
+}
+
+/** Known to be there: required, or filled in by a default. */
+type Present<T, C> = C extends { required: true } | { default: NonNullable<unknown> } ? T : T | undefined
+
+export type OptionSpecs = Readonly<Record<string, OptionSpec<unknown>>>
+
+/** The checked values of a declaration. */
+export type OptionValues<S extends OptionSpecs> = {
+  -readonly [K in keyof S]: S[K] extends OptionSpec<infer T> ? T : never
+}
+
+interface Kind<T> {
+  form: string
+  type: string
+  schema?: Record<string, unknown>
+  parse(value: unknown): T | undefined
+}
+
+function spec<T, C extends OptionConfig<T>>(kind: Kind<T>, config: C): OptionSpec<Present<T, C>> {
+  return {
+    ...kind,
+    doc: config.doc,
+    required: config.required ?? false,
+    secret: config.secret ?? false,
+    default: config.default as Present<T, C> | undefined,
+    defaultText: config.defaultText,
+  } as OptionSpec<Present<T, C>>
+}
+
+/** A number, also as the decimal text that Spark hands over; anything else is undefined. */
+function decimal(value: unknown): number | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined
+  if (typeof value !== 'string' || !/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value))
+    return undefined
+  const parsed = Number(value)
+  return Number.isFinite(parsed) ? parsed : undefined
+}
+
+function flag(value: unknown): boolean | undefined {
+  if (typeof value === 'boolean') return value
+  if (typeof value !== 'string') return undefined
+  return { true: true, false: false }[value.trim().toLowerCase()]
+}
+
+function httpUrl(value: unknown): string | undefined {
+  if (value instanceof URL) value = value.href
+  if (typeof value !== 'string' || !URL.canParse(value)) return undefined
+  const { protocol, hostname } = new URL(value)
+  return (protocol === 'https:' || protocol === 'http:') && hostname ? value : undefined
+}
+
+function names(value: unknown): string[] | undefined {
+  const list = typeof value === 'string' ? value.split(',').map((name) => name.trim()) : value
+  if (!Array.isArray(list) || !list.every((name) => typeof name === 'string')) return undefined
+  return (list as string[]).filter((name) => name !== '')
+}
+
+/** The kinds of option. Each takes its documentation, and whether it is required, secret or has a default. */
+export const option = {
+  text: <const C extends OptionConfig<string>>(config: C) =>
+    spec<string, C>(
+      {
+        form: 'a text that is not empty',
+        type: 'string',
+        schema: { type: 'string', minLength: 1 },
+        parse: (value) => (typeof value === 'string' && value.trim() !== '' ? value : undefined),
+      },
+      config,
+    ),
+
+  url: <const C extends OptionConfig<string>>(config: C) =>
+    spec<string, C>(
+      { form: 'an http or https URL', type: 'string | URL', schema: { type: 'string' }, parse: httpUrl },
+      config,
+    ),
+
+  integer: <const C extends OptionConfig<number> & { min: number }>(config: C) =>
+    spec<number, C>(
+      {
+        form: `an integer of ${config.min} or more`,
+        type: 'number | string',
+        schema: { type: ['integer', 'string'], minimum: config.min },
+        parse(value) {
+          const number = decimal(value)
+          return number !== undefined && Number.isSafeInteger(number) && number >= config.min
+            ? number
+            : undefined
+        },
+      },
+      config,
+    ),
+
+  /** A number of seconds (or another unit that the doc names), fractions allowed. */
+  amount: <const C extends OptionConfig<number> & { zero?: true }>(config: C) =>
+    spec<number, C>(
+      {
+        form: config.zero ? 'a number of 0 or more' : 'a number greater than 0',
+        type: 'number | string',
+        schema: { type: ['number', 'string'], minimum: 0 },
+        parse(value) {
+          const number = decimal(value)
+          return number !== undefined && (number > 0 || (number === 0 && config.zero)) ? number : undefined
+        },
+      },
+      config,
+    ),
+
+  flag: <const C extends OptionConfig<boolean>>(config: C) =>
+    spec<boolean, C>(
+      {
+        form: 'true or false',
+        type: 'boolean | string',
+        schema: { anyOf: [{ type: 'boolean' }, { enum: ['true', 'false'] }] },
+        parse: flag,
+      },
+      config,
+    ),
+
+  oneOf: <const V extends string, const C extends OptionConfig<NoInfer<V>>>(
+    choices: readonly V[],
+    config: C,
+  ) =>
+    spec<V, C>(
+      {
+        form: `one of ${choices.map((choice) => `"${choice}"`).join(', ')}`,
+        type: choices.map((choice) => `'${choice}'`).join(' | '),
+        schema: { enum: choices },
+        parse(value) {
+          const wanted = typeof value === 'string' ? value.trim().toLowerCase() : value
+          return choices.find((choice) => choice.toLowerCase() === wanted)
+        },
+      },
+      config,
+    ),
+
+  /** Column names, as a list or as text with commas. */
+  columns: <const C extends OptionConfig<readonly string[]>>(config: C) =>
+    spec<readonly string[], C>(
+      {
+        form: 'column names, as a list or as text with commas between',
+        type: 'string | readonly string[]',
+        schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
+        parse: names,
+      },
+      config,
+    ),
+
+  /** Anything that `parse` accepts; it returns undefined for what it refuses. */
+  custom: <T, const C extends OptionConfig<NoInfer<T>> = OptionConfig<NoInfer<T>>>(
+    kind: Kind<T>,
+    config: C,
+  ) => spec<T, C>(kind, config),
+}
+
+/** Options of Node's own streams that pass through to the stream's constructor. */
+const streamSpecs = {
+  highWaterMark: option.integer({ min: 0, doc: 'Rows that the stream buffers before it asks to wait.' }),
+  signal: option.custom<AbortSignal>(
+    {
+      form: 'an AbortSignal',
+      type: 'AbortSignal',
+      parse: (value) => (value instanceof AbortSignal ? value : undefined),
+    },
+    { doc: 'Destroys the stream when it fires.' },
+  ),
+  emitClose: option.flag({ doc: "Whether the stream emits 'close'." }),
+  captureRejections: option.flag({ doc: 'Destroys the stream when an async listener rejects.' }),
+} satisfies OptionSpecs
+
+export type StreamOptionValues = OptionValues<typeof streamSpecs>
+
+export interface OptionDeclaration<S extends OptionSpecs> {
+  readonly connector: string
+  readonly specs: S
+  readonly prefixes: Readonly<Record<string, OptionSpec<string>>>
+  /** Checks what a user gave. @throws OptionError with all problems together */
+  resolve(given: unknown): OptionValues<S> & StreamOptionValues & { prefixed: Record<string, string> }
+}
+
+/** Reports one problem of an option or of several together. */
+export type Report = (problem: string) => void
+
+/** The other spelling of an option's name: `batch_size` for `batchSize` and the reverse. */
+export function otherSpelling(name: string): string {
+  return name.includes('_')
+    ? name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    : name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
+
+/** A value as an error may show it: short, and never a secret. */
+function shown(value: unknown, secret: boolean): string {
+  if (secret) return `a secret ${typeof value}`
+  if (typeof value === 'string') return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value)
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'bigint' ? `${value}n` : String(value)
+}
+
+function read<T>(
+  name: string,
+  { parse, form, secret }: OptionSpec<T>,
+  value: unknown,
+  report: Report,
+): T | undefined {
+  try {
+    const parsed = parse(value)
+    if (parsed === undefined) report(`${name}: expected ${form}, got ${shown(value, secret)}`)
+    return parsed
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    report(`${name}: ${error.message}`)
+    return undefined
+  }
+}
+
+/**
+ * Declares a connector's options: one place for their checks, types and docs.
+ *
+ * @param check looks at the values together, for what one option alone can't tell. It sees what could be read,
+ *   also where another option is wrong, so that all problems come in one error.
+ * @param prefixes open families of text options, such as `http_header_<Name>`
+ */
+export function declareOptions<const S extends OptionSpecs>(
+  connector: string,
+  specs: S,
+  check?: (values: Partial<OptionValues<S>>, report: Report) => void,
+  prefixes: Readonly<Record<string, OptionSpec<string>>> = {},
+): OptionDeclaration<S> {
+  const all: OptionSpecs = { ...specs, ...streamSpecs }
+  const canonical = new Map<string, string>()
+  for (const name of Object.keys(all)) canonical.set(otherSpelling(name), name)
+  for (const name of Object.keys(all)) canonical.set(name, name)
+
+  return {
+    connector,
+    specs,
+    prefixes,
+    resolve(given) {
+      const problems: string[] = []
+      const report: Report = (problem) => problems.push(problem)
+      if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) {
+        throw new OptionError(connector, [
+          `expected an object of options, got ${Array.isArray(given) ? 'an array' : given === null ? 'null' : `a ${typeof given}`}`,
+        ])
+      }
+      const values: Record<string, unknown> = {}
+      const prefixed: Record<string, string> = {}
+      const spelled = new Map<string, string>()
+      for (const [key, value] of Object.entries(given ?? {})) {
+        if (value === undefined) continue
+        const prefix = Object.keys(prefixes).find((start) => key.startsWith(start) && key !== start)
+        const name = canonical.get(key)
+        if (name === undefined && prefix !== undefined) {
+          const family = prefixes[prefix]!
+          const parsed = family.parse(value)
+          if (parsed === undefined)
+            report(`${key}: expected ${family.form}, got ${shown(value, family.secret)}`)
+          else prefixed[key.slice(prefix.length)] = parsed
+        } else if (name === undefined) {
+          const proposal = nearest(key, [...Object.keys(all), ...canonical.keys()])
+          report(`unknown option "${key}"${proposal ? `; did you mean "${proposal}"?` : ''}`)
+        } else if (spelled.has(name)) {
+          report(`${name}: given twice, as "${spelled.get(name)}" and as "${key}"`)
+        } else {
+          spelled.set(name, key)
+          const parsed = read(name, all[name]!, value, report)
+          if (parsed !== undefined) values[name] = parsed
+        }
+      }
+      for (const [name, { required, form, default: fallback }] of Object.entries(all)) {
+        if (spelled.has(name)) continue
+        if (required) report(`${name}: is required (${form})`)
+        else values[name] = fallback
+      }
+      check?.(values as Partial<OptionValues<S>>, report)
+      if (problems.length > 0) throw new OptionError(connector, problems)
+      return { ...values, prefixed } as ReturnType<OptionDeclaration<S>['resolve']>
+    },
+  }
+}
+
+/** The stream options that were given, for the constructor of a Node stream. `signal` is not among them:
+ * handed to `super()` already aborted, it would destroy the stream before its fields exist. */
+export function streamOptions(values: StreamOptionValues): Record<string, unknown> {
+  const { highWaterMark, emitClose, captureRejections } = values
+  return Object.fromEntries(
+    Object.entries({ highWaterMark, emitClose, captureRejections }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  )
+}

@@ -1,0 +1,92 @@
+/**
+ * Time at the grain of Azure's `datetime`: 100 ns. A Date holds milliseconds and would put a row on the wrong
+ * side of a window's end, so instants and durations are `bigint`s counted in ticks of 100 ns.
+ */
+export type Ticks = bigint
+
+export const ticksPerMillisecond = 10_000n
+export const ticksPerSecond = 10_000_000n
+
+/** The first and the last instant that a `datetime` holds: years 0001 to 9999. */
+export const firstInstant: Ticks = BigInt(Date.parse('0001-01-01T00:00:00Z')) * ticksPerMillisecond
+export const lastInstant: Ticks =
+  BigInt(Date.parse('9999-12-31T23:59:59.999Z')) * ticksPerMillisecond + 9_999n
+
+const instantForm =
+  /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,7})0*)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i
+
+/**
+ * Reads an ISO 8601 instant with any offset and up to 7 digits of a second. Without an offset it is UTC.
+ * @returns ticks since 1970-01-01T00:00:00Z, or undefined where the text is no such instant
+ */
+export function parseInstant(text: string): Ticks | undefined {
+  const match = instantForm.exec(text.trim())
+  if (!match) return undefined
+  const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone = 'Z'] = match
+  const days = Date.parse(`${year}-${month}-${day}T00:00:00Z`)
+  // Date.parse lets 30 February pass as 1 March.
+  if (Number.isNaN(days) || new Date(days).getUTCDate() !== Number(day)) return undefined
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) return undefined
+  const seconds = Number(hour) * 3600 + Number(minute) * 60 + Number(second) - offsetSeconds(zone)
+  const ticks =
+    BigInt(days) * ticksPerMillisecond + BigInt(seconds) * ticksPerSecond + BigInt(fraction.padEnd(7, '0'))
+  return ticks >= firstInstant && ticks <= lastInstant ? ticks : undefined
+}
+
+function offsetSeconds(zone: string): number {
+  if (/^z$/i.test(zone)) return 0
+  const digits = zone.slice(1).replace(':', '').padEnd(4, '0')
+  const seconds = Number(digits.slice(0, 2)) * 3600 + Number(digits.slice(2)) * 60
+  return zone.startsWith('-') ? -seconds : seconds
+}
+
+/** Writes an instant as ISO 8601 in UTC: with 3 digits of a second where they are enough, else with 7. */
+export function formatInstant(ticks: Ticks): string {
+  const [milliseconds, rest] = floorDivide(ticks, ticksPerMillisecond)
+  const text = new Date(Number(milliseconds)).toISOString()
+  return rest === 0n ? text : `${text.slice(0, -1)}${rest.toString().padStart(4, '0')}Z`
+}
+
+/** The instant as a Date, its part of a millisecond cut off. */
+export function toDate(ticks: Ticks): Date {
+  return new Date(Number(floorDivide(ticks, ticksPerMillisecond)[0]))
+}
+
+export function fromDate(date: Date | number): Ticks {
+  return BigInt(typeof date === 'number' ? Math.trunc(date) : date.getTime()) * ticksPerMillisecond
+}
+
+/** Quotient towards minus infinity, and the rest that is never negative: BigInt's own `/` cuts towards zero. */
+export function floorDivide(value: bigint, by: bigint): [quotient: bigint, rest: bigint] {
+  const rest = ((value % by) + by) % by
+  return [(value - rest) / by, rest]
+}
+
+const durationForm =
+  /^P(?=\d|T\d)(?:(\d+(?:[.,]\d+)?)W)?(?:(\d+(?:[.,]\d+)?)D)?(?:T(?=\d)(?:(\d+(?:[.,]\d+)?)H)?(?:(\d+(?:[.,]\d+)?)M)?(?:(\d+(?:[.,]\d+)?)S)?)?$/i
+
+const unitSeconds = [604_800n, 86_400n, 3_600n, 60n, 1n]
+
+/**
+ * Reads an ISO 8601 duration of weeks, days, hours, minutes and seconds, fractions allowed (`P1D`, `PT1.5H`).
+ * Years and months are not read: how long they are depends on when they begin.
+ * @returns ticks, or undefined where the text is no such duration
+ */
+export function parseDuration(text: string): Ticks | undefined {
+  const match = durationForm.exec(text.trim())
+  if (!match) return undefined
+  let ticks = 0n
+  for (const [index, amount] of match.slice(1).entries()) {
+    if (amount === undefined) continue
+    const [whole = '0', fraction = ''] = amount.split(/[.,]/)
+    const perUnit = unitSeconds[index]! * ticksPerSecond
+    ticks += BigInt(whole) * perUnit
+    if (fraction) ticks += (BigInt(fraction) * perUnit) / 10n ** BigInt(fraction.length)
+  }
+  return ticks
+}
+
+/** Seconds as given in an option, in ticks. */
+export function secondsToTicks(seconds: number): Ticks {
+  return BigInt(Math.round(seconds * 1e7))
+}
