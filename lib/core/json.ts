@@ -127,7 +127,8 @@ function writeObject(value: object, path: string, above: Set<object>): string | 
 
 // Text that stands for an integer while JSON.parse runs. Nobody outside this process can know it.
 const mark = `${randomUUID()}:`
-const stringOrLongInteger = /"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g
+// Neither the digits after a point (0.30000000000000004) nor an exponent are an integer.
+const stringOrLongInteger = /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g
 
 /**
  * JSON text as a value, with integers beyond 2^53 as bigint where JSON.parse would give a wrong number.
