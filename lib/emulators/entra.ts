@@ -1,0 +1,184 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { Answer } from './answer.ts'
+import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
+import type { TokenAuthority } from './token-authority.ts'
+
+export interface EntraOptions extends EmulatorOptions {
+  /** Default: a random GUID. */
+  tenant_id?: string
+  /** Default: a random GUID. */
+  client_id?: string
+  /** Default: random. */
+  client_secret?: string
+  /** How many seconds a token lives. Default 3,599. */
+  expiresIn?: number
+}
+
+export interface IssuedToken {
+  token: string
+  /** The scope without `/.default`. */
+  audience: string
+  /** Milliseconds since 1970. */
+  expiresAt: number
+}
+
+/** The part of Entra ID (login.microsoftonline.com) that gives tokens to a service principal. */
+export class EntraEmulator extends Emulator implements TokenAuthority {
+  readonly tenant_id: string
+  readonly client_id: string
+  readonly client_secret: string
+  /** How many seconds the tokens to come will live. */
+  expiresIn: number
+  readonly #tokens = new Map<string, IssuedToken>()
+  #issued = 0
+
+  constructor(options: EntraOptions = {}) {
+    super(options)
+    this.tenant_id = options.tenant_id ?? randomUUID()
+    this.client_id = options.client_id ?? randomUUID()
+    this.client_secret = options.client_secret ?? randomBytes(20).toString('base64url')
+    this.expiresIn = options.expiresIn ?? 3_599
+  }
+
+  /** How many tokens were issued so far. */
+  get tokensIssued(): number {
+    return this.#issued
+  }
+
+  /** Makes a token: an unsigned JWT. */
+  issueToken(audience: string, expiresIn = this.expiresIn): IssuedToken {
+    const now = Math.floor(Date.now() / 1000)
+    const claims = {
+      aud: audience,
+      iss: `https://sts.windows.net/${this.tenant_id}/`,
+      iat: now,
+      exp: now + expiresIn,
+      appid: this.client_id,
+      tid: this.tenant_id,
+      uti: randomUUID(),
+    }
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const token = `${part({ typ: 'JWT', alg: 'none' })}.${part(claims)}.`
+    const issued = { token, audience, expiresAt: Date.now() + expiresIn * 1000 }
+    this.#tokens.set(token, issued)
+    this.#issued++
+    return issued
+  }
+
+  tokenValid(token: string, audience?: string): boolean {
+    const issued = this.#tokens.get(token)
+    if (!issued || issued.expiresAt <= Date.now()) return false
+    return audience === undefined || issued.audience === audience
+  }
+
+  /** Makes all tokens issued so far invalid. */
+  expireTokens(): void {
+    this.#tokens.clear()
+  }
+
+  protected serve(request: RecordedRequest): Answer {
+    const [, tenant = '', ...rest] = request.path.split('/')
+    const path = rest.join('/')
+    if (path === 'discovery/instance') return { status: 200, body: this.#instances() }
+    if (/^(v2\.0\/)?\.well-known\/openid-configuration$/.test(path)) {
+      if (!this.#isTenant(tenant)) return this.#unknownTenant(tenant)
+      return { status: 200, body: this.#configuration(tenant) }
+    }
+    if (/^oauth2\/(v2\.0\/)?token$/.test(path) && request.method === 'POST')
+      return this.#token(tenant, request)
+    return { status: 404 }
+  }
+
+  #isTenant(tenant: string): boolean {
+    return tenant === this.tenant_id || tenant === 'common' || tenant === 'organizations'
+  }
+
+  #configuration(tenant: string): object {
+    return {
+      token_endpoint: `${this.url}/${tenant}/oauth2/v2.0/token`,
+      authorization_endpoint: `${this.url}/${tenant}/oauth2/v2.0/authorize`,
+      issuer: `${this.url}/${tenant}/v2.0`,
+      jwks_uri: `${this.url}/${tenant}/discovery/v2.0/keys`,
+      token_endpoint_auth_methods_supported: ['client_secret_post'],
+    }
+  }
+
+  #instances(): object {
+    const host = new URL(this.url).host
+    return {
+      tenant_discovery_endpoint: `${this.url}/${this.tenant_id}/v2.0/.well-known/openid-configuration`,
+      'api-version': '1.1',
+      metadata: [{ preferred_network: host, preferred_cache: host, aliases: [host] }],
+    }
+  }
+
+  #token(tenant: string, request: RecordedRequest): Answer {
+    const form = new URLSearchParams(request.body.toString())
+    if (tenant !== this.tenant_id) return this.#unknownTenant(tenant)
+    if (form.get('grant_type') !== 'client_credentials') {
+      return refuse(400, 'unsupported_grant_type', 70003, `The app requested an unsupported grant type.`)
+    }
+    const client = form.get('client_id') ?? ''
+    if (client !== this.client_id) {
+      return refuse(
+        400,
+        'unauthorized_client',
+        700016,
+        `Application with identifier '${client}' was not found in the directory '${tenant}'.`,
+      )
+    }
+    if (form.get('client_secret') !== this.client_secret) {
+      return refuse(
+        401,
+        'invalid_client',
+        7000215,
+        `Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '${client}'.`,
+      )
+    }
+    const scope = form.get('scope') ?? ''
+    if (!scope.endsWith('/.default')) {
+      return refuse(
+        400,
+        'invalid_scope',
+        1002012,
+        `The provided value for scope ${scope} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).`,
+      )
+    }
+    const { token } = this.issueToken(scope.slice(0, -'/.default'.length))
+    const body = {
+      token_type: 'Bearer',
+      expires_in: this.expiresIn,
+      ext_expires_in: this.expiresIn,
+      access_token: token,
+    }
+    return { status: 200, headers: { 'cache-control': 'no-store' }, body }
+  }
+
+  #unknownTenant(tenant: string): Answer {
+    return refuse(
+      400,
+      'invalid_request',
+      90002,
+      `Tenant '${tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.`,
+    )
+  }
+}
+
+function refuse(status: number, error: string, code: number, text: string): Answer {
+  const [traceId, correlationId, timestamp] = [
+    randomUUID(),
+    randomUUID(),
+    new Date().toISOString().replace('T', ' ').replace(/\..*/, 'Z'),
+  ]
+  return {
+    status,
+    body: {
+      error,
+      error_description: `AADSTS${code}: ${text} Trace ID: ${traceId} Correlation ID: ${correlationId} Timestamp: ${timestamp}`,
+      error_codes: [code],
+      timestamp,
+      trace_id: traceId,
+      correlation_id: correlationId,
+    },
+  }
+}

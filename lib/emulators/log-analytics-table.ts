@@ -1,0 +1,151 @@
+import { fromDate, parseInstant, type Ticks } from '../core/time.ts'
+import type { Result, Row } from './kql-rows.ts'
+import { type Cell, type Column, toCell } from './kql-values.ts'
+
+/** An instant: Date, ISO 8601 text with up to 7 digits of a second, or ticks of 100 ns since 1970. */
+export type Instant = Date | string | bigint
+
+/** A row to be: cells in the order of the columns, or an object (a missing column is null). */
+export type RowInput = readonly unknown[] | Readonly<Record<string, unknown>>
+
+export interface TableOptions {
+  /** The column that the request's `timespan` is about. Default `TimeGenerated`. */
+  timeColumn?: string
+  /**
+   * When rows are taken in (`ingestion_time()`): one instant, or worked out from row and index. Default: now. A
+   * query does not see a row before it is taken in.
+   */
+  ingestedAt?: Instant | ((row: RowInput, index: number) => Instant)
+}
+
+/** A table whose rows are worked out when a query asks for them. They must be in order of the time column. */
+export interface GeneratedRows {
+  rowCount: number
+  /** Cells in the order of the columns. */
+  row: (index: number) => readonly unknown[]
+}
+
+/** What of a table a request may see. */
+export interface View {
+  from?: Ticks | undefined
+  to?: Ticks | undefined
+  /** Whether a row at `to` is seen. */
+  inclusive: boolean
+  now: Ticks
+}
+
+/** Rows with typed columns. */
+export class LogTable {
+  readonly name: string
+  readonly columns: readonly Column[]
+  readonly timeColumn: string
+  /** Grows with each change. */
+  version = 0
+  readonly #timeIndex: number
+  readonly #rows: Row[] = []
+  readonly #generated: GeneratedRows | undefined
+  /** In order of time, so that a window's start can be searched for. */
+  #sorted = true
+
+  constructor(name: string, columns: readonly Column[], timeColumn: string, generated?: GeneratedRows) {
+    this.name = name
+    this.columns = columns
+    this.timeColumn = timeColumn
+    this.#generated = generated
+    this.#timeIndex = columns.findIndex((column) => column.name === timeColumn && column.type === 'datetime')
+  }
+
+  get rowCount(): number {
+    return this.#generated?.rowCount ?? this.#rows.length
+  }
+
+  /** @throws TypeError for a value that does not fit its column, and for a column that there is not */
+  append(rows: Iterable<RowInput>, ingestedAt: (row: RowInput, index: number) => Ticks): void {
+    if (this.#generated) throw new TypeError(`${this.name} is generated: no row can be added to it`)
+    let index = 0
+    for (const input of rows) {
+      const row: Row = { cells: this.#cells(input), ingested: ingestedAt(input, index++), json: undefined }
+      const last = this.#rows.at(-1)
+      if (last && !(this.#time(last)! <= this.#time(row)!)) this.#sorted = false
+      this.#rows.push(row)
+    }
+    this.version++
+  }
+
+  /** What the view shows of this table. */
+  scan(view: View): Result {
+    return { columns: this.columns, rows: { [Symbol.iterator]: () => this.#visible(view) } }
+  }
+
+  *#visible({ from, to, inclusive, now }: View): Generator<Row> {
+    const timed = this.#timeIndex >= 0 && (from !== undefined || to !== undefined)
+    const searched = timed && this.#sorted && from !== undefined
+    for (let index = searched ? this.#firstAt(from) : 0; index < this.rowCount; index++) {
+      const row = this.#row(index)
+      if (timed) {
+        const time = this.#time(row)
+        if (time === null || (from !== undefined && time < from)) continue
+        if (to !== undefined && (inclusive ? time > to : time >= to)) {
+          if (this.#sorted) return
+          continue
+        }
+      }
+      if (row.ingested === null || row.ingested <= now) yield row
+    }
+  }
+
+  /** Index of the first row not before `instant`. */
+  #firstAt(instant: Ticks): number {
+    let [low, high] = [0, this.rowCount]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#time(this.#row(middle))! < instant) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #row(index: number): Row {
+    if (!this.#generated) return this.#rows[index]!
+    const cells = this.#cells(this.#generated.row(index))
+    return { cells, ingested: (cells[this.#timeIndex] as bigint | undefined) ?? null }
+  }
+
+  #time(row: Row): Ticks | null {
+    return (row.cells[this.#timeIndex] as bigint | null | undefined) ?? null
+  }
+
+  #cells(input: RowInput): Cell[] {
+    const values = isCells(input) ? input : this.#values(input)
+    if (values.length > this.columns.length) {
+      throw new TypeError(`${this.name} has ${this.columns.length} columns, the row ${values.length} cells`)
+    }
+    return this.columns.map(({ name, type }, index) => {
+      try {
+        return toCell(values[index], type)
+      } catch (error) {
+        throw new TypeError(`${this.name}.${name}: ${(error as Error).message}`)
+      }
+    })
+  }
+
+  #values(input: Readonly<Record<string, unknown>>): unknown[] {
+    for (const key of Object.keys(input)) {
+      if (!this.columns.some(({ name }) => name === key))
+        throw new TypeError(`${this.name} has no column ${key}`)
+    }
+    return this.columns.map(({ name }) => (Object.hasOwn(input, name) ? input[name] : null))
+  }
+}
+
+function isCells(input: RowInput): input is readonly unknown[] {
+  return Array.isArray(input)
+}
+
+/** @throws TypeError */
+export function instantToTicks(instant: Instant): Ticks {
+  if (typeof instant === 'bigint') return instant
+  const ticks = typeof instant === 'string' ? parseInstant(instant) : fromDate(instant)
+  if (ticks === undefined) throw new TypeError(`${String(instant)} is no instant`)
+  return ticks
+}

@@ -1,0 +1,317 @@
+import { Readable } from 'node:stream'
+import { fromDate, parseDuration, parseInstant, type Ticks } from '../core/time.ts'
+import type { Answer } from './answer.ts'
+import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
+import { KqlError } from './kql-errors.ts'
+import { evaluateQuery } from './kql-evaluate.ts'
+import type { Result } from './kql-rows.ts'
+import type { Column } from './kql-values.ts'
+import { errorAnswer, queryTimeout } from './log-analytics-errors.ts'
+import { encodeResponse, type PartialError } from './log-analytics-response.ts'
+import {
+  type GeneratedRows,
+  type Instant,
+  instantToTicks,
+  LogTable,
+  type RowInput,
+  type TableOptions,
+} from './log-analytics-table.ts'
+import { bearerToken, type TokenAuthority } from './token-authority.ts'
+
+export interface LogAnalyticsOptions extends EmulatorOptions {
+  /** Who knows which tokens are good. Default: any bearer token is. */
+  entra?: TokenAuthority
+  /** The resource that tokens must be for. Default `https://api.loganalytics.io`. */
+  audience?: string
+  /** The workspaces that there are. Default: any id. Others are answered with 404. */
+  workspaces?: readonly string[]
+  /** Whether a row right at the end of the request's `timespan` is in it: the service does not say. Default `inclusive`. */
+  bounds?: 'inclusive' | 'exclusive'
+  /** Most rows in an answer. Default 500,000, as the service. */
+  maxRows?: number
+  /** Most bytes of rows in an answer. Default 64,000,000, as the service. */
+  maxBytes?: number
+  /** At `maxRows` the answer is cut with no error, as the service was seen to do. Default false. */
+  cutSilently?: boolean
+  /** The service's clock. Default: the machine's. */
+  now?: () => Date | number
+  /** How many seconds a query takes: longer than the request's `Prefer: wait` (default 180) is a 504 at once. */
+  duration?: (query: QueryRequest) => number
+  /** Whether an answer's bytes are kept and given again while its tables stay as they are. Default false. */
+  cacheAnswers?: boolean
+}
+
+/** The query in a request. */
+export interface QueryRequest {
+  /** Workspace id or resource id. */
+  target: string
+  query: string
+  /** As sent. */
+  timespan: string | undefined
+  /** What `timespan` means. An open end is undefined. */
+  from: Ticks | undefined
+  to: Ticks | undefined
+  /** Seconds, from the Prefer header. */
+  wait: number
+}
+
+/** An answer that is not whole, on demand. */
+export interface PartialFault {
+  /** Default: the memory budget of the query was exceeded. */
+  error?: PartialError
+  /** How many rows come before it. Default: all. */
+  rows?: number
+  /** How many queries it hits. Default 1. */
+  times?: number
+  /** Which queries. Default: any. */
+  match?: (query: QueryRequest) => boolean
+}
+
+const pathForm = /^\/v1\/(?:workspaces\/([^/]+)|(.+))\/(query|metadata)$/
+
+/** The Log Analytics query API: `POST /v1/workspaces/{id}/query` and `/v1/{resource id}/query`. */
+export class LogAnalyticsEmulator extends Emulator {
+  /** Settable at any time. */
+  bounds: 'inclusive' | 'exclusive'
+  maxRows: number
+  maxBytes: number
+  cutSilently: boolean
+  /** The queries so far, in the order in which they came. */
+  readonly queries: QueryRequest[] = []
+  readonly #options: LogAnalyticsOptions
+  readonly #tables = new Map<string, LogTable>()
+  #partialFaults: (PartialFault & { left: number })[] = []
+  readonly #answers = new Map<string, Buffer>()
+
+  constructor(options: LogAnalyticsOptions = {}) {
+    super(options)
+    this.#options = options
+    this.bounds = options.bounds ?? 'inclusive'
+    this.maxRows = options.maxRows ?? 500_000
+    this.maxBytes = options.maxBytes ?? 64_000_000
+    this.cutSilently = options.cutSilently ?? false
+  }
+
+  /** Adds a table, or replaces it. Rows are arrays in the order of the columns, or objects. */
+  addTable(
+    name: string,
+    columns: readonly Column[],
+    rows: Iterable<RowInput> = [],
+    options: TableOptions = {},
+  ): this {
+    this.#tables.set(name, new LogTable(name, columns, options.timeColumn ?? 'TimeGenerated'))
+    return this.append(name, rows, options)
+  }
+
+  /** Adds a table whose rows are worked out when asked for. They must be in order of the time column. */
+  addGeneratedTable(
+    name: string,
+    columns: readonly Column[],
+    rows: GeneratedRows,
+    { timeColumn = 'TimeGenerated' }: Pick<TableOptions, 'timeColumn'> = {},
+  ): this {
+    this.#tables.set(name, new LogTable(name, columns, timeColumn, rows))
+    this.#answers.clear()
+    return this
+  }
+
+  /** Adds rows to a table. */
+  append(
+    name: string,
+    rows: Iterable<RowInput>,
+    { ingestedAt }: Pick<TableOptions, 'ingestedAt'> = {},
+  ): this {
+    const table = this.#tables.get(name)
+    if (!table) throw new RangeError(`there is no table ${name}`)
+    const now = this.#now()
+    const fixed = typeof ingestedAt === 'function' ? undefined : instantToTicks(ingestedAt ?? now)
+    table.append(rows, (row, index) =>
+      typeof ingestedAt === 'function' ? instantToTicks(ingestedAt(row, index)) : fixed!,
+    )
+    this.#answers.clear()
+    return this
+  }
+
+  removeTable(name: string): this {
+    this.#tables.delete(name)
+    this.#answers.clear()
+    return this
+  }
+
+  /** How many rows a table has. */
+  rowCount(name: string): number {
+    return this.#tables.get(name)?.rowCount ?? 0
+  }
+
+  /** Makes queries come back in part: status 200, and an error after the rows. */
+  failPartly(fault: PartialFault = {}): this {
+    this.#partialFaults.push({ ...fault, left: fault.times ?? 1 })
+    return this
+  }
+
+  override clearFaults(): this {
+    this.#partialFaults = []
+    return super.clearFaults()
+  }
+
+  protected serve(request: RecordedRequest): Answer {
+    const path = pathForm.exec(decodeURIComponent(request.path))
+    if (!path) return errorAnswer(404, 'PathNotFoundError', 'The requested path does not exist')
+    const [, workspace, resource, action] = path
+    const refusal = this.#refusal(request)
+    if (refusal) return refusal
+    const { workspaces } = this.#options
+    if (workspace !== undefined && workspaces && !workspaces.includes(workspace)) {
+      return errorAnswer(404, 'WorkspaceNotFoundError', `The workspace could not be found`)
+    }
+    if (action === 'metadata') return { status: 200, body: this.#metadata() }
+    if (request.method !== 'POST') {
+      return errorAnswer(405, 'MethodNotAllowedError', 'The requested method is not allowed')
+    }
+    return this.#query(request, workspace ?? `/${resource}`)
+  }
+
+  #refusal(request: RecordedRequest): Answer | undefined {
+    const token = bearerToken(request)
+    if (token === undefined) {
+      return errorAnswer(401, 'AuthorizationRequiredError', 'Valid authentication was not provided')
+    }
+    const { entra, audience = 'https://api.loganalytics.io' } = this.#options
+    if (!entra || entra.tokenValid(token, audience)) return undefined
+    if (entra.tokenValid(token)) {
+      return errorAnswer(
+        403,
+        'InvalidTokenError',
+        'The provided authentication is not valid for this resource',
+      )
+    }
+    return errorAnswer(401, 'InvalidTokenError', 'The access token is invalid or has expired')
+  }
+
+  #query(request: RecordedRequest, target: string): Answer {
+    const query = this.#read(request, target)
+    if (!query) return errorAnswer(400, 'BadArgumentError', 'The request had some invalid properties')
+    this.queries.push(query)
+    if ((this.#options.duration?.(query) ?? 0) > query.wait) return queryTimeout()
+    const prefer = String(request.headers['prefer'] ?? '')
+    const partial = this.#takePartialFault(query)
+    const key = JSON.stringify([
+      query.query,
+      query.timespan,
+      prefer,
+      this.bounds,
+      this.maxRows,
+      this.maxBytes,
+    ])
+    const known = partial ? undefined : this.#answers.get(key)
+    if (known) return answer(known)
+    let results: Result[]
+    try {
+      results = this.#evaluate(query)
+    } catch (error) {
+      if (error instanceof KqlError) return { status: 400, body: error.body }
+      throw error
+    }
+    const chunks = encodeResponse(
+      results,
+      {
+        maxRows: this.maxRows,
+        maxBytes: this.maxBytes,
+        silent: this.cutSilently,
+        error: partial && (partial.error ?? memoryBudget),
+        errorAfter: partial?.rows,
+      },
+      {
+        statistics: prefer.includes('include-statistics') ? { query: { executionTime: 0.01 } } : undefined,
+        render: prefer.includes('include-render') ? {} : undefined,
+      },
+    )
+    if (!this.#options.cacheAnswers || partial) return answer(Readable.from(chunks, { objectMode: false }))
+    const body = Buffer.concat(Array.from(chunks, (chunk) => Buffer.from(chunk)))
+    this.#answers.set(key, body)
+    return answer(body)
+  }
+
+  #evaluate({ query, from, to }: QueryRequest): Result[] {
+    const view = { from, to, inclusive: this.bounds === 'inclusive', now: this.#now() }
+    return evaluateQuery(query, {
+      table: (name) => this.#tables.get(name)?.scan(view),
+      now: view.now,
+    })
+  }
+
+  #read(request: RecordedRequest, target: string): QueryRequest | undefined {
+    let body: unknown
+    try {
+      body = JSON.parse(request.body.toString())
+    } catch {
+      return undefined
+    }
+    if (typeof body !== 'object' || body === null || !('query' in body)) return undefined
+    const { query } = body
+    const timespan = 'timespan' in body && typeof body.timespan === 'string' ? body.timespan : undefined
+    const span = parseSpan(timespan ?? '', this.#now())
+    if (typeof query !== 'string' || !span) return undefined
+    const wait = Number(/\bwait=(\d+)/.exec(String(request.headers['prefer'] ?? ''))?.[1] ?? 180)
+    return { target, query, timespan, ...span, wait }
+  }
+
+  #takePartialFault(query: QueryRequest): PartialFault | undefined {
+    const fault = this.#partialFaults.find(({ match }) => !match || match(query))
+    if (fault && --fault.left <= 0) this.#partialFaults = this.#partialFaults.filter((item) => item !== fault)
+    return fault
+  }
+
+  #metadata(): object {
+    const tables = [...this.#tables.values()].map(({ name, columns, timeColumn }) => ({
+      id: `t/${name}`,
+      name,
+      columns: columns.map((column) => ({ name: column.name, type: column.type })),
+      timespanColumn: timeColumn,
+    }))
+    return { tables }
+  }
+
+  #now(): Ticks {
+    return fromDate(this.#options.now?.() ?? Date.now())
+  }
+}
+
+function answer(body: Buffer | Readable): Answer {
+  return { status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body }
+}
+
+const memoryBudget: PartialError = {
+  code: 'PartialError',
+  message: 'There were some errors when processing your query.',
+  details: [
+    {
+      code: 'EngineError',
+      message: 'Something went wrong processing your query on the server.',
+      innererror: {
+        code: '-2133196799',
+        message:
+          'Query execution has exceeded the allowed limits (80DA0001): The hash operator has exceeded the memory budget during evaluation. Results may be incorrect or incomplete.',
+        severity: 2,
+        severityName: 'Error',
+      },
+    },
+  ],
+}
+
+/** The API's `timespan`: `start/end`, `start/duration`, `duration/end`, a duration that ends now, or nothing. */
+function parseSpan(text: string, now: Ticks): Pick<QueryRequest, 'from' | 'to'> | undefined {
+  if (text === '') return { from: undefined, to: undefined }
+  const [first = '', second, ...more] = text.split('/')
+  if (more.length > 0) return undefined
+  const duration = parseDuration(second === undefined ? first : second)
+  if (second === undefined) return duration === undefined ? undefined : { from: now - duration, to: now }
+  const start = parseInstant(first)
+  const end = parseInstant(second)
+  if (start !== undefined && end !== undefined) return { from: start, to: end }
+  if (start !== undefined && duration !== undefined) return { from: start, to: start + duration }
+  const before = parseDuration(first)
+  return end !== undefined && before !== undefined ? { from: end - before, to: end } : undefined
+}
+
+export type { Instant }
