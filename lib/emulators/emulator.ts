@@ -62,6 +62,8 @@ export interface EmulatorEvents {
   response: [request: RecordedRequest]
   /** Its connection closed before its answer was out: the client left, or a fault cut it. */
   abort: [request: RecordedRequest]
+  /** The service took rows or events in from this request. */
+  taken: [rows: readonly unknown[], request: RecordedRequest]
 }
 
 const gunzip = promisify(gunzipCallback)
