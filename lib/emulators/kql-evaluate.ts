@@ -118,7 +118,7 @@ function apply(operator: Operator, input: Result, scopeOf: (name: string) => Sco
       return summarize(input, [], compileColumns(by, scope), scope)
     }
     case 'take': {
-      const count = constantCount(compile(operator.count, scope), operator.kind)
+      const count = constantCount(compile(operator.count, { ...scope, columns: [] }), operator.kind)
       return { columns: input.columns, rows: lazily(() => first(input.rows, count)) }
     }
     case 'count':
@@ -134,7 +134,7 @@ function apply(operator: Operator, input: Result, scopeOf: (name: string) => Sco
       return summarize(input, operator.aggregates, compileColumns(operator.by, scope), scope)
     case 'sort': {
       const keys = operator.keys.map((key) => ({ ...key, value: compile(key.expression, scope) }))
-      const count = operator.take && constantCount(compile(operator.take, scope), 'top')
+      const count = operator.take && constantCount(compile(operator.take, { ...scope, columns: [] }), 'top')
       return { columns: input.columns, rows: lazily(() => sorted(input.rows, keys).slice(0, count)) }
     }
     case 'getschema':
