@@ -99,3 +99,8 @@ export class CheckpointError extends ConnectorError {
 export function attachRows(error: Error, rows: readonly unknown[]): void {
   Object.defineProperty(error, 'rows', { value: rows, enumerable: false, configurable: true, writable: true })
 }
+
+/** Why a row is refused before it is sent: the message says what is wrong with it. */
+export class RefusedRow extends Error {
+  override name = 'RefusedRow'
+}

@@ -1,11 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import { createRequire } from 'node:module'
 import got, { type Got, type Method } from 'got'
-import { HttpProxyAgent } from 'http-proxy-agent'
-import { HttpsProxyAgent } from 'https-proxy-agent'
-import { getProxyForUrl } from 'proxy-from-env'
+import { Agents } from './agents.ts'
 import { option, Refusal } from './options.ts'
 import { cleanError, type Redact } from './redaction.ts'
 
@@ -57,16 +53,6 @@ const { name, version } = createRequire(import.meta.url)('../../package.json') a
 /** Sent with every request. Splunk falls back to HTTP/1.0, without keep-alive, for a client that does not name itself. */
 export const userAgent = `${name}/${version} node/${process.versions.node}`
 
-/** Splunk closes an idle connection after 12 s when it is busy: ours are closed before. */
-const idleSocketTimeout = 10_000
-
-interface Agents {
-  http: HttpAgent
-  https: HttpsAgent
-  /** The proxy that they go through; empty for none. */
-  proxy: string
-}
-
 export interface HttpSettings {
   readonly ca?: string | undefined
   readonly verify_ssl: boolean
@@ -95,13 +81,12 @@ export interface HttpResponse {
  */
 export class HttpClient {
   readonly #got: Got
-  readonly #settings: HttpSettings
   readonly #redact: Redact
-  #agents: Agents | undefined
+  readonly #agents: Agents
 
   constructor(settings: HttpSettings, redact: Redact) {
-    this.#settings = settings
     this.#redact = redact
+    this.#agents = new Agents(settings.proxy)
     this.#got = got.extend({
       retry: { limit: 0 },
       throwHttpErrors: false,
@@ -121,7 +106,7 @@ export class HttpClient {
       const response = await this.#got(url, {
         ...options,
         timeout: { request: timeout },
-        agent: this.#agentsFor(url),
+        agent: this.#agents.for(url),
       })
       return { status: response.statusCode, headers: response.headers, text: response.body }
     } catch (error) {
@@ -129,23 +114,8 @@ export class HttpClient {
     }
   }
 
-  /** Ends the connections that are kept alive. */
+  /** Ends all connections. */
   close(): void {
-    this.#agents?.http.destroy()
-    this.#agents?.https.destroy()
-    this.#agents = undefined
-  }
-
-  #agentsFor(url: string): Agents {
-    const proxy = this.#settings.proxy ?? getProxyForUrl(url)
-    if (this.#agents?.proxy === proxy) return this.#agents
-    this.close()
-    const options = { keepAlive: true, timeout: idleSocketTimeout, scheduling: 'lifo' as const }
-    this.#agents = {
-      http: proxy ? new HttpProxyAgent(proxy, options) : new HttpAgent(options),
-      https: proxy ? (new HttpsProxyAgent(proxy, options) as unknown as HttpsAgent) : new HttpsAgent(options),
-      proxy,
-    }
-    return this.#agents
+    this.#agents.close()
   }
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { types } from 'node:util'
+import { RefusedRow } from './errors.ts'
 
 /** A value in a row that has no form in JSON. The message names where it is and what it is. */
-export class UnserializableValue extends Error {
+export class UnserializableValue extends RefusedRow {
   override name = 'UnserializableValue'
   constructor(path: string, what: string) {
     super(path === '' ? `the row is ${what}` : `${path} is ${what}`)

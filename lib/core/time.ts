@@ -90,3 +90,11 @@ export function parseDuration(text: string): Ticks | undefined {
 export function secondsToTicks(seconds: number): Ticks {
   return BigInt(Math.round(seconds * 1e7))
 }
+
+/** Seconds since the epoch as a plain decimal number, its fraction without trailing zeros. */
+export function formatSeconds(ticks: Ticks): string {
+  const negative = ticks < 0n
+  const [seconds, rest] = floorDivide(negative ? -ticks : ticks, ticksPerSecond)
+  const fraction = rest === 0n ? '' : `.${rest.toString().padStart(7, '0').replace(/0+$/, '')}`
+  return `${negative ? '-' : ''}${seconds}${fraction}`
+}

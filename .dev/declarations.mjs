@@ -1,0 +1,11 @@
+// Every option declaration, and where its type is written.
+import { splunkOptions } from '../dist/splunk/options.js'
+
+export const declarations = [
+  {
+    declaration: splunkOptions,
+    name: 'SplunkOptions',
+    title: 'Options of the Splunk sink. Each name may be written in camelCase as well; numbers and booleans may be texts.',
+    file: 'lib/splunk/options.types.ts',
+  },
+]

@@ -1,0 +1,50 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import { HttpProxyAgent } from 'http-proxy-agent'
+import { HttpsProxyAgent } from 'https-proxy-agent'
+import { getProxyForUrl } from 'proxy-from-env'
+
+/** Splunk closes an idle connection after 12 s when it is busy: ours are closed before. */
+const idleSocketTimeout = 10_000
+
+export interface AgentPair {
+  readonly http: HttpAgent
+  readonly https: HttpsAgent
+}
+
+/** The connections of one connector: kept alive, through a proxy where there is one. */
+export class Agents {
+  readonly #proxy: string | undefined
+  /** By proxy; the empty text stands for none. */
+  readonly #pairs = new Map<string, AgentPair>()
+
+  /** @param proxy URL of a proxy for everything; without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count */
+  constructor(proxy: string | undefined) {
+    this.#proxy = proxy
+  }
+
+  for(url: string): AgentPair {
+    const proxy = this.#proxy ?? getProxyForUrl(url)
+    let pair = this.#pairs.get(proxy)
+    if (!pair) {
+      const options = { keepAlive: true, timeout: idleSocketTimeout, scheduling: 'lifo' as const }
+      pair = proxy
+        ? {
+            http: new HttpProxyAgent(proxy, options),
+            https: new HttpsProxyAgent(proxy, options) as unknown as HttpsAgent,
+          }
+        : { http: new HttpAgent(options), https: new HttpsAgent(options) }
+      this.#pairs.set(proxy, pair)
+    }
+    return pair
+  }
+
+  /** Ends all connections, also those in use. */
+  close(): void {
+    for (const { http, https } of this.#pairs.values()) {
+      http.destroy()
+      https.destroy()
+    }
+    this.#pairs.clear()
+  }
+}

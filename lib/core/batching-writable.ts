@@ -1,0 +1,347 @@
+import { setMaxListeners } from 'node:events'
+import { addAbortSignal, type Readable, Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { DeadLetterOffice } from './dead-letter.ts'
+import { Delivery, DeliveryStopped, FatalDelivery } from './delivery.ts'
+import { attachRows, DeliveryError } from './errors.ts'
+import { describe, isRow } from './json.ts'
+import { publish, type SinkEvents, type SinkStats } from './observation.ts'
+import { type StreamOptionValues, streamOptions } from './options.ts'
+import type { SinkSettings } from './sink-options.ts'
+import type { EncodedRow, Entry, Reason, SinkProtocol } from './sink-protocol.ts'
+
+/** Rows that Node has handed over, and its callback, kept until each row has a place in a batch. */
+interface Intake {
+  readonly rows: readonly unknown[]
+  readonly callback: (error?: Error | null) => void
+  next: number
+  /** The next row, encoded but not yet placed. */
+  encoded: EncodedRow | undefined
+  /** A refused row is on its way to the dead letter. */
+  refusing: boolean
+}
+
+/** How long `destroy()` waits for requests that it has cut, in milliseconds. */
+const grace = 2000
+
+/**
+ * What every sink is: an object-mode Writable that sends rows in batches and is finished when each row is settled, that
+ * is, acknowledged by the destination or taken by the dead letter.
+ *
+ * At most `max_in_flight` requests are under way while one batch is filled; when that is full, `write()` has to wait. So
+ * memory holds (`max_in_flight` + 1) batches and what the stream buffers, however slow the destination.
+ *
+ * The error of a sink that fails or is destroyed lists the rows that are not settled as `error.rows`, in order of writing.
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: adds the events to Node's own declarations, no member
+export class BatchingWritable extends Writable {
+  readonly #protocol: SinkProtocol
+  readonly #settings: SinkSettings
+  readonly #delivery: Delivery
+  readonly #deadLetter: DeadLetterOffice | undefined
+  readonly #abort = new AbortController()
+  readonly #halt = new AbortController()
+  readonly #stats: SinkStats = {
+    written: 0,
+    delivered: 0,
+    rejected: 0,
+    requests: 0,
+    retries: 0,
+    inFlight: 0,
+    bytes: 0,
+  }
+  /** Batches that left and are not settled yet, oldest first. */
+  readonly #batches = new Set<readonly Entry[]>()
+  readonly #flights = new Set<Promise<void>>()
+  #intake: Intake | undefined
+  #open: Entry[] = []
+  #openBytes = 0
+  #linger: NodeJS.Timeout | undefined
+  /** The open batch is to leave as soon as it can, full or not. */
+  #due = false
+  #final: ((error?: Error | null) => void) | undefined
+  #failure: Error | undefined
+  #lastWait: NodeJS.Timeout | undefined
+  #unsettled: readonly unknown[] | undefined
+
+  constructor(protocol: SinkProtocol, settings: SinkSettings & StreamOptionValues) {
+    super({ highWaterMark: settings.batch_size, ...streamOptions(settings), objectMode: true })
+    this.#protocol = protocol
+    this.#settings = settings
+    this.#deadLetter = settings.dead_letter && new DeadLetterOffice(settings.dead_letter)
+    const signals = { abort: this.#abort.signal, halt: this.#halt.signal }
+    setMaxListeners(0, signals.abort, signals.halt)
+    this.#delivery = new Delivery(
+      protocol,
+      settings,
+      {
+        batch: (event) => this.#tell('batch', event),
+        retry: (event) => this.#tell('retry', event),
+        refuse: (entry, reason) => this.#refuse(entry, reason),
+      },
+      this.#stats,
+      signals,
+    )
+    if (settings.signal) addAbortSignal(settings.signal, this)
+  }
+
+  /** Counts so far; the object is live. */
+  get stats(): Readonly<SinkStats> {
+    return this.#stats
+  }
+
+  /** Rows accepted by `write()` that are not settled, in order of writing. Once the stream is closed: those left over. */
+  get unsettled(): readonly unknown[] {
+    return this.#unsettled ?? [...this.#unsettledHere(), ...this.#queued()]
+  }
+
+  /** Ends the stream and waits until every row is settled. @throws the stream's error */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.destroyed) this.end()
+    await finished(this)
+  }
+
+  override _write(row: unknown, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this.#take([row], callback)
+  }
+
+  override _writev(chunks: { chunk: unknown }[], callback: (error?: Error | null) => void): void {
+    this.#take(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    )
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#final = callback
+    this.#due = true
+    this.#proceed()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    clearTimeout(this.#linger)
+    clearTimeout(this.#lastWait)
+    const queued = this.#queued()
+    this.#halt.abort()
+    this.#abort.abort()
+    this.#protocol.close()
+    const end = () => {
+      this.#unsettled = [...this.#unsettledHere(), ...queued]
+      const left = this.#unsettled.length
+      const { connector } = this.#protocol
+      const message = `${connector}: destroyed with ${left} rows neither acknowledged nor dead-lettered`
+      // Without an error `pipeline` would resolve when the stream is destroyed during its last batch.
+      const reason = error ?? (left > 0 ? new DeliveryError('ERR_ABORTED', message, { connector }) : null)
+      if (reason && Object.isExtensible(reason) && !Object.hasOwn(reason, 'rows'))
+        attachRows(reason, this.#unsettled)
+      this.#intake?.callback(reason)
+      this.#final?.(reason)
+      this.#intake = undefined
+      this.#final = undefined
+      this.#open = []
+      this.#deadLetter?.close()
+      callback(reason)
+    }
+    if (this.#flights.size === 0) {
+      end()
+      return
+    }
+    let timer: NodeJS.Timeout | undefined
+    const limit = new Promise((resolve) => {
+      timer = setTimeout(resolve, grace)
+    })
+    // What was cut settles at once; 'close' then means that nothing is under way.
+    Promise.race([Promise.allSettled(this.#flights), limit]).then(() => {
+      clearTimeout(timer)
+      end()
+    })
+  }
+
+  #take(rows: readonly unknown[], callback: (error?: Error | null) => void): void {
+    this.#stats.written += rows.length
+    this.#intake = { rows, callback, next: 0, encoded: undefined, refusing: false }
+    this.#proceed()
+  }
+
+  /** Does all that can be done now: place rows, launch batches, answer Node. Called whenever something has changed. */
+  #proceed(): void {
+    while (!this.destroyed && !this.#failure) {
+      if (this.#open.length > 0) {
+        if (this.#isFull()) {
+          if (!this.#launch()) return
+        } else if (this.#due) this.#launch()
+      }
+      const intake = this.#intake
+      if (!intake) break
+      if (intake.refusing) return
+      if (intake.next < intake.rows.length) {
+        if (!this.#place(intake)) return
+      } else {
+        this.#intake = undefined
+        intake.callback()
+      }
+    }
+    if (this.#failure) {
+      if (this.#flights.size === 0) this.destroy(this.#failure)
+    } else if (this.#final && this.#flights.size === 0 && this.#open.length === 0 && !this.#intake) {
+      const callback = this.#final
+      this.#final = undefined
+      callback()
+    }
+  }
+
+  /** Puts the next row of the intake into the open batch. @returns false where it has to wait */
+  #place(intake: Intake): boolean {
+    const row = intake.rows[intake.next]
+    try {
+      intake.encoded ??= this.#encode(row)
+    } catch (problem) {
+      intake.refusing = true
+      this.#refuse(
+        { row, wire: '', bytes: 0, settled: false },
+        { code: 'ERR_ROW', text: (problem as Error).message },
+      ).then(
+        () => {
+          intake.refusing = false
+          intake.next++
+          this.#proceed()
+        },
+        (error) => this.#fail(error),
+      )
+      return false
+    }
+    const { wire, bytes, group } = intake.encoded
+    const first = this.#open[0]
+    const { around, between } = this.#protocol.framing
+    if (first) {
+      const fits = first.group === group && this.#openBytes + between + bytes <= this.#settings.batch_bytes
+      if (!fits && !this.#launch()) return false
+    }
+    this.#openBytes += this.#open.length === 0 ? around + bytes : between + bytes
+    this.#open.push({ row, wire, bytes, group, settled: false })
+    intake.encoded = undefined
+    intake.next++
+    // Not unref'd: rows that wait here keep the process alive until they are out.
+    if (this.#open.length === 1) {
+      this.#linger = setTimeout(() => {
+        this.#due = true
+        this.#proceed()
+      }, this.#settings.linger_ms)
+    }
+    return true
+  }
+
+  #encode(row: unknown): EncodedRow {
+    if (!isRow(row)) throw new Error(`expected a row (a plain object), got ${describe(row)}`)
+    const encoded = this.#protocol.encode(row)
+    const { maxRowBytes } = this.#protocol
+    if (maxRowBytes !== undefined && encoded.bytes > maxRowBytes) {
+      throw new Error(
+        `the row has ${encoded.bytes} bytes as JSON, the most that can be sent is ${maxRowBytes}`,
+      )
+    }
+    return encoded
+  }
+
+  #isFull(): boolean {
+    return this.#open.length >= this.#settings.batch_size || this.#openBytes >= this.#settings.batch_bytes
+  }
+
+  /** Sends the open batch off. @returns false where no request may be added now */
+  #launch(): boolean {
+    if (this.#flights.size >= this.#settings.max_in_flight) return false
+    clearTimeout(this.#linger)
+    const batch = this.#open
+    this.#open = []
+    this.#openBytes = 0
+    this.#due = this.#final !== undefined
+    this.#batches.add(batch)
+    const flight = this.#fly(batch).finally(() => {
+      this.#flights.delete(flight)
+      this.#stats.inFlight = this.#flights.size
+      if (batch.every(({ settled }) => settled)) this.#batches.delete(batch)
+      if (!this.destroyed) this.#proceed()
+    })
+    this.#flights.add(flight)
+    this.#stats.inFlight = this.#flights.size
+    return true
+  }
+
+  async #fly(batch: readonly Entry[]): Promise<void> {
+    try {
+      await this.#delivery.deliver(batch)
+    } catch (error) {
+      if (error instanceof FatalDelivery) this.destroy(error.error)
+      else if (!(error instanceof DeliveryStopped)) this.#fail(error as Error)
+    }
+  }
+
+  /** Ends the stream with an error, once the requests under way have been answered: cut, their rows would be in doubt. */
+  #fail(error: Error): void {
+    if (this.#failure || this.destroyed) return
+    this.#failure = error
+    this.#halt.abort()
+    this.#lastWait = setTimeout(() => this.destroy(error), this.#settings.request_timeout * 1000)
+    this.#proceed()
+  }
+
+  /** Settles a refused row by the dead letter. @throws DeliveryError where there is none, or it fails */
+  async #refuse(entry: Entry, reason: Reason): Promise<void> {
+    const { connector } = this.#protocol
+    const { row } = entry
+    const { status, code, text } = reason
+    this.#tell('rejected', { connector, row, status, code, text })
+    const details = { connector, status, serviceCode: code, serviceText: text }
+    if (!this.#deadLetter) {
+      const kind = code === 'ERR_ROW' ? 'ERR_ROW' : 'ERR_REJECTED'
+      throw new DeliveryError(kind, `${connector}: a row was refused: ${text}`, details)
+    }
+    try {
+      await this.#deadLetter.take({
+        row,
+        connector,
+        reason: { status, code, text },
+        at: new Date().toISOString(),
+      })
+    } catch (cause) {
+      const message = `${connector}: the dead letter failed to take a row that was refused (${text})`
+      throw new DeliveryError('ERR_DEAD_LETTER', message, { ...details, cause })
+    }
+    entry.settled = true
+    this.#stats.rejected++
+  }
+
+  #tell<E extends keyof SinkEvents>(event: E, message: SinkEvents[E]): void {
+    this.emit(event, message)
+    publish(event, message)
+  }
+
+  /** Unsettled rows that Node has handed over. */
+  #unsettledHere(): unknown[] {
+    const entries = [...this.#batches, this.#open].flat()
+    const rows = entries.filter(({ settled }) => !settled).map(({ row }) => row)
+    const intake = this.#intake
+    return intake ? rows.concat(intake.rows.slice(intake.next)) : rows
+  }
+
+  /** Rows that `write()` has accepted and Node still holds. Node drops them silently when the stream is destroyed. */
+  #queued(): unknown[] {
+    const { writableBuffer } = this as unknown as { writableBuffer?: readonly ({ chunk: unknown } | null)[] }
+    return (writableBuffer ?? []).flatMap((queued) => (queued ? [queued.chunk] : []))
+  }
+}
+
+type Listener<A extends unknown[]> = (...args: A) => void
+
+export interface BatchingWritable {
+  on<E extends keyof SinkEvents>(event: E, listener: Listener<[SinkEvents[E]]>): this
+  on(event: 'close' | 'drain' | 'finish', listener: Listener<[]>): this
+  on(event: 'error', listener: Listener<[Error]>): this
+  on(event: 'pipe' | 'unpipe', listener: Listener<[Readable]>): this
+  on(event: string | symbol, listener: Listener<never[]>): this
+  once<E extends keyof SinkEvents>(event: E, listener: Listener<[SinkEvents[E]]>): this
+  once(event: 'close' | 'drain' | 'finish', listener: Listener<[]>): this
+  once(event: 'error', listener: Listener<[Error]>): this
+  once(event: 'pipe' | 'unpipe', listener: Listener<[Readable]>): this
+  once(event: string | symbol, listener: Listener<never[]>): this
+}

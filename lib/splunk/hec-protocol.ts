@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { HttpClient, type HttpResponse } from '../core/http.ts'
+import { redactor } from '../core/redaction.ts'
+import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
+import { AckChannel, type AckOutcome } from './ack-channel.ts'
+import { eventEncoder } from './event.ts'
+import { fatalError, readReply, verdictOf } from './hec-response.ts'
+import type { SplunkSettings } from './options.ts'
+
+const compress = promisify(gzip)
+
+/** Bodies under this many bytes gain nothing by compression. */
+const smallBody = 1500
+
+/** Whether HEC would take events now. https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTinput */
+export interface Health {
+  readonly healthy: boolean
+  readonly status?: number
+  readonly code?: number | undefined
+  readonly text: string
+}
+
+/** HEC: concatenated JSON objects (or lines of text) by POST, answered with a code of Splunk's own. */
+export class HecProtocol implements SinkProtocol {
+  readonly connector = 'splunk'
+  readonly framing = { around: 0, between: 1 }
+  readonly encode: (row: Record<string, unknown>) => EncodedRow
+  readonly #settings: SplunkSettings
+  readonly #http: HttpClient
+  readonly #endpoint: (name: string) => string
+  readonly #ended = new AbortController()
+  #channel: AckChannel
+
+  constructor(settings: SplunkSettings) {
+    this.#settings = settings
+    this.encode = eventEncoder(settings)
+    this.#http = new HttpClient(settings, redactor([settings.token, settings.proxy]))
+    this.#endpoint = endpoints(settings.url)
+    this.#channel = this.#newChannel(settings.channel ?? randomUUID())
+  }
+
+  async send(entries: readonly Entry[], attempt: Attempt): Promise<Verdict> {
+    const channel = this.#channel
+    const post = () => this.#post(entries, attempt, channel)
+    const response = await (this.#settings.ack ? channel.first(post) : post())
+    const reply = readReply(response)
+    let bytes = entries.length - 1
+    for (const entry of entries) bytes += entry.bytes
+    const verdict = verdictOf(response, reply, { rows: entries.length, bytes })
+    const rowsAreIn = verdict.kind === 'accepted' || (verdict.kind === 'partial' && verdict.accepted > 0)
+    return this.#settings.ack && rowsAreIn ? this.#acknowledged(channel, verdict, reply.ackId) : verdict
+  }
+
+  async health(timeout: number): Promise<Health> {
+    const url = `${this.#endpoint('health')}${this.#settings.ack ? '?ack=true' : ''}`
+    try {
+      const headers = { authorization: `Splunk ${this.#settings.token}` }
+      const response = await this.#http.request({
+        method: 'GET',
+        url,
+        headers,
+        signal: this.#ended.signal,
+        timeout,
+      })
+      const { code, text } = readReply(response)
+      return { healthy: response.status === 200, status: response.status, code, text }
+    } catch (error) {
+      return { healthy: false, text: (error as Error).message }
+    }
+  }
+
+  close(): void {
+    this.#ended.abort()
+    this.#http.close()
+  }
+
+  async #post(
+    entries: readonly Entry[],
+    { signal, timeout }: Attempt,
+    channel: AckChannel,
+  ): Promise<HttpResponse> {
+    const { mode, compression } = this.#settings
+    const text = entries.map(({ wire }) => wire).join('\n')
+    const zipped = compression === 'gzip' && text.length >= smallBody
+    const query = mode === 'raw' && entries[0]?.group ? `?${entries[0].group}` : ''
+    const response = await this.#http.request({
+      method: 'POST',
+      url: `${this.#endpoint(mode)}${query}`,
+      headers: {
+        ...this.#headers(channel),
+        'content-type': mode === 'raw' ? 'text/plain; charset=utf-8' : 'application/json',
+        'content-encoding': zipped ? 'gzip' : undefined,
+      },
+      body: zipped ? await compress(text, { level: 1 }) : text,
+      signal,
+      timeout,
+    })
+    if (this.#settings.ack) channel.keepCookies(response)
+    return response
+  }
+
+  /** With acknowledgement on, rows that HEC took are in only when an indexer says so. */
+  async #acknowledged(channel: AckChannel, verdict: Verdict, ackId: number | undefined): Promise<Verdict> {
+    if (ackId === undefined) {
+      const text = 'the answer has no ackId: indexer acknowledgement is not enabled for this token'
+      return { kind: 'fatal', error: fatalError({ status: 200, code: 14, text }) }
+    }
+    const { ack_timeout } = this.#settings
+    const outcome: AckOutcome = await channel.indexed(ackId, ack_timeout * 1000)
+    if (outcome === 'indexed') return verdict
+    // What an old id may still say is no longer asked for: the rows go out again, on a channel of their own.
+    if (this.#channel === channel) this.#channel = this.#newChannel(randomUUID())
+    const text =
+      outcome === 'lost'
+        ? 'the ack id was given out anew'
+        : `no acknowledgement within ${ack_timeout} seconds`
+    return { kind: 'retry', reason: { text } }
+  }
+
+  #newChannel(id: string): AckChannel {
+    return new AckChannel(id, (channel, acks) => this.#askAcks(channel, acks), this.#ended.signal)
+  }
+
+  #askAcks(channel: AckChannel, acks: readonly number[]): Promise<HttpResponse> {
+    return this.#http.request({
+      method: 'POST',
+      url: this.#endpoint('ack'),
+      headers: { ...this.#headers(channel), 'content-type': 'application/json' },
+      body: JSON.stringify({ acks }),
+      signal: this.#ended.signal,
+      timeout: this.#settings.request_timeout * 1000,
+    })
+  }
+
+  #headers(channel: AckChannel): Record<string, string | undefined> {
+    return {
+      authorization: `Splunk ${this.#settings.token}`,
+      'x-splunk-request-channel': channel.id,
+      cookie: channel.cookie,
+    }
+  }
+}
+
+/** The endpoints beside the given one: `…/services/collector/ack` for `…/services/collector/event`. */
+function endpoints(given: string): (name: string) => string {
+  const url = new URL(given)
+  if (url.pathname === '/') url.pathname = '/services/collector/event'
+  const event = url.href
+  const [path = '', query = ''] = event.split('?')
+  const base = path.replace(/\/+$/, '').replace(/(\/(event|raw))?(\/1\.0)?$/, '')
+  return (name) => (name === 'event' ? event : `${base}/${name}${query ? `?${query}` : ''}`)
+}
