@@ -51,6 +51,8 @@ export interface RecordedRequest {
   fault?: Fault
   /** Its gzip could not be read. */
   brokenGzip?: true
+  /** The rows or events that the service took in from it, if it looked at them. */
+  rows?: readonly unknown[]
   /** Status of the answer, once there is one. */
   status?: number
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { parseJson } from '../core/json.ts'
 import type { Answer } from './answer.ts'
+import { repeated } from './duplicates.ts'
 import { Emulator, type RecordedRequest } from './emulator.ts'
 import { AckLedger, type AckPace } from './hec-acks.ts'
 import { givenToken, tokenOf } from './hec-authorization.ts'
@@ -133,12 +134,8 @@ export class HecEmulator extends Emulator {
   }
 
   /** Events that were taken in before, by `keyOf` (default: the whole envelope); each further time counts. */
-  duplicates(keyOf: (event: HecEvent) => unknown = wholeEvent): HecEvent[] {
-    const seen = new Set<unknown>()
-    return this.events.filter((event) => {
-      const key = keyOf(event)
-      return seen.size === seen.add(key).size
-    })
+  duplicates(keyOf?: (event: HecEvent) => unknown): HecEvent[] {
+    return repeated(this.events, keyOf)
   }
 
   protected serve(request: RecordedRequest): Answer {
@@ -305,6 +302,7 @@ export class HecEmulator extends Emulator {
       if (withheld) this.#withholding--
       this.received += count
       if (events && count > 0) {
+        request.rows = events
         if (this.#keepEvents) for (const event of events) this.events.push(event)
         this.emit('taken', events, request)
       }
@@ -315,8 +313,4 @@ export class HecEmulator extends Emulator {
 
 function withRetryAfter(answer: Answer, retryAfter: number | string | undefined): Answer {
   return retryAfter === undefined ? answer : { ...answer, headers: { 'retry-after': String(retryAfter) } }
-}
-
-function wholeEvent(event: HecEvent): string {
-  return JSON.stringify(event, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value))
 }

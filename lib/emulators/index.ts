@@ -4,7 +4,24 @@ export {
   createCertificateAuthority,
   type KeyAndCertificate,
 } from './certificates.ts'
+export { DatabricksEmulator, type DatabricksOptions } from './databricks.ts'
 export { Emulator, type EmulatorEvents, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
+export { EntraEmulator, type EntraOptions, type IssuedToken } from './entra.ts'
 export type { Fault } from './fault.ts'
 export { HecEmulator, type HecEmulatorOptions, type HecEvent } from './hec.ts'
+export {
+  type IngestedRow,
+  IngestionEmulator,
+  type IngestionEmulatorOptions,
+} from './ingestion.ts'
+export type { Column, ColumnType } from './kql-values.ts'
+export {
+  LogAnalyticsEmulator,
+  type LogAnalyticsOptions,
+  type PartialFault,
+  type QueryRequest,
+} from './log-analytics.ts'
+export type { GeneratedRows, RowInput, TableOptions } from './log-analytics-table.ts'
+export { RestEmulator, type RestEmulatorOptions } from './rest.ts'
+export { type Emulators, type EmulatorsOptions, startEmulators } from './start.ts'
 export type { TokenAuthority } from './token-authority.ts'

@@ -1,0 +1,65 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createCertificateAuthority } from './certificates.ts'
+import { DatabricksEmulator, type DatabricksOptions } from './databricks.ts'
+import { EntraEmulator, type EntraOptions } from './entra.ts'
+import { HecEmulator } from './hec.ts'
+import type { HecEmulatorOptions } from './hec-options.ts'
+import { IngestionEmulator, type IngestionEmulatorOptions } from './ingestion.ts'
+import { LogAnalyticsEmulator, type LogAnalyticsOptions } from './log-analytics.ts'
+import { RestEmulator, type RestEmulatorOptions } from './rest.ts'
+
+/** Options for each service. All are HTTPS unless told `tls: false`; the Azure ones know the tokens of `entra`. */
+export interface EmulatorsOptions {
+  entra?: EntraOptions
+  logAnalytics?: LogAnalyticsOptions
+  ingestion?: IngestionEmulatorOptions
+  hec?: HecEmulatorOptions
+  rest?: RestEmulatorOptions
+  databricks?: Omit<DatabricksOptions, 'entra'>
+}
+
+/** All services, running, under one certificate authority. */
+export interface Emulators extends AsyncDisposable {
+  /** PEM of the authority to trust. */
+  readonly ca: string
+  /** The same in a file, for `NODE_EXTRA_CA_CERTS`. It goes with `close()`. */
+  readonly caFile: string
+  readonly entra: EntraEmulator
+  readonly logAnalytics: LogAnalyticsEmulator
+  readonly ingestion: IngestionEmulator
+  readonly hec: HecEmulator
+  readonly rest: RestEmulator
+  readonly databricks: DatabricksEmulator
+  close(): Promise<void>
+}
+
+/** Starts all services. */
+export async function startEmulators(options: EmulatorsOptions = {}): Promise<Emulators> {
+  const authority = await createCertificateAuthority()
+  const tls = await authority.issue()
+  const folder = await mkdtemp(join(tmpdir(), 'cyber-connectors-'))
+  const caFile = join(folder, 'ca.pem')
+  await writeFile(caFile, authority.ca)
+  const entra = new EntraEmulator({ tls, ...options.entra })
+  const services = {
+    entra,
+    logAnalytics: new LogAnalyticsEmulator({ tls, entra, ...options.logAnalytics }),
+    ingestion: new IngestionEmulator({ tls, entra, ...options.ingestion }),
+    hec: new HecEmulator({ tls, ...options.hec }),
+    rest: new RestEmulator({ tls, ...options.rest }),
+    databricks: new DatabricksEmulator({ tls, entra, ...options.databricks }),
+  }
+  const close = async () => {
+    await Promise.all(Object.values(services).map((service) => service.close()))
+    await rm(folder, { recursive: true, force: true })
+  }
+  try {
+    await Promise.all(Object.values(services).map((service) => service.start()))
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { ca: authority.ca, caFile, ...services, close, [Symbol.asyncDispose]: close }
+}
