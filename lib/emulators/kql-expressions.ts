@@ -3,7 +3,7 @@ import { functions } from './kql-functions.ts'
 import type { Expression } from './kql-parser.ts'
 import type { Row } from './kql-rows.ts'
 import { textTest } from './kql-text.ts'
-import { type Cell, type Column, type ColumnType, cellText, narrowLong } from './kql-values.ts'
+import { type Cell, type Column, type ColumnType, cellText, isInstant, narrowLong } from './kql-values.ts'
 
 /** An expression that knows its type and can be asked for its value in a row. */
 export interface Compiled {
@@ -219,6 +219,7 @@ function compileArithmetic(operator: string, left: Compiled, right: Compiled): C
       const result = wholeArithmetic(operator, BigInt(first), BigInt(second))
       if (result === null) return null
       if (type === 'real') return Number(first) / Number(second)
+      if (type === 'datetime') return isInstant(result) ? result : null
       return type === 'long' || type === 'int' ? narrowLong(BigInt.asIntN(64, result))! : result
     },
   }

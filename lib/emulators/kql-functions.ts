@@ -1,7 +1,7 @@
 import { parseInstant } from '../core/time.ts'
 import { semanticError } from './kql-errors.ts'
 import type { Compiled, Scope } from './kql-expressions.ts'
-import { type Cell, type ColumnType, cellText, narrowLong, parseTimespan } from './kql-values.ts'
+import { type Cell, type ColumnType, cellText, isInstant, narrowLong, parseTimespan } from './kql-values.ts'
 
 type ScalarFunction = readonly [
   least: number,
@@ -87,7 +87,10 @@ export const functions: Record<string, ScalarFunction> = {
 function shifted(type: ColumnType, now: bigint, sign: bigint, shift: Compiled | undefined): Compiled {
   if (!shift) return { type, evaluate: () => now }
   if (shift.type !== 'timespan') throw semanticError('argument #1 must be a timespan', 'SEM0012')
-  return mapped(type, shift, (cell) => (cell === null ? null : now + sign * (cell as bigint)))
+  return mapped(type, shift, (cell) => {
+    const ticks = cell === null ? null : now + sign * (cell as bigint)
+    return ticks !== null && isInstant(ticks) ? ticks : null
+  })
 }
 
 function mapped(type: ColumnType, value: Compiled, map: (cell: Cell, type: ColumnType) => Cell): Compiled {

@@ -1,7 +1,9 @@
 import { serialize } from '../core/json.ts'
 import {
+  firstInstant,
   floorDivide,
   fromDate,
+  lastInstant,
   parseDuration,
   parseInstant,
   ticksPerMillisecond,
@@ -66,8 +68,10 @@ const converters: Record<ColumnType, (value: unknown) => Cell | undefined> = {
   },
   decimal: (value) => (/^-?\d+(\.\d+)?$/.test(String(value)) ? String(value) : undefined),
   datetime: (value) => {
-    if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : fromDate(value)
-    if (typeof value === 'bigint') return value
+    if (value instanceof Date) {
+      return !Number.isNaN(value.getTime()) && isInstant(fromDate(value)) ? fromDate(value) : undefined
+    }
+    if (typeof value === 'bigint') return isInstant(value) ? value : undefined
     return typeof value === 'string' ? parseInstant(value) : undefined
   },
   timespan: (value) => {
@@ -77,6 +81,11 @@ const converters: Record<ColumnType, (value: unknown) => Cell | undefined> = {
   string: (value) => (typeof value === 'string' ? value : undefined),
   guid: (value) => (typeof value === 'string' ? value.toLowerCase() : undefined),
   dynamic: (value) => (value instanceof DynamicText ? value.text : serialize(value)),
+}
+
+/** Whether ticks lie in the years 0001 to 9999, as a `datetime` must. */
+export function isInstant(ticks: bigint): boolean {
+  return ticks >= firstInstant && ticks <= lastInstant
 }
 
 /** The least wide form of a 64-bit integer, or undefined outside 64 bits. */
