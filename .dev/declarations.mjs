@@ -5,7 +5,8 @@ export const declarations = [
   {
     declaration: splunkOptions,
     name: 'SplunkOptions',
-    title: 'Options of the Splunk sink. Each name may be written in camelCase as well; numbers and booleans may be texts.',
+    title:
+      'Options of the Splunk sink. Each name may be written in camelCase as well; numbers and booleans may be texts.',
     file: 'lib/splunk/options.types.ts',
   },
 ]

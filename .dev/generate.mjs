@@ -18,7 +18,9 @@ const comment = (text, indent = '') => {
 
 export function defaultOf(spec) {
   if (spec.defaultText !== undefined) return spec.defaultText
-  return spec.default === undefined ? undefined : `\`${typeof spec.default === 'number' ? spec.default : JSON.stringify(spec.default).replaceAll('"', '')}\``
+  return spec.default === undefined
+    ? undefined
+    : `\`${typeof spec.default === 'number' ? spec.default : JSON.stringify(spec.default).replaceAll('"', '')}\``
 }
 
 const documented = (spec) => {
@@ -63,7 +65,10 @@ export function generated() {
   for (const entry of declarations) {
     const before = files.get(entry.file)
     const text = optionTypes(entry)
-    files.set(entry.file, before === undefined ? header + text : before + text.slice(text.indexOf('\n\n') + 1))
+    files.set(
+      entry.file,
+      before === undefined ? header + text : before + text.slice(text.indexOf('\n\n') + 1),
+    )
   }
   return files
 }
@@ -72,7 +77,6 @@ const root = new URL('../', import.meta.url)
 if (process.argv[1] === new URL(import.meta.url).pathname) {
   for (const [file, text] of generated()) {
     writeFileSync(new URL(file, root), text)
-    console.log(file)
   }
 }
 
