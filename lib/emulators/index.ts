@@ -14,14 +14,17 @@ export {
   IngestionEmulator,
   type IngestionEmulatorOptions,
 } from './ingestion.ts'
-export type { Column, ColumnType } from './kql-values.ts'
+export { type Column, type ColumnType, DynamicText } from './kql-values.ts'
 export {
   LogAnalyticsEmulator,
   type LogAnalyticsOptions,
   type PartialFault,
   type QueryRequest,
 } from './log-analytics.ts'
-export type { GeneratedRows, RowInput, TableOptions } from './log-analytics-table.ts'
+export { queryTimeout } from './log-analytics-errors.ts'
+export { type PartialError, tooManyBytes, tooManyRows } from './log-analytics-response.ts'
+export type { GeneratedRows, Instant, RowInput, TableOptions } from './log-analytics-table.ts'
 export { RestEmulator, type RestEmulatorOptions } from './rest.ts'
 export { type Emulators, type EmulatorsOptions, startEmulators } from './start.ts'
+export { type RecordsTable, tableFromRecords } from './table-from-records.ts'
 export type { TokenAuthority } from './token-authority.ts'

@@ -1,5 +1,5 @@
 import { semanticError } from './kql-errors.ts'
-import { type Compiled, compareCells, compile, type Scope } from './kql-expressions.ts'
+import { type Compiled, compareCells, compile, numeric, type Scope } from './kql-expressions.ts'
 import type { Expression, NamedExpression } from './kql-parser.ts'
 import { lazily, type Result, type Row } from './kql-rows.ts'
 import { type Cell, type Column, type ColumnType, narrowLong } from './kql-values.ts'
@@ -96,12 +96,12 @@ const aggregations: Record<string, MakeAggregate> = {
   ],
   sum: ([value], written) => [
     nameOf('sum', written),
-    required(value).type === 'int' ? 'long' : required(value).type,
+    summable(value, 'sum') === 'int' ? 'long' : required(value).type,
     () => summing(required(value)),
   ],
   avg: ([value], written) => [
     nameOf('avg', written),
-    'real',
+    summable(value, 'avg') && 'real',
     () => {
       let [sum, count] = [0, 0]
       return {
@@ -120,6 +120,12 @@ const aggregations: Record<string, MakeAggregate> = {
 function required(value: Compiled | undefined): Compiled {
   if (value) return value
   throw semanticError('the aggregate expects 1 argument', 'SEM0219')
+}
+
+function summable(value: Compiled | undefined, aggregate: string): ColumnType {
+  const { type } = required(value)
+  if (numeric.has(type) || (type === 'timespan' && aggregate === 'sum')) return type
+  throw semanticError(`${aggregate}(): argument #1 must be a number, it is ${type}`, 'SEM0012')
 }
 
 function nameOf(aggregate: string, [written]: Expression[]): string {

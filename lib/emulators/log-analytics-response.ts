@@ -116,3 +116,22 @@ function tooLarge(message: string): PartialError {
     ],
   }
 }
+
+/** The error of a query that took too much memory. */
+export const memoryBudget: PartialError = {
+  code: 'PartialError',
+  message: 'There were some errors when processing your query.',
+  details: [
+    {
+      code: 'EngineError',
+      message: 'Something went wrong processing your query on the server.',
+      innererror: {
+        code: '-2133196799',
+        message:
+          'Query execution has exceeded the allowed limits (80DA0001): The hash operator has exceeded the memory budget during evaluation. Results may be incorrect or incomplete.',
+        severity: 2,
+        severityName: 'Error',
+      },
+    },
+  ],
+}

@@ -7,10 +7,9 @@ import { evaluateQuery } from './kql-evaluate.ts'
 import type { Result } from './kql-rows.ts'
 import type { Column } from './kql-values.ts'
 import { errorAnswer, queryTimeout } from './log-analytics-errors.ts'
-import { encodeResponse, type PartialError } from './log-analytics-response.ts'
+import { encodeResponse, memoryBudget, type PartialError } from './log-analytics-response.ts'
 import {
   type GeneratedRows,
-  type Instant,
   instantToTicks,
   LogTable,
   type RowInput,
@@ -37,7 +36,10 @@ export interface LogAnalyticsOptions extends EmulatorOptions {
   now?: () => Date | number
   /** How many seconds a query takes: longer than the request's `Prefer: wait` (default 180) is a 504 at once. */
   duration?: (query: QueryRequest) => number
-  /** Whether an answer's bytes are kept and given again while its tables stay as they are. Default false. */
+  /**
+   * Whether an answer's bytes are kept and given again while the tables stay as they are: for load tests. The clock
+   * then stands still for `now()`, `ago()` and rows still to be taken in. Default false.
+   */
   cacheAnswers?: boolean
 }
 
@@ -76,7 +78,7 @@ export class LogAnalyticsEmulator extends Emulator {
   maxRows: number
   maxBytes: number
   cutSilently: boolean
-  /** The queries so far, in the order in which they came. */
+  /** The queries so far, in the order in which they came. Empty with `record: false`. */
   readonly queries: QueryRequest[] = []
   readonly #options: LogAnalyticsOptions
   readonly #tables = new Map<string, LogTable>()
@@ -191,13 +193,14 @@ export class LogAnalyticsEmulator extends Emulator {
   #query(request: RecordedRequest, target: string): Answer {
     const query = this.#read(request, target)
     if (!query) return errorAnswer(400, 'BadArgumentError', 'The request had some invalid properties')
-    this.queries.push(query)
+    if (this.#options.record !== false) this.queries.push(query)
     if ((this.#options.duration?.(query) ?? 0) > query.wait) return queryTimeout()
     const prefer = String(request.headers['prefer'] ?? '')
     const partial = this.#takePartialFault(query)
     const key = JSON.stringify([
       query.query,
-      query.timespan,
+      String(query.from),
+      String(query.to),
       prefer,
       this.bounds,
       this.maxRows,
@@ -281,24 +284,6 @@ function answer(body: Buffer | Readable): Answer {
   return { status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body }
 }
 
-const memoryBudget: PartialError = {
-  code: 'PartialError',
-  message: 'There were some errors when processing your query.',
-  details: [
-    {
-      code: 'EngineError',
-      message: 'Something went wrong processing your query on the server.',
-      innererror: {
-        code: '-2133196799',
-        message:
-          'Query execution has exceeded the allowed limits (80DA0001): The hash operator has exceeded the memory budget during evaluation. Results may be incorrect or incomplete.',
-        severity: 2,
-        severityName: 'Error',
-      },
-    },
-  ],
-}
-
 /** The API's `timespan`: `start/end`, `start/duration`, `duration/end`, a duration that ends now, or nothing. */
 function parseSpan(text: string, now: Ticks): Pick<QueryRequest, 'from' | 'to'> | undefined {
   if (text === '') return { from: undefined, to: undefined }
@@ -313,5 +298,3 @@ function parseSpan(text: string, now: Ticks): Pick<QueryRequest, 'from' | 'to'> 
   const before = parseDuration(first)
   return end !== undefined && before !== undefined ? { from: end - before, to: end } : undefined
 }
-
-export type { Instant }

@@ -391,6 +391,7 @@ t.test('queries that are refused, in the words of the service', async (t) => {
     ['T | take D', 'SEM0100', "'take' operator: Failed to resolve scalar expression named 'D'"],
     ['T | where A', 'SEM0005', "'where' operator: the predicate must be of type bool"],
     ['T | summarize A', 'SEM0220', "'summarize' operator: the expression is not an aggregate"],
+    ['T | summarize sum(D)', 'SEM0012', 'sum(): argument #1 must be a number, it is datetime'],
     ['T | where D > ago(1)', 'SEM0012', 'argument #1 must be a timespan'],
   ]
   for (const [query, code, message] of semantic) {
