@@ -1,4 +1,3 @@
-import { inspect } from 'node:util'
 import { ClientSecretCredential } from '@azure/identity'
 import { LogsQueryClient } from '@azure/monitor-query'
 import t from 'tap'
@@ -40,7 +39,6 @@ t.test('gives the official credential a token', async (t) => {
   await t.rejects(credential('nowhere').getToken(scope), {
     message: /AADSTS90002|endpoints_resolution_error/,
   })
-  t.notMatch(inspect(entra.issueToken), entra.client_secret)
 
   // What the client asked for, by path.
   t.match(entra.requests[0]?.path, /openid-configuration$/)
