@@ -1,0 +1,87 @@
+import type { Readable, Writable } from 'node:stream'
+import { OptionError } from './core/errors.ts'
+import { nearest } from './core/nearest-name.ts'
+import type { OptionDeclaration, OptionSpecs } from './core/options.ts'
+import { splunkOptions } from './splunk/options.ts'
+import { type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'
+
+/** One direction of a connector: how a stream is made, and which options it takes. */
+export interface StreamMaker<S> {
+  /** Makes the stream. @throws OptionError */
+  create(options: Record<string, unknown>): S
+  /** The options, for `--help`, job files and docs. The command line needs it; `createWritable` and the others don't. */
+  readonly declaration?: OptionDeclaration<OptionSpecs>
+}
+
+/** What a connector can be. */
+export interface Connector {
+  /** A bounded source. */
+  readonly readable?: StreamMaker<Readable>
+  /** A streaming source with offsets. */
+  readonly streamReadable?: StreamMaker<Readable>
+  readonly writable?: StreamMaker<Writable>
+}
+
+/**
+ * Sinks by name, for the types of `createWritable`. A package that registers a connector adds its own:
+ *
+ *     declare module 'cyber-connectors' {
+ *       interface WritableTypes { kafka: { options: KafkaOptions; stream: KafkaWritable } }
+ *     }
+ */
+export interface WritableTypes {
+  splunk: { options: SplunkOptions; stream: SplunkWritable }
+}
+
+const connectors = new Map<string, Connector>([
+  [
+    'splunk',
+    {
+      writable: {
+        create: (options) => new SplunkWritable(options as unknown as SplunkOptions),
+        declaration: splunkOptions,
+      },
+    },
+  ],
+])
+
+/**
+ * Adds a connector under a name, so that `createReadable`, `createStreamReadable`, `createWritable` and the command line
+ * find it.
+ * @throws OptionError where the name is taken
+ */
+export function register(name: string, connector: Connector): void {
+  if (connectors.has(name)) throw new OptionError(name, ['there is a connector of this name already'])
+  connectors.set(name, connector)
+}
+
+/** The registered names, and what each can be. */
+export function registered(): ReadonlyMap<string, Connector> {
+  return connectors
+}
+
+/** Makes a sink by its registered name. @throws OptionError for an unknown name, or wrong options */
+export function createWritable<N extends keyof WritableTypes>(
+  name: N,
+  options: WritableTypes[N]['options'],
+): WritableTypes[N]['stream'] {
+  return maker(name, 'writable', 'sink').create(
+    options as Record<string, unknown>,
+  ) as WritableTypes[N]['stream']
+}
+
+/** Looks a connector up. @throws OptionError with the names that there are */
+export function maker<K extends keyof Connector>(
+  name: string,
+  kind: K,
+  noun: string,
+): NonNullable<Connector[K]> {
+  const found = connectors.get(name)?.[kind]
+  if (found) return found
+  const known = [...connectors].filter(([, connector]) => connector[kind]).map(([known]) => known)
+  const proposal = nearest(name, known)
+  const hint = proposal
+    ? `did you mean "${proposal}"?`
+    : `there are ${known.map((each) => `"${each}"`).join(', ')}`
+  throw new OptionError(name, [`there is no ${noun} of this name; ${hint}`])
+}
