@@ -66,7 +66,7 @@ export function createWritable<N extends keyof WritableTypes>(
   options: WritableTypes[N]['options'],
 ): WritableTypes[N]['stream'] {
   return maker(name, 'writable', 'sink').create(
-    options as Record<string, unknown>,
+    options as unknown as Record<string, unknown>,
   ) as WritableTypes[N]['stream']
 }
 

@@ -4,7 +4,7 @@ import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator
 import type { EntraEmulator } from './entra.ts'
 import { bearerToken } from './token-authority.ts'
 
-export interface DatabricksOptions extends EmulatorOptions {
+export interface DatabricksEmulatorOptions extends EmulatorOptions {
   /** Issues the Azure tokens, and so knows them. */
   entra: EntraEmulator
   /** A personal access token that is good. Default: random. */
@@ -37,7 +37,7 @@ export class DatabricksEmulator extends Emulator {
   /** OAuth tokens, and when each runs out. */
   readonly #sessions = new Map<string, number>()
 
-  constructor(options: DatabricksOptions) {
+  constructor(options: DatabricksEmulatorOptions) {
     super(options)
     this.#entra = options.entra
     this.token = options.token ?? `dapi${randomBytes(16).toString('hex')}`

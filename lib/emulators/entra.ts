@@ -3,7 +3,7 @@ import type { Answer } from './answer.ts'
 import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
 import type { TokenAuthority } from './token-authority.ts'
 
-export interface EntraOptions extends EmulatorOptions {
+export interface EntraEmulatorOptions extends EmulatorOptions {
   /** Default: a random GUID. */
   tenant_id?: string
   /** Default: a random GUID. */
@@ -32,7 +32,7 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
   readonly #tokens = new Map<string, IssuedToken>()
   #issued = 0
 
-  constructor(options: EntraOptions = {}) {
+  constructor(options: EntraEmulatorOptions = {}) {
     super(options)
     this.tenant_id = options.tenant_id ?? randomUUID()
     this.client_id = options.client_id ?? randomUUID()

@@ -4,9 +4,9 @@ export {
   createCertificateAuthority,
   type KeyAndCertificate,
 } from './certificates.ts'
-export { DatabricksEmulator, type DatabricksOptions } from './databricks.ts'
+export { DatabricksEmulator, type DatabricksEmulatorOptions } from './databricks.ts'
 export { Emulator, type EmulatorEvents, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
-export { EntraEmulator, type EntraOptions, type IssuedToken } from './entra.ts'
+export { EntraEmulator, type EntraEmulatorOptions, type IssuedToken } from './entra.ts'
 export type { Fault } from './fault.ts'
 export { HecEmulator, type HecEmulatorOptions, type HecEvent } from './hec.ts'
 export {
@@ -17,7 +17,7 @@ export {
 export { type Column, type ColumnType, DynamicText } from './kql-values.ts'
 export {
   LogAnalyticsEmulator,
-  type LogAnalyticsOptions,
+  type LogAnalyticsEmulatorOptions,
   type PartialFault,
   type QueryRequest,
 } from './log-analytics.ts'

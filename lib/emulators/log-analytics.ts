@@ -17,7 +17,7 @@ import {
 } from './log-analytics-table.ts'
 import { bearerToken, type TokenAuthority } from './token-authority.ts'
 
-export interface LogAnalyticsOptions extends EmulatorOptions {
+export interface LogAnalyticsEmulatorOptions extends EmulatorOptions {
   /** Who knows which tokens are good. Default: any bearer token is. */
   entra?: TokenAuthority
   /** The resource that tokens must be for. Default `https://api.loganalytics.io`. */
@@ -80,12 +80,12 @@ export class LogAnalyticsEmulator extends Emulator {
   cutSilently: boolean
   /** The queries so far, in the order in which they came. Empty with `record: false`. */
   readonly queries: QueryRequest[] = []
-  readonly #options: LogAnalyticsOptions
+  readonly #options: LogAnalyticsEmulatorOptions
   readonly #tables = new Map<string, LogTable>()
   #partialFaults: (PartialFault & { left: number })[] = []
   readonly #answers = new Map<string, Buffer>()
 
-  constructor(options: LogAnalyticsOptions = {}) {
+  constructor(options: LogAnalyticsEmulatorOptions = {}) {
     super(options)
     this.#options = options
     this.bounds = options.bounds ?? 'inclusive'

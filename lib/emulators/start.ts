@@ -2,22 +2,22 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createCertificateAuthority } from './certificates.ts'
-import { DatabricksEmulator, type DatabricksOptions } from './databricks.ts'
-import { EntraEmulator, type EntraOptions } from './entra.ts'
+import { DatabricksEmulator, type DatabricksEmulatorOptions } from './databricks.ts'
+import { EntraEmulator, type EntraEmulatorOptions } from './entra.ts'
 import { HecEmulator } from './hec.ts'
 import type { HecEmulatorOptions } from './hec-options.ts'
 import { IngestionEmulator, type IngestionEmulatorOptions } from './ingestion.ts'
-import { LogAnalyticsEmulator, type LogAnalyticsOptions } from './log-analytics.ts'
+import { LogAnalyticsEmulator, type LogAnalyticsEmulatorOptions } from './log-analytics.ts'
 import { RestEmulator, type RestEmulatorOptions } from './rest.ts'
 
 /** Options for each service. All are HTTPS unless told `tls: false`; the Azure ones know the tokens of `entra`. */
 export interface EmulatorsOptions {
-  entra?: EntraOptions
-  logAnalytics?: LogAnalyticsOptions
+  entra?: EntraEmulatorOptions
+  logAnalytics?: LogAnalyticsEmulatorOptions
   ingestion?: IngestionEmulatorOptions
   hec?: HecEmulatorOptions
   rest?: RestEmulatorOptions
-  databricks?: Omit<DatabricksOptions, 'entra'>
+  databricks?: Omit<DatabricksEmulatorOptions, 'entra'>
 }
 
 /** All services, running, under one certificate authority. */

@@ -2,7 +2,7 @@ import { LogsQueryClient } from '@azure/monitor-query'
 import fc from 'fast-check'
 import t from 'tap'
 import { type Column, DynamicText } from '../../lib/emulators/kql-values.ts'
-import { LogAnalyticsEmulator, type LogAnalyticsOptions } from '../../lib/emulators/log-analytics.ts'
+import { LogAnalyticsEmulator, type LogAnalyticsEmulatorOptions } from '../../lib/emulators/log-analytics.ts'
 import { queryTimeout } from '../../lib/emulators/log-analytics-errors.ts'
 
 const headers = { authorization: 'Bearer x', 'content-type': 'application/json' }
@@ -64,7 +64,7 @@ const everyType: Column[] = [
   { name: 'More', type: 'dynamic' },
 ]
 
-async function start(t: Tap, options: LogAnalyticsOptions = {}): Promise<LogAnalyticsEmulator> {
+async function start(t: Tap, options: LogAnalyticsEmulatorOptions = {}): Promise<LogAnalyticsEmulator> {
   const logs = await new LogAnalyticsEmulator(options).start()
   t.teardown(() => logs.close())
   return logs
