@@ -1,10 +1,19 @@
 // Writes what follows from the option declarations: the option types (for editors and TypeDoc). Run by `npm run generate`
 // on the built package; a test fails when what is written has drifted.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { signinColumns, signinRows } from '../dist/cli/signin-sample.js'
+import { serialize } from '../dist/core/json.js'
 import { otherSpelling } from '../dist/core/options.js'
 import { declarations } from './declarations.mjs'
 
 const header = '// Generated from the option declarations by `npm run generate`. Do not edit.\n'
+
+const root = new URL('../', import.meta.url)
+
+/** What a generated file holds now. */
+export function current(file) {
+  return readFileSync(new URL(file, root), 'utf8')
+}
 
 const comment = (text, indent = '') => {
   const lines = [[]]
@@ -59,6 +68,29 @@ export function optionTypes({ declaration, name, title }) {
   return text
 }
 
+const cell = (text) => text.replaceAll('|', '\\|')
+
+/** The options of one declaration as a table of README. */
+export function optionTable({ declaration }) {
+  const rows = Object.entries(declaration.specs).map(([name, spec]) => {
+    const type = cell(spec.type.replace(/import\('[^']+'\)\./g, ''))
+    const fallback = spec.required ? '**required**' : (defaultOf(spec) ?? '')
+    return `| \`${name}\` | ${type} | ${cell(fallback)} | ${cell(spec.doc)} |`
+  })
+  for (const [prefix, spec] of Object.entries(declaration.prefixes)) {
+    rows.push(`| \`${prefix}<Name>\` | ${cell(spec.type)} | | ${cell(spec.doc)} |`)
+  }
+  return ['| option | type | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+/** README with its option tables, each between two markers, written anew. */
+function withTables(readme) {
+  return readme.replace(
+    /(<!-- options:(\w+) -->\n)[\s\S]*?(\n<!-- end of options -->)/g,
+    (_, start, name, end) => start + optionTable(declarations.find((each) => each.name === name)) + end,
+  )
+}
+
 /** What each generated file should hold. */
 export function generated() {
   const files = new Map()
@@ -70,14 +102,21 @@ export function generated() {
       before === undefined ? header + text : before + text.slice(text.indexOf('\n\n') + 1),
     )
   }
+  files.set('README.md', withTables(current('README.md')))
+  files.set('fixtures/signin-logs.ndjson', signinRecords())
   return files
 }
 
-const root = new URL('../', import.meta.url)
+/** The rows of the demo's sample as NDJSON, for tests and recipes that want a file. */
+function signinRecords() {
+  const names = signinColumns.map(({ name }) => name)
+  return signinRows(500, new Date('2026-11-01T00:00:00Z'))
+    .map((row) => `${serialize(Object.fromEntries(row.map((value, index) => [names[index], value])))}\n`)
+    .join('')
+}
+
 if (process.argv[1] === new URL(import.meta.url).pathname) {
   for (const [file, text] of generated()) {
     writeFileSync(new URL(file, root), text)
   }
 }
-
-export const current = (file) => readFileSync(new URL(file, root), 'utf8')
