@@ -22,6 +22,8 @@ export const errorCodes = {
   ERR_RESULT: 'the result does not fit',
   /** The checkpoint can not be read, written or locked, or belongs to another query. */
   ERR_CHECKPOINT: 'the checkpoint can not be used',
+  /** A transform of a streaming query failed. */
+  ERR_TRANSFORM: 'a transform failed',
 } as const
 
 export type ErrorCode = keyof typeof errorCodes
