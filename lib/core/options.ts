@@ -70,8 +70,8 @@ function decimal(value: unknown): number | undefined {
 
 function flag(value: unknown): boolean | undefined {
   if (typeof value === 'boolean') return value
-  if (typeof value !== 'string') return undefined
-  return { true: true, false: false }[value.trim().toLowerCase()]
+  const word = typeof value === 'string' ? value.trim().toLowerCase() : undefined
+  return word === 'true' ? true : word === 'false' ? false : undefined
 }
 
 function httpUrl(value: unknown): string | undefined {
@@ -222,7 +222,11 @@ export function otherSpelling(name: string): string {
 /** A value as an error may show it: short, and never a secret. */
 function shown(value: unknown, secret: boolean): string {
   if (secret) return `a secret ${typeof value}`
-  if (typeof value === 'string') return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value)
+  if (typeof value === 'string') {
+    // A URL that is none may still hold a password.
+    const safe = value.replace(/\/\/[^/?#]*@/, '//[redacted]@')
+    return JSON.stringify(safe.length > 100 ? `${safe.slice(0, 100)}…` : safe)
+  }
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return typeof value === 'bigint' ? `${value}n` : String(value)
 }
@@ -248,13 +252,14 @@ function read<T>(
  * Declares a connector's options: one place for their checks, types and docs.
  *
  * @param check looks at the values together, for what one option alone can't tell. It sees what could be read,
- *   also where another option is wrong, so that all problems come in one error.
+ *   also where another option is wrong, so that all problems come in one error. `given` has the names of all options
+ *   that were given, wrong ones too: so that these are not called missing.
  * @param prefixes open families of text options, such as `http_header_<Name>`
  */
 export function declareOptions<const S extends OptionSpecs>(
   connector: string,
   specs: S,
-  check?: (values: Partial<OptionValues<S>>, report: Report) => void,
+  check?: (values: Partial<OptionValues<S>>, report: Report, given: ReadonlySet<string>) => void,
   prefixes: Readonly<Record<string, OptionSpec<string>>> = {},
 ): OptionDeclaration<S> {
   const all: OptionSpecs = { ...specs, ...streamSpecs }
@@ -282,11 +287,9 @@ export function declareOptions<const S extends OptionSpecs>(
         const prefix = Object.keys(prefixes).find((start) => key.startsWith(start) && key !== start)
         const name = canonical.get(key)
         if (name === undefined && prefix !== undefined) {
-          const family = prefixes[prefix]!
-          const parsed = family.parse(value)
-          if (parsed === undefined)
-            report(`${key}: expected ${family.form}, got ${shown(value, family.secret)}`)
-          else prefixed[key.slice(prefix.length)] = parsed
+          spelled.set(key, key)
+          const parsed = read(key, prefixes[prefix]!, value, report)
+          if (parsed !== undefined) prefixed[key.slice(prefix.length)] = parsed
         } else if (name === undefined) {
           const proposal = nearest(key, [...Object.keys(all), ...canonical.keys()])
           report(`unknown option "${key}"${proposal ? `; did you mean "${proposal}"?` : ''}`)
@@ -303,7 +306,7 @@ export function declareOptions<const S extends OptionSpecs>(
         if (required) report(`${name}: is required (${form})`)
         else values[name] = fallback
       }
-      check?.(values as Partial<OptionValues<S>>, report)
+      check?.(values as Partial<OptionValues<S>>, report, new Set(spelled.keys()))
       if (problems.length > 0) throw new OptionError(connector, problems)
       return { ...values, prefixed } as ReturnType<OptionDeclaration<S>['resolve']>
     },

@@ -1,0 +1,2 @@
+/** Options of {@link AzureMonitorReadable}. */
+export type AzureMonitorReadableOptions = Record<string, unknown>

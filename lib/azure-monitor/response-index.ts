@@ -1,0 +1,231 @@
+import { parseExactly } from './exact-json.ts'
+
+/** Rows that lie next to each other in a response, so many that parsing them takes a millisecond or so. */
+export interface RowSpan {
+  /** Bytes from the start of the response. A span begins with the `[` of a row and ends behind the `]` of one. */
+  readonly start: number
+  readonly end: number
+  readonly rows: number
+  /** Whether there is an integer of 16 digits or more, which JSON.parse may get wrong. */
+  readonly longNumbers: boolean
+}
+
+export interface IndexedTable {
+  readonly name: string
+  readonly columns: readonly { readonly name: string; readonly type: string }[]
+  readonly spans: readonly RowSpan[]
+  readonly rows: number
+}
+
+/** Where everything is in a response. */
+export interface ResponseIndex {
+  readonly tables: readonly IndexedTable[]
+  readonly rows: number
+  /** What the service reports at the end of a result that is not whole. */
+  readonly error: unknown
+}
+
+/** The response is not what the query API gives. */
+export class MalformedResponse extends Error {
+  override name = 'MalformedResponse'
+  /** Whether it only ends too early, so that another try is worth it. */
+  readonly cut: boolean
+  constructor(message: string, cut = false) {
+    super(message)
+    this.cut = cut
+  }
+}
+
+const [quote, backslash, colon, comma, point] = [0x22, 0x5c, 0x3a, 0x2c, 0x2e]
+const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d]
+const longNumber = 16
+const spanBytes = 32_768
+/** Bytes of the longest key that is told apart, `tables`, and one more. */
+const keyBytes = 8
+
+/**
+ * Reads a response's bytes as they come and finds its rows without parsing them. What is not a row (names, columns,
+ * the error at the end) is little: it is kept and parsed at the end. The form of a response:
+ * `{"tables":[{"name":…,"columns":[{"name":…,"type":…}],"rows":[[…],…]}],…,"error":{…}}`
+ */
+export class ResponseIndexer {
+  /** The response without its rows. */
+  readonly #outline: Buffer[] = []
+  readonly #tables: RowSpan[][] = []
+  #offset = 0
+  #inString = false
+  #escaped = false
+  #depth = 0
+  #ended = false
+  // Outside of rows: the last string, and the keys of the root and of a table that we are in.
+  #text = ''
+  #rootKey = ''
+  #tableKey = ''
+  // Within rows: depth below the array of rows, and the span that is being filled.
+  #inRows = false
+  #rowDepth = 0
+  #spanStart = -1
+  #spanRows = 0
+  #digits = 0
+  #longNumbers = false
+
+  write(chunk: Uint8Array): void {
+    let at = 0
+    while (at < chunk.length) at = this.#inRows ? this.#skipRows(chunk, at) : this.#readOutline(chunk, at)
+    this.#offset += chunk.length
+  }
+
+  /** @throws MalformedResponse */
+  end(): ResponseIndex {
+    if (!this.#ended || this.#inRows) throw new MalformedResponse('the response ends early', true)
+    let outline: unknown
+    try {
+      outline = parseExactly(Buffer.concat(this.#outline).toString())
+    } catch (error) {
+      throw new MalformedResponse(`the response is not JSON: ${(error as Error).message}`)
+    }
+    return describe(outline, this.#tables)
+  }
+
+  /** Up to the array of rows or the end of the chunk. Returns where to go on. */
+  #readOutline(chunk: Uint8Array, from: number): number {
+    for (let at = from; at < chunk.length; at++) {
+      const byte = chunk[at]!
+      if (this.#inString) {
+        if (this.#escaped) this.#escaped = false
+        else if (byte === backslash) this.#escaped = true
+        else if (byte === quote) this.#inString = false
+        else if (this.#text.length < keyBytes) this.#text += String.fromCharCode(byte)
+      } else if (byte === quote) {
+        this.#inString = true
+        this.#text = ''
+      } else if (byte === colon) {
+        if (this.#depth === 1) this.#rootKey = this.#text
+        else if (this.#depth === 3) this.#tableKey = this.#text
+      } else if (byte === openBracket || byte === openBrace) {
+        const isRows =
+          byte === openBracket && this.#depth === 3 && this.#rootKey === 'tables' && this.#tableKey === 'rows'
+        this.#depth++
+        if (isRows) {
+          this.#outline.push(Buffer.from(chunk.subarray(from, at + 1)))
+          this.#tables.push([])
+          this.#inRows = true
+          return at + 1
+        }
+      } else if ((byte === closeBracket || byte === closeBrace) && --this.#depth === 0) this.#ended = true
+    }
+    this.#outline.push(Buffer.from(chunk.subarray(from)))
+    return chunk.length
+  }
+
+  /** Up to the end of the rows or of the chunk. The state is kept in locals: this loop sees every byte. */
+  #skipRows(chunk: Uint8Array, from: number): number {
+    const length = chunk.length
+    let inString = this.#inString
+    let escaped = this.#escaped
+    let depth = this.#rowDepth
+    let digits = this.#digits
+    let at = from
+    for (; at < length; at++) {
+      let byte = chunk[at]!
+      if (inString) {
+        if (escaped) {
+          escaped = false
+          continue
+        }
+        while (byte !== quote && byte !== backslash) {
+          if (++at >= length) break
+          byte = chunk[at]!
+        }
+        if (at >= length) break
+        if (byte === quote) inString = false
+        else escaped = true
+        continue
+      }
+      if (byte <= 0x39 && byte >= 0x30) {
+        if (++digits >= longNumber) this.#longNumbers = true
+        continue
+      }
+      // The digits of a fraction are no matter: a double holds what it holds.
+      digits = byte === point ? Number.NEGATIVE_INFINITY : 0
+      if (byte === quote) inString = true
+      else if (byte === openBracket || byte === openBrace) {
+        if (depth === 0) {
+          if (byte !== openBracket) throw new MalformedResponse('a row of the response is not an array')
+          if (this.#spanStart < 0) this.#spanStart = this.#offset + at
+        }
+        depth++
+        continue
+      } else if (byte === closeBracket || byte === closeBrace) {
+        if (--depth === 0) this.#endRow(this.#offset + at + 1)
+        else if (depth < 0) {
+          this.#endRows()
+          return at
+        }
+        continue
+      }
+      if (depth === 0 && byte > 0x20 && byte !== comma) {
+        throw new MalformedResponse('a row of the response is not an array')
+      }
+    }
+    this.#inString = inString
+    this.#escaped = escaped
+    this.#rowDepth = depth
+    this.#digits = digits
+    return length
+  }
+
+  #endRow(end: number): void {
+    this.#spanRows++
+    if (end - this.#spanStart >= spanBytes) this.#closeSpan(end)
+    else this.#lastRowEnd = end
+  }
+
+  #lastRowEnd = 0
+
+  #closeSpan(end: number): void {
+    const [start, rows, longNumbers] = [this.#spanStart, this.#spanRows, this.#longNumbers]
+    this.#tables.at(-1)!.push({ start, end, rows, longNumbers })
+    this.#spanStart = -1
+    this.#spanRows = 0
+    this.#longNumbers = false
+  }
+
+  #endRows(): void {
+    if (this.#spanRows > 0) this.#closeSpan(this.#lastRowEnd)
+    this.#inRows = false
+    this.#inString = false
+    this.#escaped = false
+    this.#rowDepth = 0
+    this.#digits = 0
+  }
+}
+
+function describe(outline: unknown, spans: readonly RowSpan[][]): ResponseIndex {
+  if (typeof outline !== 'object' || outline === null || Array.isArray(outline)) {
+    throw new MalformedResponse('the response is not an object')
+  }
+  const { tables: given = [], error } = outline as { tables?: unknown; error?: unknown }
+  if (!Array.isArray(given)) throw new MalformedResponse('the tables of the response are not a list')
+  let next = 0
+  const tables = given.map((table: unknown): IndexedTable => {
+    const { name, columns, rows } = (table ?? {}) as Record<string, unknown>
+    if (!Array.isArray(columns) || !columns.every(isColumn)) {
+      throw new MalformedResponse('a table of the response has no columns with names and types')
+    }
+    const own = Array.isArray(rows) ? (spans[next++] ?? []) : []
+    return {
+      name: typeof name === 'string' ? name : '',
+      columns,
+      spans: own,
+      rows: own.reduce((sum, span) => sum + span.rows, 0),
+    }
+  })
+  return { tables, rows: tables.reduce((sum, table) => sum + table.rows, 0), error: error ?? undefined }
+}
+
+function isColumn(column: unknown): column is { name: string; type: string } {
+  if (typeof column !== 'object' || column === null) return false
+  const { name, type } = column as Record<string, unknown>
+  return typeof name === 'string' && typeof type === 'string'
+}

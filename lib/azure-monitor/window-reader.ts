@@ -1,0 +1,239 @@
+import { azureClouds } from '../azure/clouds.ts'
+import { AzureConnection } from '../azure/connection.ts'
+import { ConnectorError, QueryError } from '../core/errors.ts'
+import { secondsToTicks } from '../core/time.ts'
+import { splitWindow, type Window, windowId } from '../core/window.ts'
+import { connectorName, type SourceValues } from './options.ts'
+import { QueryClient } from './query-client.ts'
+import type { WholeResponse } from './response-body.ts'
+import { type Row, type RowForm, TableRows } from './result-rows.ts'
+import type { TableSchema } from './schema.ts'
+import { askedWindow, isFarOutside, type KeptRows, rowFilter } from './timestamp-bounds.ts'
+import { plainEnds, type RetryNotice, type WindowAnswer, WindowQuery } from './window-query.ts'
+
+/**
+ * How the bounded and the streaming source read windows of time:
+ *
+ *   const reader = new WindowReader(values, observer)
+ *   const rows = reader.open(window, 'exact', signal)   // asks at once: open several to read ahead
+ *   for await (const batch of rows.batches()) …         // parsed as asked for; halves what is too large
+ *   const [first] = await reader.ask('T | summarize min(TimeGenerated)', undefined, signal)
+ *   reader.close()
+ *
+ * A window's first batch comes only when a whole answer is there. Held is the answer being parsed, the next one of the
+ * same window where it had to be halved, and one for each other window that is open.
+ */
+
+/** The query for a window, where the option `query` as it is will not do. */
+export interface WindowPlan {
+  readonly query: string
+  /** What is sent as the request's timespan; undefined for none. */
+  readonly timespan: Window | undefined
+}
+
+/** Told while reading; all are optional. */
+export interface ReaderObserver {
+  request?(): void
+  retry?(notice: RetryNotice): void
+  /** A window whose result was too large is read in these parts. */
+  split?(window: Window, parts: readonly Window[], reason: ConnectorError): void
+  /** The columns of the rows to come. */
+  schema?(schema: TableSchema): void
+  /** An answer came in whole: its size as held. */
+  response?(bytes: number, rows: number): void
+  /** Rows that lie outside of their window, by more than the margin that was asked for beyond it. */
+  outside?(window: Window, timestamp: unknown): void
+}
+
+export class WindowReader {
+  readonly values: SourceValues
+  readonly #connection: AzureConnection
+  readonly #query: WindowQuery
+  readonly #observer: ReaderObserver
+  readonly #plan: ((window: Window) => WindowPlan) | undefined
+
+  /** @param plan makes the query for a window; by default the option `query`, with the window as its timespan */
+  constructor(values: SourceValues, observer: ReaderObserver = {}, plan?: (window: Window) => WindowPlan) {
+    const cloud = azureClouds[values.azure_cloud]
+    this.values = values
+    this.#observer = observer
+    this.#plan = plan
+    this.#connection = new AzureConnection(connectorName, values, cloud.queryAudience)
+    const { workspace_id, resource_id, endpoint = cloud.queryEndpoint } = values
+    this.#query = new WindowQuery(
+      new QueryClient(this.#connection, { workspace_id, resource_id, endpoint }),
+      this.#connection,
+      values,
+      () => observer.request?.(),
+      (notice) => observer.retry?.(notice),
+    )
+  }
+
+  /** Begins to read a window. */
+  open(window: Window, kept: KeptRows, signal: AbortSignal): WindowRows {
+    return new WindowRows(this, window, kept, signal)
+  }
+
+  /**
+   * Asks a small query of ours and gives its rows as the columns' types say.
+   * @throws ConnectorError, and AbortError when the signal fires
+   */
+  async ask(query: string, timespan: Window | undefined, signal: AbortSignal): Promise<Row[]> {
+    const answer = await this.#query.ask({ query, timespan, window: timespan, divisible: false }, signal)
+    if ('tooLarge' in answer) throw answer.tooLarge
+    const rows: Row[] = []
+    for (const table of answer.response.index.tables) {
+      const reader = new TableRows(table, { schema: undefined, datetime: this.values.datetime })
+      for await (const { span, text } of answer.response.texts(table.spans)) {
+        rows.push(...(await reader.read(text, span, -1, undefined)))
+      }
+    }
+    return rows
+  }
+
+  /** Ends all connections. Abort the signals first. */
+  close(): void {
+    this.#connection.close()
+  }
+
+  /** @internal */
+  get observer(): ReaderObserver {
+    return this.#observer
+  }
+
+  /** @internal Asks for one window, or part of one. */
+  async answer(window: Window, kept: KeptRows, signal: AbortSignal): Promise<WindowAnswer> {
+    const { query, timespan } = this.#plan?.(window) ?? {
+      query: this.values.query,
+      timespan: askedWindow(window, kept),
+    }
+    const answer = await this.#query.ask(
+      { query, timespan, window, divisible: this.parts(window) !== undefined },
+      signal,
+    )
+    if ('response' in answer) this.#observer.response?.(answer.response.bytes, answer.response.index.rows)
+    return answer
+  }
+
+  /** @internal The halves of a window, or undefined where they would be too short. */
+  parts(window: Window): readonly Window[] | undefined {
+    const least = secondsToTicks(this.values.min_partition_seconds)
+    return window.end - window.start >= 2n * least ? splitWindow(window, 2) : undefined
+  }
+}
+
+/** A window that is being read. It is asked for as soon as it is made. */
+export class WindowRows {
+  readonly window: Window
+  readonly #reader: WindowReader
+  readonly #signal: AbortSignal
+  #kept: KeptRows
+  #first: Promise<WindowAnswer> | undefined
+
+  constructor(reader: WindowReader, window: Window, kept: KeptRows, signal: AbortSignal) {
+    this.window = window
+    this.#reader = reader
+    this.#signal = signal
+    this.#kept = kept
+    this.#first = this.#ask(window)
+  }
+
+  /**
+   * The window's rows, once, some hundred at a time.
+   * @throws ConnectorError, and AbortError when the signal fires
+   */
+  async *batches(): AsyncGenerator<readonly Row[]> {
+    const todo = [{ window: this.window, answer: this.#first }]
+    this.#first = undefined
+    while (todo.length > 0) {
+      const { window, answer } = todo.shift()!
+      const result = await (answer ?? this.#ask(window))
+      if ('tooLarge' in result) {
+        todo.unshift(
+          ...this.#split(window, result.tooLarge).map((part) => ({ window: part, answer: undefined })),
+        )
+        continue
+      }
+      // The next part is on its way while this one is parsed.
+      if (todo[0] && !todo[0].answer) todo[0].answer = this.#ask(todo[0].window)
+      yield* this.#rows(window, result.response)
+    }
+  }
+
+  #ask(window: Window): Promise<WindowAnswer> {
+    const answer = this.#reader.answer(window, this.#kept, this.#signal)
+    // It is looked at when its turn comes, and may fail before.
+    answer.catch(() => {})
+    return answer
+  }
+
+  #split(window: Window, reason: ConnectorError): readonly Window[] {
+    const parts = this.#reader.parts(window)
+    if (!parts) {
+      throw new QueryError(
+        'ERR_RESULT_TOO_LARGE',
+        `${reason.message}. The window ${windowId(window)} can not be halved: its halves would be shorter than min_partition_seconds (${this.#reader.values.min_partition_seconds}). Let the query give fewer rows or columns, or set min_partition_seconds lower`,
+        {
+          connector: connectorName,
+          status: reason.status,
+          serviceCode: reason.serviceCode,
+          serviceText: reason.serviceText,
+          window: plainEnds(window),
+          cause: reason,
+        },
+      )
+    }
+    if (this.#kept === 'margin') this.#kept = 'exact'
+    this.#reader.observer.split?.(window, parts, reason)
+    return parts
+  }
+
+  async *#rows(window: Window, response: WholeResponse): AsyncGenerator<readonly Row[]> {
+    const { values, observer } = this.#reader
+    const tables = response.index.tables.map((table) => ({
+      table,
+      timestampIndex: this.#timestampIndex(table, window),
+    }))
+    for (const { table, timestampIndex } of tables) {
+      const form: RowForm = values
+      const reader = new TableRows(table, form)
+      observer.schema?.(reader.schema)
+      const filter = timestampIndex < 0 ? undefined : rowFilter(window, this.#kept)
+      const watched =
+        filter && this.#kept === 'exact' && observer.outside
+          ? (timestamp: unknown) => {
+              const keep = filter(timestamp)
+              if (!keep && isFarOutside(timestamp, window)) observer.outside!(window, timestamp)
+              return keep
+            }
+          : filter
+      for await (const { span, text } of response.texts(table.spans)) {
+        this.#signal.throwIfAborted()
+        const rows = await reader.read(text, span, timestampIndex, watched)
+        if (rows.length > 0) yield rows
+      }
+    }
+  }
+
+  /** Where a row's timestamp is; -1 where it is not needed and not there. */
+  #timestampIndex(
+    { name, columns }: { name: string; columns: readonly { name: string; type: string }[] },
+    window: Window,
+  ): number {
+    const wanted = this.#reader.values.timestamp_column
+    const index = columns.findIndex((column) => column.name === wanted)
+    const type = columns[index]?.type.toLowerCase()
+    const isDatetime = type === 'datetime' || type === 'date'
+    if (this.#kept !== 'exact') return isDatetime ? index : -1
+    if (index >= 0 && isDatetime) return index
+    const lack =
+      index < 0
+        ? `has no column "${wanted}"`
+        : `has a column "${wanted}" that is of type ${type}, not datetime`
+    throw new ConnectorError(
+      'ERR_RESULT',
+      `${connectorName}: the time range is read in more than one window, but the result${name ? ` (table ${name})` : ''} ${lack}, by which rows are told apart at the windows' ends. Keep the column in the query's result, name another one as timestamp_column, or read the range in one window`,
+      { connector: connectorName, window: plainEnds(window) },
+    )
+  }
+}

@@ -1,0 +1,135 @@
+import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/identity'
+import { ConnectorError } from '../core/errors.ts'
+import { cleanError, type Redact } from '../core/redaction.ts'
+import { isPassingFault, isPassingStatus } from '../core/retry.ts'
+
+/** A token is asked anew this many milliseconds before it runs out. */
+const renewBefore = 120_000
+
+/** No token: the credential was refused, or the token service can't be reached. `code` is ERR_AUTH. */
+export class AuthError extends ConnectorError {
+  override name = 'AuthError'
+  /** Whether it may pass by itself, so that trying again is worth it. */
+  readonly passing: boolean
+  constructor(message: string, passing: boolean, details: ConstructorParameters<typeof ConnectorError>[2]) {
+    super('ERR_AUTH', message, details)
+    this.passing = passing
+    Object.defineProperty(this, 'passing', { enumerable: false })
+  }
+}
+
+export interface TokenSource {
+  /** The connector that errors name. */
+  readonly connector: string
+  /** The resource that the token is for, without `/.default`. */
+  readonly audience: string
+  /** Makes the credential. Called again after {@link AzureTokens.invalidate}: credentials keep tokens of their own. */
+  readonly create: () => Promise<TokenCredential>
+  readonly redact: Redact
+}
+
+/**
+ * The tokens of one connector for one resource: kept until shortly before they run out, asked for once however many
+ * requests wait for them, and asked anew when the service refused one.
+ */
+export class AzureTokens implements TokenCredential {
+  readonly #source: TokenSource
+  readonly #stop = new AbortController()
+  #credential: Promise<TokenCredential> | undefined
+  #token: AccessToken | undefined
+  #pending: Promise<AccessToken> | undefined
+
+  constructor(source: TokenSource) {
+    this.#source = source
+  }
+
+  /**
+   * A token that is good for at least two minutes, where the token service gives such.
+   * @throws AuthError, and AbortError when the signal fires
+   */
+  async get(signal: AbortSignal): Promise<AccessToken> {
+    signal.throwIfAborted()
+    const token = this.#token
+    if (token && token.expiresOnTimestamp - renewBefore > Date.now()) return token
+    this.#pending ??= this.#ask({}).finally(() => {
+      this.#pending = undefined
+    })
+    return untilAborted(this.#pending, signal)
+  }
+
+  /** For the Azure clients. They would keep the token; to them it runs out at once, so that they ask each time. */
+  async getToken(_scopes?: string | string[], options: GetTokenOptions = {}): Promise<AccessToken> {
+    const signal = (options.abortSignal as AbortSignal | undefined) ?? this.#stop.signal
+    // Claims come with a challenge of the service, which says that the token at hand is no longer enough.
+    const token = options.claims
+      ? await untilAborted(this.#ask({ claims: options.claims }), signal)
+      : await this.get(signal)
+    return { ...token, expiresOnTimestamp: 0 }
+  }
+
+  /** Lets go of the token at hand, because the service refused it. `refused` spares a newer one. */
+  invalidate(refused: string | undefined): void {
+    if (refused !== undefined && this.#token && this.#token.token !== refused) return
+    this.#token = undefined
+    this.#credential = undefined
+  }
+
+  /** Takes the secrets of the credential, and the token at hand, out of a text. */
+  redact: Redact = (text) => {
+    const clean = this.#source.redact(text)
+    return this.#token ? clean.replaceAll(this.#token.token, '[redacted]') : clean
+  }
+
+  close(): void {
+    this.#stop.abort()
+  }
+
+  async #ask(options: { claims?: string }): Promise<AccessToken> {
+    const { create, audience, connector } = this.#source
+    try {
+      this.#credential ??= create()
+      const credential = await this.#credential
+      const token = await credential.getToken(`${audience}/.default`, {
+        ...options,
+        enableCae: true,
+        abortSignal: this.#stop.signal,
+      })
+      if (!token?.token) throw new Error('the credential gave no token')
+      this.#token = token
+      return token
+    } catch (error) {
+      throw tokenFailure(error, connector, this.redact)
+    }
+  }
+}
+
+function tokenFailure(error: unknown, connector: string, redact: Redact): AuthError {
+  const cause = cleanError(error, redact)
+  const status = statusOf(error)
+  const passing = isPassingFault(error) || (status !== undefined && isPassingStatus(status))
+  // The clients' texts run over several lines: trace ids, times, advice for other languages.
+  const reason = cause.message.split(/\r?\n/)[0]
+  return new AuthError(`${connector}: no token for Azure: ${reason}`, passing, { connector, status, cause })
+}
+
+function statusOf(error: unknown): number | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    const { statusCode } = at as { statusCode?: unknown }
+    if (typeof statusCode === 'number') return statusCode
+  }
+  return undefined
+}
+
+/** Stops waiting when the signal fires; the promise itself runs on. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason)
+    signal.addEventListener('abort', stop)
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop!)
+  }
+}
