@@ -1,0 +1,72 @@
+import { serialize } from '../core/json.ts'
+import type { Entry } from '../core/sink-protocol.ts'
+
+/** How rows become the body of a request. */
+export interface Payload {
+  /** Bytes that a body has besides its rows, and between two rows. */
+  readonly framing: { readonly around: number; readonly between: number }
+  /** A row as it is kept until it is sent. @throws RefusedRow */
+  write(row: Record<string, unknown>): string
+  body(entries: readonly Entry[]): Promise<{ body: string | Buffer; type: string }>
+}
+
+const rowsAlone = { around: 0, between: 0 }
+
+const oneObject: Payload = {
+  framing: rowsAlone,
+  write: serialize,
+  body: async ([entry]) => ({ body: entry!.wire, type: 'application/json' }),
+}
+
+const arrayOfObjects: Payload = {
+  framing: { around: 2, between: 1 },
+  write: serialize,
+  body: async (entries) => ({
+    body: `[${entries.map(({ wire }) => wire).join(',')}]`,
+    type: 'application/json',
+  }),
+}
+
+const lines: Payload = {
+  framing: { around: 1, between: 1 },
+  write: serialize,
+  body: async (entries) => ({
+    body: entries.map(({ wire }) => `${wire}\n`).join(''),
+    type: 'application/x-ndjson',
+  }),
+}
+
+/** A form's fields are kept as JSON pairs of texts: the row itself may be changed by its owner after `write()`. */
+const form: Payload = {
+  framing: rowsAlone,
+  write: (row) => JSON.stringify(fieldsOf(row)),
+  async body([entry]) {
+    const data = new FormData()
+    for (const [name, value] of JSON.parse(entry!.wire) as [string, string][]) data.append(name, value)
+    const coded = new Response(data)
+    return {
+      body: Buffer.from(await coded.arrayBuffer()),
+      type: coded.headers.get('content-type')!,
+    }
+  },
+}
+
+function fieldsOf(row: Record<string, unknown>): [string, string][] {
+  return Object.entries(row).flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [[name, value === null ? '' : textOf(name, value)]],
+  )
+}
+
+/** A value outside of JSON: a text as it is, anything else as it is in JSON, without quotes. @throws RefusedRow */
+export function textOf(column: string, value: unknown): string {
+  if (typeof value === 'string') return value
+  // Within its row, so that the message of a refusal names the column.
+  const json = serialize({ [column]: value }).slice(JSON.stringify(column).length + 2, -1)
+  return json.startsWith('"') ? JSON.parse(json) : json
+}
+
+export function payloadOf(format: 'json' | 'ndjson' | 'form-data', batchSize: number): Payload {
+  if (format === 'form-data') return form
+  if (format === 'ndjson') return lines
+  return batchSize > 1 ? arrayOfObjects : oneObject
+}
