@@ -1,0 +1,82 @@
+import { boundedSpecs, requestedWindow } from '../azure-monitor/options.ts'
+import { declareOptions, type OptionSpec, option } from '../core/options.ts'
+import { formatInstant, secondsToTicks } from '../core/time.ts'
+import { type PlainWindow, sliceWindow, splitWindow, toPlainWindow } from '../core/window.ts'
+
+export interface PlanWindowsOptions {
+  /** How far back from now, as an ISO 8601 duration. In place of `start_time`. */
+  timespan?: string | undefined
+  /** First instant, ISO 8601. */
+  start_time?: string | Date | undefined
+  /** Same as `start_time`. */
+  startTime?: string | Date | undefined
+  /** End, itself not included. Default: now. */
+  end_time?: string | Date | undefined
+  /** Same as `end_time`. */
+  endTime?: string | Date | undefined
+  /** Longest window, in seconds. Default: 3600. */
+  partition_duration?: number | string | undefined
+  /** Same as `partition_duration`. */
+  partitionDuration?: number | string | undefined
+  /** How many equal windows. In place of `partition_duration`. */
+  num_partitions?: number | string | undefined
+  /** Same as `num_partitions`. */
+  numPartitions?: number | string | undefined
+  /** Other options of AzureMonitorReadable are checked and let pass, so that the same object serves both. */
+  [other: string]: unknown
+}
+
+/** The most windows in one plan. */
+const mostWindows = 1_000_000
+
+/** The options of the reader, none of them required: a plan needs only the times. */
+const readerSpecs = Object.fromEntries(
+  Object.entries(boundedSpecs as Record<string, OptionSpec<unknown>>).map(([name, spec]) => [
+    name,
+    { ...spec, required: false, default: undefined },
+  ]),
+)
+
+const { timespan, start_time, end_time } = boundedSpecs
+const planSpecs = {
+  ...readerSpecs,
+  timespan,
+  start_time,
+  end_time,
+  num_partitions: option.integer({ min: 1, doc: 'How many equal windows.' }),
+  partition_duration: option.amount({ defaultText: '3600', doc: 'Longest window, in seconds.' }),
+}
+
+const declaration = declareOptions('planWindows', planSpecs, (values, report, given) => {
+  if (given.has('window')) report('window: is what this function gives; give timespan or start_time')
+  const starts = ['timespan', 'start_time'].filter((name) => given.has(name))
+  if (starts.length !== 1) report('give either timespan or start_time')
+  if (given.has('end_time') && !given.has('start_time')) report('end_time: needs start_time')
+  if (given.has('num_partitions') && given.has('partition_duration')) {
+    report('num_partitions and partition_duration exclude each other')
+  }
+  const { start_time, end_time } = values
+  if (start_time !== undefined && end_time !== undefined && end_time <= start_time) {
+    report(`end_time: ${formatInstant(end_time)} is not after start_time ${formatInstant(start_time)}`)
+  }
+})
+
+/**
+ * Splits a time range into windows that abut, as plain JSON: for a queue or scheduler that spreads them over workers.
+ * A worker reads one with `new AzureMonitorReadable({ …, window })`; `openBacklog` keeps account of which are done.
+ *
+ * @throws OptionError that lists every wrong option
+ */
+export function planWindows(options: PlanWindowsOptions): PlainWindow[] {
+  const values = declaration.resolve(options)
+  const whole = requestedWindow(values as unknown as Parameters<typeof requestedWindow>[0])
+  if (whole.end <= whole.start) return []
+  const { num_partitions, partition_duration = 3600 } = values
+  if (num_partitions !== undefined) return splitWindow(whole, num_partitions).map(toPlainWindow)
+  const longest = secondsToTicks(partition_duration)
+  const count = longest > 0n ? (whole.end - whole.start) / longest : BigInt(mostWindows)
+  if (count >= BigInt(mostWindows)) {
+    throw new RangeError(`partition_duration: ${partition_duration} s gives more than ${mostWindows} windows`)
+  }
+  return sliceWindow(whole, longest).map(toPlainWindow)
+}
