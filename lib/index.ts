@@ -2,6 +2,16 @@
  * Connectors that move security data between systems as native Node streams.
  * @packageDocumentation
  */
+export {
+  AzureMonitorReadable,
+  type SourceRetryEvent,
+  type SourceSplitEvent,
+  type SourceStats,
+} from './azure-monitor/azure-monitor-readable.ts'
+export type { AzureMonitorReadableOptions } from './azure-monitor/options.types.ts'
+export type { Row } from './azure-monitor/result-rows.ts'
+export type { Column, RowOf, RowSchema, TableSchema } from './azure-monitor/schema.ts'
+export { listTables, type TableInfo, tableSchema } from './azure-monitor/tables.ts'
 export { BatchingWritable } from './core/batching-writable.ts'
 export { type DeadLetter, DeadLetterFile } from './core/dead-letter.ts'
 export {
@@ -23,4 +33,5 @@ export {
   type StreamMaker,
   type WritableTypes,
 } from './registry.ts'
+export { type RestOptions, RestWritable } from './rest/rest-writable.ts'
 export { type Health, type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'

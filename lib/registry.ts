@@ -1,7 +1,13 @@
 import type { Readable, Writable } from 'node:stream'
+import { AzureMonitorReadable } from './azure-monitor/azure-monitor-readable.ts'
+import { boundedDeclaration } from './azure-monitor/options.ts'
+import type { AzureMonitorReadableOptions } from './azure-monitor/options.types.ts'
+import type { RowSchema } from './azure-monitor/schema.ts'
 import { OptionError } from './core/errors.ts'
 import { nearest } from './core/nearest-name.ts'
 import type { OptionDeclaration, OptionSpecs } from './core/options.ts'
+import { restOptions } from './rest/options.ts'
+import { type RestOptions, RestWritable } from './rest/rest-writable.ts'
 import { splunkOptions } from './splunk/options.ts'
 import { type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'
 
@@ -31,18 +37,32 @@ export interface Connector {
  */
 export interface WritableTypes {
   splunk: { options: SplunkOptions; stream: SplunkWritable }
+  rest: { options: RestOptions; stream: RestWritable }
+}
+
+/** Bounded sources by name, for the types of `createReadable`. */
+export interface ReadableTypes {
+  'azure-monitor': { options: AzureMonitorReadableOptions; stream: AzureMonitorReadable }
+  'ms-sentinel': ReadableTypes['azure-monitor']
+}
+
+/** One way to make a stream, for options whose types the names above give. */
+function making<S>(
+  Stream: new (options: never) => S,
+  declaration: OptionDeclaration<OptionSpecs>,
+): StreamMaker<S> {
+  return { create: (options) => new Stream(options as never), declaration }
+}
+
+const azureMonitor: Connector = {
+  readable: making(AzureMonitorReadable, boundedDeclaration),
 }
 
 const connectors = new Map<string, Connector>([
-  [
-    'splunk',
-    {
-      writable: {
-        create: (options) => new SplunkWritable(options as unknown as SplunkOptions),
-        declaration: splunkOptions,
-      },
-    },
-  ],
+  ['splunk', { writable: making(SplunkWritable, splunkOptions) }],
+  ['rest', { writable: making(RestWritable, restOptions) }],
+  ['azure-monitor', azureMonitor],
+  ['ms-sentinel', azureMonitor],
 ])
 
 /**
@@ -68,6 +88,25 @@ export function createWritable<N extends keyof WritableTypes>(
   return maker(name, 'writable', 'sink').create(
     options as unknown as Record<string, unknown>,
   ) as WritableTypes[N]['stream']
+}
+
+/**
+ * Makes a bounded source by its registered name. With a `schema`, its rows are typed by it.
+ * @throws OptionError for an unknown name, or wrong options
+ */
+export function createReadable<
+  const S extends RowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+>(
+  name: 'azure-monitor' | 'ms-sentinel',
+  options: AzureMonitorReadableOptions & { readonly schema?: S; readonly datetime?: D },
+): AzureMonitorReadable<S, D>
+export function createReadable<N extends keyof ReadableTypes>(
+  name: N,
+  options: ReadableTypes[N]['options'],
+): ReadableTypes[N]['stream']
+export function createReadable(name: string, options: object): Readable {
+  return maker(name, 'readable', 'source').create(options as Record<string, unknown>)
 }
 
 /** Looks a connector up. @throws OptionError with the names that there are */
