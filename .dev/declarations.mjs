@@ -1,8 +1,23 @@
 // Every option declaration, and where its type is written.
+import { boundedDeclaration, targetDeclaration } from '../dist/azure-monitor/options.js'
 import { restOptions } from '../dist/rest/options.js'
 import { splunkOptions } from '../dist/splunk/options.js'
 
 export const declarations = [
+  {
+    declaration: boundedDeclaration,
+    name: 'AzureMonitorReadableOptions',
+    title:
+      'Options of the bounded Azure Monitor source. Each name may be written in camelCase as well; numbers and booleans may be texts.',
+    file: 'lib/azure-monitor/options.types.ts',
+  },
+  {
+    declaration: targetDeclaration,
+    name: 'AzureMonitorTablesOptions',
+    title:
+      'Options of `listTables` and `tableSchema`. Each name may be written in camelCase as well; numbers and booleans may be texts.',
+    file: 'lib/azure-monitor/options.types.ts',
+  },
   {
     declaration: splunkOptions,
     name: 'SplunkOptions',

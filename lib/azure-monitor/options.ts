@@ -99,7 +99,7 @@ export const sourceSpecs = {
   schema: option.custom<Map<string, KqlType> | StandardSchema>(
     {
       form: 'an object { column: KQL type }, or a Standard Schema (zod, valibot, arktype…)',
-      type: 'RowSchema',
+      type: "import('./schema.ts').RowSchema",
       schema: { type: 'object', additionalProperties: { enum: kqlTypeNames }, minProperties: 1 },
       parse: parseSchema,
     },
@@ -197,6 +197,7 @@ export const boundedDeclaration = declareOptions(connectorName, boundedSpecs, (v
   checkRange(values, report, given)
 })
 
+/** Options of `listTables` and `tableSchema`. */
 export const targetDeclaration = declareOptions(connectorName, targetSpecs, checkTarget)
 
 /** The time range that the options ask for. */

@@ -20,6 +20,8 @@ export interface QueryRequest {
   readonly timespan: Window | undefined
   /** Seconds that the service may take, at most 600. */
   readonly wait: number
+  /** Ask for the tables that there are, with their columns, instead of a query. */
+  readonly metadata: boolean
 }
 
 export interface QueryAnswer {
@@ -71,7 +73,7 @@ export class QueryClient {
         audience: this.#target.endpoint,
         additionalPolicies: [
           ...clientOptions.additionalPolicies,
-          { position: 'perRetry', policy: takeAnswer(exchange) },
+          { position: 'perRetry', policy: takeAnswer(exchange, request.metadata) },
         ],
       },
     )
@@ -99,10 +101,17 @@ function interval({ start, end }: Window): { startTime: Date; endTime: Date } {
   }
 }
 
-function takeAnswer(exchange: Exchange): Policy {
+function takeAnswer(exchange: Exchange, metadata: boolean): Policy {
   return {
     name: 'cyberConnectorsTakeAnswer',
     async sendRequest(request, next) {
+      if (metadata) {
+        // The client has no public method for it.
+        request.method = 'GET'
+        request.url = request.url.replace(/\/query$/, '/metadata')
+        delete request.body
+        request.headers.delete('content-type')
+      }
       request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
       // In upper case, which is as good to any server, the client does not recognize it, and so hands over the bytes
       // as they came.

@@ -14,6 +14,13 @@ import {
 } from './query-failure.ts'
 import { WholeResponse } from './response-body.ts'
 
+/** Told while asking. */
+export interface QueryObserver {
+  /** A request is sent. */
+  request?(): void
+  retry?(notice: RetryNotice): void
+}
+
 /** A query that is going to be asked again. */
 export interface RetryNotice {
   /** How many requests were made so far. */
@@ -33,6 +40,8 @@ export interface Question {
   readonly window: Window | undefined
   /** Whether less can be asked for, so that a query which ran out of time is not just tried again. */
   readonly divisible: boolean
+  /** The tables that there are are asked for, and not a query. */
+  readonly metadata?: boolean
 }
 
 /** The result, or word that less must be asked for. */
@@ -43,8 +52,7 @@ export class WindowQuery {
   readonly #client: QueryClient
   readonly #connection: AzureConnection
   readonly #values: TargetValues
-  readonly #onRetry: (notice: RetryNotice) => void
-  readonly #onRequest: () => void
+  readonly #observer: QueryObserver
   /** No request before this time: the service throttles. */
   #pausedUntil = 0
 
@@ -52,14 +60,12 @@ export class WindowQuery {
     client: QueryClient,
     connection: AzureConnection,
     values: TargetValues,
-    onRequest: () => void,
-    onRetry: (notice: RetryNotice) => void,
+    observer: QueryObserver,
   ) {
     this.#client = client
     this.#connection = connection
     this.#values = values
-    this.#onRequest = onRequest
-    this.#onRetry = onRetry
+    this.#observer = observer
   }
 
   /** @throws ConnectorError, and AbortError when the signal fires */
@@ -83,7 +89,7 @@ export class WindowQuery {
       if (error.status === 429 || error.status === 503) {
         this.#pausedUntil = Math.max(this.#pausedUntil, Date.now() + delay)
       }
-      this.#onRetry({ attempts, wait: delay, error, window: question.window })
+      this.#observer.retry?.({ attempts, wait: delay, error, window: question.window })
       await pause(delay, signal)
     }
   }
@@ -94,14 +100,17 @@ export class WindowQuery {
     }
   }
 
-  async #try({ query, timespan }: Question, signal: AbortSignal): Promise<WholeResponse | Failure> {
+  async #try(
+    { query, timespan, metadata = false }: Question,
+    signal: AbortSignal,
+  ): Promise<WholeResponse | Failure> {
     const { redact, tokens } = this.#connection
     const { request_timeout, stall_timeout } = this.#values
     try {
       const { token } = await tokens.get(signal)
-      this.#onRequest()
+      this.#observer.request?.()
       const answer = await withDeadline(request_timeout, signal, (until) =>
-        this.#client.send({ query, timespan, wait: request_timeout }, token, until),
+        this.#client.send({ query, timespan, wait: request_timeout, metadata }, token, until),
       )
       if (answer.status === 200 && answer.body) {
         const response = await WholeResponse.receive(answer, stall_timeout, signal)

@@ -1,15 +1,13 @@
-import { azureClouds } from '../azure/clouds.ts'
-import { AzureConnection } from '../azure/connection.ts'
 import { ConnectorError, QueryError } from '../core/errors.ts'
 import { secondsToTicks } from '../core/time.ts'
 import { splitWindow, type Window, windowId } from '../core/window.ts'
 import { connectorName, type SourceValues } from './options.ts'
-import { QueryClient } from './query-client.ts'
+import { QuerySession } from './query-session.ts'
 import type { WholeResponse } from './response-body.ts'
-import { type Row, type RowForm, TableRows } from './result-rows.ts'
+import { type Row, TableRows } from './result-rows.ts'
 import type { TableSchema } from './schema.ts'
 import { askedWindow, isFarOutside, type KeptRows, rowFilter } from './timestamp-bounds.ts'
-import { plainEnds, type RetryNotice, type WindowAnswer, WindowQuery } from './window-query.ts'
+import { plainEnds, type QueryObserver, type WindowAnswer } from './window-query.ts'
 
 /**
  * How the bounded and the streaming source read windows of time:
@@ -32,9 +30,7 @@ export interface WindowPlan {
 }
 
 /** Told while reading; all are optional. */
-export interface ReaderObserver {
-  request?(): void
-  retry?(notice: RetryNotice): void
+export interface ReaderObserver extends QueryObserver {
   /** A window whose result was too large is read in these parts. */
   split?(window: Window, parts: readonly Window[], reason: ConnectorError): void
   /** The columns of the rows to come. */
@@ -47,26 +43,16 @@ export interface ReaderObserver {
 
 export class WindowReader {
   readonly values: SourceValues
-  readonly #connection: AzureConnection
-  readonly #query: WindowQuery
+  readonly #session: QuerySession
   readonly #observer: ReaderObserver
   readonly #plan: ((window: Window) => WindowPlan) | undefined
 
   /** @param plan makes the query for a window; by default the option `query`, with the window as its timespan */
   constructor(values: SourceValues, observer: ReaderObserver = {}, plan?: (window: Window) => WindowPlan) {
-    const cloud = azureClouds[values.azure_cloud]
     this.values = values
     this.#observer = observer
     this.#plan = plan
-    this.#connection = new AzureConnection(connectorName, values, cloud.queryAudience)
-    const { workspace_id, resource_id, endpoint = cloud.queryEndpoint } = values
-    this.#query = new WindowQuery(
-      new QueryClient(this.#connection, { workspace_id, resource_id, endpoint }),
-      this.#connection,
-      values,
-      () => observer.request?.(),
-      (notice) => observer.retry?.(notice),
-    )
+    this.#session = new QuerySession(values, observer)
   }
 
   /** Begins to read a window. */
@@ -74,26 +60,14 @@ export class WindowReader {
     return new WindowRows(this, window, kept, signal)
   }
 
-  /**
-   * Asks a small query of ours and gives its rows as the columns' types say.
-   * @throws ConnectorError, and AbortError when the signal fires
-   */
-  async ask(query: string, timespan: Window | undefined, signal: AbortSignal): Promise<Row[]> {
-    const answer = await this.#query.ask({ query, timespan, window: timespan, divisible: false }, signal)
-    if ('tooLarge' in answer) throw answer.tooLarge
-    const rows: Row[] = []
-    for (const table of answer.response.index.tables) {
-      const reader = new TableRows(table, { schema: undefined, datetime: this.values.datetime })
-      for await (const { span, text } of answer.response.texts(table.spans)) {
-        rows.push(...(await reader.read(text, span, -1, undefined)))
-      }
-    }
-    return rows
+  /** Asks a small query of ours: see {@link QuerySession.ask}. Datetimes are texts with all their digits. */
+  ask(query: string, timespan: Window | undefined, signal: AbortSignal): Promise<Row[]> {
+    return this.#session.ask(query, timespan, signal)
   }
 
   /** Ends all connections. Abort the signals first. */
   close(): void {
-    this.#connection.close()
+    this.#session.close()
   }
 
   /** @internal */
@@ -107,7 +81,7 @@ export class WindowReader {
       query: this.values.query,
       timespan: askedWindow(window, kept),
     }
-    const answer = await this.#query.ask(
+    const answer = await this.#session.queries.ask(
       { query, timespan, window, divisible: this.parts(window) !== undefined },
       signal,
     )
@@ -129,6 +103,8 @@ export class WindowRows {
   readonly #signal: AbortSignal
   #kept: KeptRows
   #first: Promise<WindowAnswer> | undefined
+  /** Why the window is not read in one go, where it is not. */
+  #splitBecause: ConnectorError | undefined
 
   constructor(reader: WindowReader, window: Window, kept: KeptRows, signal: AbortSignal) {
     this.window = window
@@ -183,6 +159,7 @@ export class WindowRows {
         },
       )
     }
+    this.#splitBecause ??= reason
     if (this.#kept === 'margin') this.#kept = 'exact'
     this.#reader.observer.split?.(window, parts, reason)
     return parts
@@ -195,8 +172,7 @@ export class WindowRows {
       timestampIndex: this.#timestampIndex(table, window),
     }))
     for (const { table, timestampIndex } of tables) {
-      const form: RowForm = values
-      const reader = new TableRows(table, form)
+      const reader = new TableRows(table, values)
       observer.schema?.(reader.schema)
       const filter = timestampIndex < 0 ? undefined : rowFilter(window, this.#kept)
       const watched =
@@ -227,13 +203,21 @@ export class WindowRows {
     if (this.#kept !== 'exact') return isDatetime ? index : -1
     if (index >= 0 && isDatetime) return index
     const lack =
-      index < 0
-        ? `has no column "${wanted}"`
-        : `has a column "${wanted}" that is of type ${type}, not datetime`
-    throw new ConnectorError(
-      'ERR_RESULT',
-      `${connectorName}: the time range is read in more than one window, but the result${name ? ` (table ${name})` : ''} ${lack}, by which rows are told apart at the windows' ends. Keep the column in the query's result, name another one as timestamp_column, or read the range in one window`,
-      { connector: connectorName, window: plainEnds(window) },
-    )
+      index < 0 ? `no column "${wanted}"` : `a column "${wanted}" that is of type ${type}, not datetime`
+    throw this.#noTimestamp(`result${name ? ` (table ${name})` : ''} has ${lack}`, window)
+  }
+
+  #noTimestamp(lack: string, window: Window): ConnectorError {
+    const remedy =
+      "by which rows are told apart at the windows' ends. Keep the column in the query's result, name another one as timestamp_column, or read the range in one window"
+    const details = { connector: connectorName, window: plainEnds(window) }
+    const reason = this.#splitBecause
+    if (!reason) {
+      const message = `${connectorName}: the time range is read in more than one window, but the ${lack}, ${remedy}`
+      return new ConnectorError('ERR_RESULT', message, details)
+    }
+    const { code, status, serviceCode, serviceText } = reason
+    const message = `${reason.message}. It can not be read in halves: the ${lack}, ${remedy}`
+    return new QueryError(code, message, { ...details, status, serviceCode, serviceText, cause: reason })
   }
 }

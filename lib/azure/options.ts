@@ -23,7 +23,7 @@ export const azureSpecs = {
   credential: option.custom<TokenCredential>(
     {
       form: 'a TokenCredential of @azure/identity (an object with a getToken method)',
-      type: 'TokenCredential',
+      type: "import('@azure/identity').TokenCredential",
       parse: (value) =>
         typeof value === 'object' && value !== null && 'getToken' in value &&
         typeof value.getToken === 'function' ? (value as TokenCredential) : undefined, // biome-ignore format: one condition
