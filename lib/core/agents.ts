@@ -23,8 +23,13 @@ export class Agents {
     this.#proxy = proxy
   }
 
+  /** The proxy that requests to this URL go through; the empty text for none. */
+  proxyFor(url: string): string {
+    return this.#proxy ?? getProxyForUrl(url)
+  }
+
   for(url: string): AgentPair {
-    const proxy = this.#proxy ?? getProxyForUrl(url)
+    const proxy = this.proxyFor(url)
     let pair = this.#pairs.get(proxy)
     if (!pair) {
       const options = { keepAlive: true, timeout: idleSocketTimeout, scheduling: 'lifo' as const }

@@ -7,6 +7,7 @@ import { attachRows, DeliveryError } from './errors.ts'
 import { describe, isRow } from './json.ts'
 import { publish, type SinkEvents, type SinkStats } from './observation.ts'
 import { type StreamOptionValues, streamOptions } from './options.ts'
+import { longestTimer } from './retry.ts'
 import type { SinkSettings } from './sink-options.ts'
 import type { EncodedRow, Entry, Reason, SinkProtocol } from './sink-protocol.ts'
 
@@ -18,8 +19,11 @@ interface Intake {
   /** The next row, encoded but not yet placed. */
   encoded: EncodedRow | undefined
   /** A refused row is on its way to the dead letter. */
-  refusing: boolean
+  refusal: Promise<void> | undefined
 }
+
+/** An entry of Node's own buffer. */
+type Buffered = { readonly chunk: unknown } | null
 
 /** How long `destroy()` waits for requests that it has cut, in milliseconds. */
 const grace = 2000
@@ -62,6 +66,10 @@ export class BatchingWritable extends Writable {
   #final: ((error?: Error | null) => void) | undefined
   #failure: Error | undefined
   #lastWait: NodeJS.Timeout | undefined
+  /** What `_writev` is being handed; Node lists it as buffered until that call returns. */
+  #handed: readonly Buffered[] = []
+  /** What Node still held when the stream was destroyed. */
+  #dropped: readonly unknown[] | undefined
   #unsettled: readonly unknown[] | undefined
 
   constructor(protocol: SinkProtocol, settings: SinkSettings & StreamOptionValues) {
@@ -92,13 +100,18 @@ export class BatchingWritable extends Writable {
 
   /** Rows accepted by `write()` that are not settled, in order of writing. Once the stream is closed: those left over. */
   get unsettled(): readonly unknown[] {
-    return this.#unsettled ?? [...this.#unsettledHere(), ...this.#queued()]
+    return this.#unsettled ?? [...this.#unsettledHere(), ...(this.#dropped ?? this.#queued())]
   }
 
   /** Ends the stream and waits until every row is settled. @throws the stream's error */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.destroyed) this.end()
-    await finished(this)
+    try {
+      await finished(this)
+    } catch (error) {
+      // Destroyed on purpose, with nothing left: Node calls that a premature close.
+      if (this.errored || this.unsettled.length > 0) throw error
+    }
   }
 
   override _write(row: unknown, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
@@ -106,10 +119,12 @@ export class BatchingWritable extends Writable {
   }
 
   override _writev(chunks: { chunk: unknown }[], callback: (error?: Error | null) => void): void {
+    this.#handed = chunks
     this.#take(
       chunks.map(({ chunk }) => chunk),
       callback,
     )
+    this.#handed = []
   }
 
   override _final(callback: (error?: Error | null) => void): void {
@@ -121,17 +136,19 @@ export class BatchingWritable extends Writable {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     clearTimeout(this.#linger)
     clearTimeout(this.#lastWait)
-    const queued = this.#queued()
+    const dropped = this.#queued()
+    this.#dropped = dropped
     this.#halt.abort()
     this.#abort.abort()
     this.#protocol.close()
     const end = () => {
-      this.#unsettled = [...this.#unsettledHere(), ...queued]
+      this.#unsettled = [...this.#unsettledHere(), ...dropped]
       const left = this.#unsettled.length
       const { connector } = this.#protocol
       const message = `${connector}: destroyed with ${left} rows neither acknowledged nor dead-lettered`
       // Without an error `pipeline` would resolve when the stream is destroyed during its last batch.
-      const reason = error ?? (left > 0 ? new DeliveryError('ERR_ABORTED', message, { connector }) : null)
+      const aborted = left > 0 ? new DeliveryError('ERR_ABORTED', message, { connector }) : null
+      const reason = error ?? this.#failure ?? aborted
       if (reason && Object.isExtensible(reason) && !Object.hasOwn(reason, 'rows'))
         attachRows(reason, this.#unsettled)
       this.#intake?.callback(reason)
@@ -142,7 +159,8 @@ export class BatchingWritable extends Writable {
       this.#deadLetter?.close()
       callback(reason)
     }
-    if (this.#flights.size === 0) {
+    const underWay = [...this.#flights, ...(this.#intake?.refusal ? [this.#intake.refusal] : [])]
+    if (underWay.length === 0) {
       end()
       return
     }
@@ -151,7 +169,7 @@ export class BatchingWritable extends Writable {
       timer = setTimeout(resolve, grace)
     })
     // What was cut settles at once; 'close' then means that nothing is under way.
-    Promise.race([Promise.allSettled(this.#flights), limit]).then(() => {
+    Promise.race([Promise.allSettled(underWay), limit]).then(() => {
       clearTimeout(timer)
       end()
     })
@@ -159,7 +177,7 @@ export class BatchingWritable extends Writable {
 
   #take(rows: readonly unknown[], callback: (error?: Error | null) => void): void {
     this.#stats.written += rows.length
-    this.#intake = { rows, callback, next: 0, encoded: undefined, refusing: false }
+    this.#intake = { rows, callback, next: 0, encoded: undefined, refusal: undefined }
     this.#proceed()
   }
 
@@ -173,7 +191,7 @@ export class BatchingWritable extends Writable {
       }
       const intake = this.#intake
       if (!intake) break
-      if (intake.refusing) return
+      if (intake.refusal) return
       if (intake.next < intake.rows.length) {
         if (!this.#place(intake)) return
       } else {
@@ -182,7 +200,7 @@ export class BatchingWritable extends Writable {
       }
     }
     if (this.#failure) {
-      if (this.#flights.size === 0) this.destroy(this.#failure)
+      if (this.#flights.size === 0 && !this.#intake?.refusal) this.destroy(this.#failure)
     } else if (this.#final && this.#flights.size === 0 && this.#open.length === 0 && !this.#intake) {
       const callback = this.#final
       this.#final = undefined
@@ -196,17 +214,19 @@ export class BatchingWritable extends Writable {
     try {
       intake.encoded ??= this.#encode(row)
     } catch (problem) {
-      intake.refusing = true
-      this.#refuse(
-        { row, wire: '', bytes: 0, settled: false },
-        { code: 'ERR_ROW', text: (problem as Error).message },
-      ).then(
+      // Getters and toJSON are the user's: they may throw anything.
+      const text = problem instanceof Error ? problem.message : `it threw ${describe(problem)}`
+      const entry = { row, wire: '', bytes: 0, settled: false }
+      intake.refusal = this.#refuse(entry, { code: 'ERR_ROW', text }).then(
         () => {
-          intake.refusing = false
+          intake.refusal = undefined
           intake.next++
-          this.#proceed()
+          if (!this.destroyed) this.#proceed()
         },
-        (error) => this.#fail(error),
+        (error) => {
+          intake.refusal = undefined
+          this.#fail(error)
+        },
       )
       return false
     }
@@ -223,10 +243,13 @@ export class BatchingWritable extends Writable {
     intake.next++
     // Not unref'd: rows that wait here keep the process alive until they are out.
     if (this.#open.length === 1) {
-      this.#linger = setTimeout(() => {
-        this.#due = true
-        this.#proceed()
-      }, this.#settings.linger_ms)
+      this.#linger = setTimeout(
+        () => {
+          this.#due = true
+          this.#proceed()
+        },
+        Math.min(this.#settings.linger_ms, longestTimer),
+      )
     }
     return true
   }
@@ -281,7 +304,8 @@ export class BatchingWritable extends Writable {
     if (this.#failure || this.destroyed) return
     this.#failure = error
     this.#halt.abort()
-    this.#lastWait = setTimeout(() => this.destroy(error), this.#settings.request_timeout * 1000)
+    const wait = Math.min(this.#settings.request_timeout * 1000, longestTimer)
+    this.#lastWait = setTimeout(() => this.destroy(error), wait)
     this.#proceed()
   }
 
@@ -326,8 +350,9 @@ export class BatchingWritable extends Writable {
 
   /** Rows that `write()` has accepted and Node still holds. Node drops them silently when the stream is destroyed. */
   #queued(): unknown[] {
-    const { writableBuffer } = this as unknown as { writableBuffer?: readonly ({ chunk: unknown } | null)[] }
-    return (writableBuffer ?? []).flatMap((queued) => (queued ? [queued.chunk] : []))
+    const { writableBuffer } = this as unknown as { writableBuffer?: readonly Buffered[] }
+    const handed = new Set(this.#handed)
+    return (writableBuffer ?? []).flatMap((queued) => (queued && !handed.has(queued) ? [queued.chunk] : []))
   }
 }
 

@@ -70,11 +70,13 @@ export class Delivery {
     for (let part = parts.shift(); part; part = parts.shift()) {
       const verdict = await this.#send(part)
       if (verdict.kind !== 'split') continue
-      if (part.length === 1 || (verdict.bounded && searches-- <= 0)) {
-        for (const entry of part) await this.#events.refuse(entry, verdict.reason)
+      // Some may be in already, or refused by name, before the rest was found to be too much.
+      const rest = part.filter(({ settled }) => !settled)
+      if (rest.length === 1 || (verdict.bounded && searches-- <= 0)) {
+        for (const entry of rest) await this.#events.refuse(entry, verdict.reason)
       } else {
-        const middle = Math.ceil(part.length / 2)
-        parts.unshift(part.slice(0, middle), part.slice(middle))
+        const middle = Math.ceil(rest.length / 2)
+        parts.unshift(rest.slice(0, middle), rest.slice(middle))
       }
     }
   }
@@ -159,6 +161,7 @@ export class Delivery {
     retries: number,
     attempts: number,
   ): Promise<void> {
+    if (this.#halt.aborted) throw new DeliveryStopped()
     const { connector } = this.#protocol
     const { status, code, text } = verdict.reason
     if (retries >= this.#settings.max_retries) {

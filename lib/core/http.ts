@@ -3,7 +3,8 @@ import { createRequire } from 'node:module'
 import got, { type Got, type Method } from 'got'
 import { Agents } from './agents.ts'
 import { option, Refusal } from './options.ts'
-import { cleanError, type Redact } from './redaction.ts'
+import { cleanError, credentialsOf, type Redact, redactor } from './redaction.ts'
+import { longestTimer } from './retry.ts'
 
 /** TLS and proxy options of every connector that speaks HTTP through got. */
 export const httpSpecs = {
@@ -105,12 +106,13 @@ export class HttpClient {
       const { url, ...options } = request
       const response = await this.#got(url, {
         ...options,
-        timeout: { request: timeout },
+        timeout: { request: Math.min(timeout, longestTimer) },
         agent: this.#agents.for(url),
       })
       return { status: response.statusCode, headers: response.headers, text: response.body }
     } catch (error) {
-      throw cleanError(error, this.#redact)
+      const redactProxy = redactor(credentialsOf(this.#agents.proxyFor(request.url)))
+      throw cleanError(error, (text) => redactProxy(this.#redact(text)))
     }
   }
 

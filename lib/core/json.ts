@@ -29,13 +29,13 @@ export function describe(value: unknown): string {
  * A row as JSON. Date becomes ISO 8601 text, bigint an integer, `undefined` is left out, NaN and the infinities become
  * the text that Azure uses for them (`"NaN"`, `"Infinity"`), `toJSON` is honoured.
  *
+ * @param path where the value is, for an error: a column's name; empty for a whole row
  * @throws UnserializableValue for what JSON can't hold: a cycle, a function, a symbol, an invalid Date, a Map or Set
  */
-export function serialize(row: unknown): string {
+export function serialize(row: unknown, path = ''): string {
   // The native serializer is much the fastest, but drops or turns into null what it can't write: so look first.
-  if (isNative(row, 0)) return JSON.stringify(row)
-  const text = write(row, '', new Set())
-  if (text === undefined) throw new UnserializableValue('', 'undefined')
+  const text = isNative(row, 0) ? JSON.stringify(row) : write(row, path, new Set())
+  if (text === undefined) throw new UnserializableValue(path, 'undefined')
   return text
 }
 
@@ -75,7 +75,8 @@ function isNative(value: unknown, depth: number): boolean {
 function hasNoJsonForm(value: object): boolean {
   return (
     types.isMap(value) || types.isSet(value) || types.isRegExp(value) || types.isPromise(value) ||
-    types.isWeakMap(value) || types.isWeakSet(value) || types.isAnyArrayBuffer(value) // biome-ignore format: a list
+    types.isWeakMap(value) || types.isWeakSet(value) || types.isAnyArrayBuffer(value) ||
+    types.isSymbolObject(value) // biome-ignore format: a list
   )
 }
 
@@ -113,8 +114,10 @@ function write(value: unknown, path: string, above: Set<object>): string | undef
 function writeObject(value: object, path: string, above: Set<object>): string | undefined {
   if ('toJSON' in value && typeof value.toJSON === 'function') {
     const key = path.slice(path.lastIndexOf('.') + 1)
-    return write(value.toJSON(key), path, above)
+    const plain: unknown = value.toJSON(key)
+    if (plain !== value) return write(plain, path, above)
   }
+  if (types.isBoxedPrimitive(value)) return write(value.valueOf(), path, above)
   if (Array.isArray(value)) {
     return `[${value.map((member, index) => write(member, `${path}[${index}]`, above) ?? 'null').join(',')}]`
   }

@@ -16,11 +16,16 @@ export function redactor(secrets: Iterable<string | undefined>): Redact {
   return (text) => ordered.reduce((cleaned, secret) => cleaned.replaceAll(secret, redacted), text)
 }
 
+/** A part of a URL shorter than this is no secret by itself, and may be a word that texts are made of. */
+const shortestSecret = 8
+
 /** The parts of a URL that may be secret: its user, password, path and query. What is left is the origin. */
 export function urlSecrets(url: string): string[] {
-  const { pathname, search, username, password } = new URL(url)
-  const path = pathname.length > 1 ? [pathname, ...pathname.split('/').filter((part) => part.length > 7)] : []
-  return [...path, search.slice(1), username, password].filter((part) => part !== '')
+  const { pathname, search, searchParams, username, password } = new URL(url)
+  const path = pathname.length > 1 ? [pathname] : []
+  const parts = [...pathname.split('/'), ...searchParams.values()]
+  const long = parts.filter((part) => part.length >= shortestSecret)
+  return [...path, ...long, search.slice(1), username, password].filter((part) => part !== '')
 }
 
 /**
@@ -31,12 +36,30 @@ export function cleanError(error: unknown, redact: Redact, depth = 0): Error {
   if (!(error instanceof Error)) return new Error(redact(String(error)))
   const cause =
     error.cause === undefined || depth > 6 ? undefined : cleanError(error.cause, redact, depth + 1)
-  const copy = new Error(redact(error.message), cause === undefined ? undefined : { cause })
   const { code } = error as NodeJS.ErrnoException
+  const copy = new Error(redact(messageOf(error)), cause === undefined ? undefined : { cause })
   if (error.stack !== undefined) copy.stack = redact(error.stack)
   Object.defineProperty(copy, 'name', { value: error.name, configurable: true, writable: true })
   if (typeof code === 'string' || typeof code === 'number') {
     Object.defineProperty(copy, 'code', { value: code, enumerable: true, configurable: true })
   }
   return copy
+}
+
+/** Node says nothing itself when all addresses of a host failed: each has an error of its own. */
+function messageOf(error: Error): string {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (at.message !== '') return at.message
+    if (at instanceof AggregateError) return at.errors.map(({ message }) => message).join('; ')
+  }
+  return (error as NodeJS.ErrnoException).code ?? error.name
+}
+
+/** What must not be seen of a URL that may carry a password, such as a proxy's. */
+export function credentialsOf(url: string): string[] {
+  if (!URL.canParse(url)) return [url]
+  const { password, href } = new URL(url)
+  if (password === '') return []
+  const plain = /%(?![0-9a-f]{2})/i.test(password) ? password : decodeURIComponent(password)
+  return [url, href, password, plain]
 }

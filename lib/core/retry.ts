@@ -22,6 +22,9 @@ export const retrySpecs = {
   max_backoff: option.amount({ default: 30, doc: 'Seconds that a wait of ours never passes.' }),
 }
 
+/** The longest time that a timer can wait for, in milliseconds; a longer one would fire at once. */
+export const longestTimer = 2 ** 31 - 1
+
 /** The longest wait that a server may ask for, in milliseconds: a wrong clock or header must not stop a stream for days. */
 export const longestRetryAfter = 300_000
 
@@ -49,6 +52,8 @@ const passingCodes = new Set([
   'ERR_STREAM_PREMATURE_CLOSE',
   'ERR_HTTP2_STREAM_ERROR',
   'UND_ERR_SOCKET',
+  // A compressed body that was cut.
+  'Z_BUF_ERROR',
 ])
 
 /** Whether an error, or one that caused it, is a fault of the connection that may pass. */
@@ -56,7 +61,9 @@ export function isPassingFault(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
     const { code } = at as NodeJS.ErrnoException
     if (code !== undefined && passingCodes.has(code)) return true
-    if (at.name === 'TimeoutError' || code === 'HPE_INVALID_CONSTANT') return true
+    // HPE: a head that was cut, or is none; longer than Node reads it will be the next time too.
+    if (typeof code === 'string' && code.startsWith('HPE_') && code !== 'HPE_HEADER_OVERFLOW') return true
+    if (at.name === 'TimeoutError') return true
     if (at instanceof AggregateError && at.errors.some(isPassingFault)) return true
   }
   return false
@@ -85,5 +92,5 @@ export function retryAfter(header: string | undefined, now = Date.now()): number
 
 /** Waits. @throws AbortError as soon as the signal fires */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await sleep(milliseconds, undefined, { signal })
+  await sleep(Math.min(milliseconds, longestTimer), undefined, { signal })
 }

@@ -26,17 +26,21 @@ export function parseInstant(text: string): Ticks | undefined {
   const days = Date.parse(`${year}-${month}-${day}T00:00:00Z`)
   // Date.parse lets 30 February pass as 1 March.
   if (Number.isNaN(days) || new Date(days).getUTCDate() !== Number(day)) return undefined
-  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) return undefined
-  const seconds = Number(hour) * 3600 + Number(minute) * 60 + Number(second) - offsetSeconds(zone)
+  const offset = offsetSeconds(zone)
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59 || offset === undefined)
+    return undefined
+  const seconds = Number(hour) * 3600 + Number(minute) * 60 + Number(second) - offset
   const ticks =
     BigInt(days) * ticksPerMillisecond + BigInt(seconds) * ticksPerSecond + BigInt(fraction.padEnd(7, '0'))
   return ticks >= firstInstant && ticks <= lastInstant ? ticks : undefined
 }
 
-function offsetSeconds(zone: string): number {
+function offsetSeconds(zone: string): number | undefined {
   if (/^z$/i.test(zone)) return 0
   const digits = zone.slice(1).replace(':', '').padEnd(4, '0')
-  const seconds = Number(digits.slice(0, 2)) * 3600 + Number(digits.slice(2)) * 60
+  const [hours, minutes] = [Number(digits.slice(0, 2)), Number(digits.slice(2))]
+  if (hours > 23 || minutes > 59) return undefined
+  const seconds = hours * 3600 + minutes * 60
   return zone.startsWith('-') ? -seconds : seconds
 }
 

@@ -1,7 +1,8 @@
 import { DeliveryError } from '../core/errors.ts'
 import type { HttpResponse } from '../core/http.ts'
+import type { Redact } from '../core/redaction.ts'
 import { pause } from '../core/retry.ts'
-import { fatalError, isFatal, readReply } from './hec-response.ts'
+import { fatalError, isPassing, readReply } from './hec-response.ts'
 
 /** Milliseconds between questions: soon at first, then less and less often while nothing is acknowledged. */
 const shortestPoll = 100
@@ -25,6 +26,7 @@ export type AskAcks = (channel: AckChannel, ids: readonly number[]) => Promise<H
 export class AckChannel {
   readonly id: string
   readonly #ask: AskAcks
+  readonly #redact: Redact
   readonly #signal: AbortSignal
   readonly #waiting = new Map<number, Waiter>()
   readonly #cookies = new Map<string, string>()
@@ -32,9 +34,10 @@ export class AckChannel {
   #opening: Promise<void> = Promise.resolve()
   #opened = false
 
-  constructor(id: string, ask: AskAcks, signal: AbortSignal) {
+  constructor(id: string, ask: AskAcks, redact: Redact, signal: AbortSignal) {
     this.id = id
     this.#ask = ask
+    this.#redact = redact
     this.#signal = signal
   }
 
@@ -107,9 +110,11 @@ export class AckChannel {
       return false // A fault of the connection: the next question may pass.
     }
     this.keepCookies(response)
-    const reply = readReply(response)
-    if (isFatal(reply.code) || response.status === 404) {
-      throw fatalError({ status: response.status, code: reply.code, text: reply.text })
+    const { status } = response
+    const { code, text } = readReply(response, this.#redact)
+    if (status >= 300) {
+      if (isPassing(status, code)) return false
+      throw fatalError({ status, code, text: text || `HTTP status ${status}` })
     }
     let progress = false
     for (const [id, indexed] of Object.entries(readAcks(response.text))) {

@@ -1,5 +1,5 @@
 import { RefusedRow } from '../core/errors.ts'
-import { describe, serialize } from '../core/json.ts'
+import { describe, isRow, serialize } from '../core/json.ts'
 import type { EncodedRow } from '../core/sink-protocol.ts'
 import { formatSeconds, fromDate, parseInstant, ticksPerSecond } from '../core/time.ts'
 import type { SplunkSettings } from './options.ts'
@@ -28,12 +28,14 @@ function envelopeEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
   const removed = new Set(remove_indexed_fields ? indexed : [])
   return (row) => {
     const time =
-      time_column === undefined ? String(Date.now() / 1000) : eventTime(row[time_column], time_column)
+      time_column === undefined ? String(Date.now() / 1000) : eventTime(cell(row, time_column), time_column)
     const event =
-      single_event_column === undefined ? withoutColumns(row, removed) : soleEvent(row, single_event_column)
+      single_event_column === undefined
+        ? serialize(withoutColumns(row, removed))
+        : serialize(soleEvent(row, single_event_column), single_event_column)
     let wire = `{"time":${time}`
     for (const [name, value] of metadata(row)) wire += `,"${name}":${JSON.stringify(value)}`
-    wire += `,"event":${serialize(event)}`
+    wire += `,"event":${event}`
     if (indexed.length > 0) {
       const fields = flatFields(row, indexed)
       if (Object.keys(fields).length > 0) wire += `,"fields":${serialize(fields)}`
@@ -67,7 +69,7 @@ function metadataReader(settings: SplunkSettings): (row: Row) => Iterable<[name:
     const values = new Map(constant)
     for (const name of columns) {
       const column = settings[`${name}_column`]!
-      const value = row[column]
+      const value = cell(row, column)
       if (value === null || value === undefined) continue
       if (typeof value !== 'string')
         throw new RefusedRow(`${column}: expected a text for ${name}, got ${describe(value)}`)
@@ -77,8 +79,13 @@ function metadataReader(settings: SplunkSettings): (row: Row) => Iterable<[name:
   }
 }
 
+/** The value of a column. What every object inherits (`constructor`) is no column. */
+function cell(row: Row, column: string): unknown {
+  return Object.hasOwn(row, column) ? row[column] : undefined
+}
+
 function soleEvent(row: Row, column: string): unknown {
-  const event = row[column]
+  const event = cell(row, column)
   if (event === null || event === undefined || (typeof event === 'string' && event.trim() === '')) {
     throw new RefusedRow(`${column}: is blank, and HEC takes no blank event`)
   }
@@ -94,7 +101,8 @@ function withoutColumns(row: Row, removed: ReadonlySet<string>): Row {
 function eventTime(value: unknown, column: string): string {
   if (value instanceof Date && !Number.isNaN(value.getTime())) return formatSeconds(fromDate(value))
   if (typeof value === 'string') {
-    const instant = parseInstant(value)
+    // Logs may come with nanoseconds; ticks are of 100.
+    const instant = parseInstant(value.replace(/([.,]\d{7})\d+/, '$1'))
     if (instant !== undefined) return formatSeconds(instant)
   }
   if ((typeof value === 'number' && Number.isFinite(value)) || typeof value === 'bigint') {
@@ -115,19 +123,30 @@ function plainDecimal(value: number): string {
 /** HEC refuses nested `fields` (code 15), so what is nested gets a dotted name. */
 function flatFields(row: Row, columns: readonly string[]): Row {
   const fields: Row = {}
-  const put = (name: string, value: unknown) => {
+  const put = (name: string, given: unknown, depth: number) => {
+    const value = plainValue(given)
     if (value === null || value === undefined) return
-    if (Array.isArray(value)) {
-      if (value.some((member) => typeof member === 'object' && member !== null)) {
-        throw new RefusedRow(`${name}: an indexed field can't hold objects or arrays inside an array`)
-      }
-      define(fields, name, value)
-    } else if (typeof value === 'object' && !(value instanceof Date)) {
-      for (const [key, member] of Object.entries(value)) put(`${name}.${key}`, member)
-    } else define(fields, name, value)
+    if (Array.isArray(value)) define(fields, name, plainMembers(value, name))
+    else if (!isRow(value)) define(fields, name, value)
+    else if (depth > 32) throw new RefusedRow(`${name}: is nested too deep for an indexed field`)
+    else for (const [key, member] of Object.entries(value)) put(`${name}.${key}`, member, depth + 1)
   }
-  for (const column of columns) put(column, Object.hasOwn(row, column) ? row[column] : undefined)
+  for (const column of columns) put(column, cell(row, column), 0)
   return fields
+}
+
+/** What a value stands for in JSON: a text for a Date, say. */
+function plainValue(value: unknown): unknown {
+  const { toJSON } = (value ?? {}) as { toJSON?: unknown }
+  return typeof toJSON === 'function' && !(value instanceof Date) ? toJSON.call(value) : value
+}
+
+function plainMembers(values: readonly unknown[], name: string): unknown[] {
+  return values.map(plainValue).map((value) => {
+    if (Array.isArray(value) || isRow(value))
+      throw new RefusedRow(`${name}: an indexed field can't hold objects or arrays inside an array`)
+    return value
+  })
 }
 
 /** Assignment would set the prototype for the name `__proto__`. */

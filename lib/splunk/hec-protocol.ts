@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { HttpClient, type HttpResponse } from '../core/http.ts'
-import { redactor } from '../core/redaction.ts'
+import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
 import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
 import { AckChannel, type AckOutcome } from './ack-channel.ts'
 import { eventEncoder } from './event.ts'
@@ -28,15 +28,17 @@ export class HecProtocol implements SinkProtocol {
   readonly framing = { around: 0, between: 1 }
   readonly encode: (row: Record<string, unknown>) => EncodedRow
   readonly #settings: SplunkSettings
+  readonly #redact: Redact
   readonly #http: HttpClient
-  readonly #endpoint: (name: string) => string
+  readonly #endpoint: (name: string, query?: string) => string
   readonly #ended = new AbortController()
   #channel: AckChannel
 
   constructor(settings: SplunkSettings) {
     this.#settings = settings
     this.encode = eventEncoder(settings)
-    this.#http = new HttpClient(settings, redactor([settings.token, settings.proxy]))
+    this.#redact = redactor([settings.token, ...credentialsOf(settings.url)])
+    this.#http = new HttpClient(settings, this.#redact)
     this.#endpoint = endpoints(settings.url)
     this.#channel = this.#newChannel(settings.channel ?? randomUUID())
   }
@@ -45,7 +47,7 @@ export class HecProtocol implements SinkProtocol {
     const channel = this.#channel
     const post = () => this.#post(entries, attempt, channel)
     const response = await (this.#settings.ack ? channel.first(post) : post())
-    const reply = readReply(response)
+    const reply = readReply(response, this.#redact)
     let bytes = entries.length - 1
     for (const entry of entries) bytes += entry.bytes
     const verdict = verdictOf(response, reply, { rows: entries.length, bytes })
@@ -54,17 +56,15 @@ export class HecProtocol implements SinkProtocol {
   }
 
   async health(timeout: number): Promise<Health> {
-    const url = `${this.#endpoint('health')}${this.#settings.ack ? '?ack=true' : ''}`
     try {
-      const headers = { authorization: `Splunk ${this.#settings.token}` }
       const response = await this.#http.request({
         method: 'GET',
-        url,
-        headers,
+        url: this.#endpoint('health', this.#settings.ack ? 'ack=true' : ''),
+        headers: this.#headers(this.#channel),
         signal: this.#ended.signal,
         timeout,
       })
-      const { code, text } = readReply(response)
+      const { code, text } = readReply(response, this.#redact)
       return { healthy: response.status === 200, status: response.status, code, text }
     } catch (error) {
       return { healthy: false, text: (error as Error).message }
@@ -84,10 +84,9 @@ export class HecProtocol implements SinkProtocol {
     const { mode, compression } = this.#settings
     const text = entries.map(({ wire }) => wire).join('\n')
     const zipped = compression === 'gzip' && text.length >= smallBody
-    const query = mode === 'raw' && entries[0]?.group ? `?${entries[0].group}` : ''
     const response = await this.#http.request({
       method: 'POST',
-      url: `${this.#endpoint(mode)}${query}`,
+      url: this.#endpoint(mode, entries[0]?.group),
       headers: {
         ...this.#headers(channel),
         'content-type': mode === 'raw' ? 'text/plain; charset=utf-8' : 'application/json',
@@ -102,11 +101,12 @@ export class HecProtocol implements SinkProtocol {
   }
 
   /** With acknowledgement on, rows that HEC took are in only when an indexer says so. */
-  async #acknowledged(channel: AckChannel, verdict: Verdict, ackId: number | undefined): Promise<Verdict> {
-    if (ackId === undefined) {
-      const text = 'the answer has no ackId: indexer acknowledgement is not enabled for this token'
-      return { kind: 'fatal', error: fatalError({ status: 200, code: 14, text }) }
-    }
+  async #acknowledged(
+    channel: AckChannel,
+    verdict: Verdict & { kind: 'accepted' | 'partial' },
+    ackId: number | undefined,
+  ): Promise<Verdict> {
+    if (ackId === undefined) return unacknowledged(verdict)
     const { ack_timeout } = this.#settings
     const outcome: AckOutcome = await channel.indexed(ackId, ack_timeout * 1000)
     if (outcome === 'indexed') return verdict
@@ -120,7 +120,8 @@ export class HecProtocol implements SinkProtocol {
   }
 
   #newChannel(id: string): AckChannel {
-    return new AckChannel(id, (channel, acks) => this.#askAcks(channel, acks), this.#ended.signal)
+    const ask = (channel: AckChannel, acks: readonly number[]) => this.#askAcks(channel, acks)
+    return new AckChannel(id, ask, this.#redact, this.#ended.signal)
   }
 
   #askAcks(channel: AckChannel, acks: readonly number[]): Promise<HttpResponse> {
@@ -143,12 +144,28 @@ export class HecProtocol implements SinkProtocol {
   }
 }
 
+/** What follows from an answer that takes rows in and gives no id to ask for. */
+function unacknowledged(verdict: Verdict & { kind: 'accepted' | 'partial' }): Verdict {
+  if (verdict.kind === 'accepted') {
+    const text = 'the answer has no ackId: indexer acknowledgement is not enabled for this token'
+    return { kind: 'fatal', error: fatalError({ status: verdict.reason.status, code: 14, text }) }
+  }
+  // The rows before the one at fault may never reach an indexer: they go out again.
+  if (verdict.refusesNext) return { kind: 'split', bounded: true, reason: verdict.reason }
+  return { ...verdict, kind: 'retry' }
+}
+
 /** The endpoints beside the given one: `…/services/collector/ack` for `…/services/collector/event`. */
-function endpoints(given: string): (name: string) => string {
+function endpoints(given: string): (name: string, query?: string) => string {
   const url = new URL(given)
   if (url.pathname === '/') url.pathname = '/services/collector/event'
-  const event = url.href
-  const [path = '', query = ''] = event.split('?')
-  const base = path.replace(/\/+$/, '').replace(/(\/(event|raw))?(\/1\.0)?$/, '')
-  return (name) => (name === 'event' ? event : `${base}/${name}${query ? `?${query}` : ''}`)
+  const path = url.pathname.replace(/\/+$/, '')
+  const base = path.replace(/(\/(event|raw))?(\/1\.0)?$/, '')
+  return (name, query = '') => {
+    const endpoint = new URL(url)
+    endpoint.hash = ''
+    endpoint.pathname = name === 'event' ? path : `${base}/${name}`
+    endpoint.search = [url.search.slice(1), query].filter((part) => part !== '').join('&')
+    return endpoint.href
+  }
 }

@@ -1,10 +1,13 @@
 import { type ConnectorError, DeliveryError } from '../core/errors.ts'
 import type { HttpResponse } from '../core/http.ts'
+import { headerOf, plainText } from '../core/http-answer.ts'
+import type { Redact } from '../core/redaction.ts'
 import { isPassingStatus, retryAfter } from '../core/retry.ts'
 import type { Reason, Verdict } from '../core/sink-protocol.ts'
 
 /** The body of a HEC answer. */
 export interface HecReply {
+  /** One of HEC's codes. A gateway in front may have codes of its own: its status counts then. */
   readonly code: number | undefined
   readonly text: string
   /** `invalid-event-number`: which event of the body was at fault. */
@@ -12,8 +15,12 @@ export interface HecReply {
   readonly ackId: number | undefined
 }
 
-/** Reads an answer's body. It may be HTML (413, 415, a proxy's page) or empty. */
-export function readReply({ text }: HttpResponse): HecReply {
+/** The codes go from 0 to 28. */
+const lastCode = 28
+
+/** Reads an answer's body. It may be HTML (413, 415, a proxy's page) or empty, and may quote the token. */
+export function readReply({ text: quoting }: HttpResponse, redact: Redact): HecReply {
+  const text = redact(quoting)
   let body: unknown
   try {
     body = JSON.parse(text)
@@ -21,21 +28,14 @@ export function readReply({ text }: HttpResponse): HecReply {
     body = undefined
   }
   const { code, text: said, ackId, 'invalid-event-number': number } = (body ?? {}) as Record<string, unknown>
-  const integer = (value: unknown) => (Number.isInteger(value) ? (value as number) : undefined)
+  const integer = (value: unknown) => (Number.isSafeInteger(value) ? (value as number) : undefined)
+  const given = integer(code)
   return {
-    code: integer(code),
-    text: typeof said === 'string' ? said : plainText(text),
+    code: given !== undefined && given >= 0 && given <= lastCode ? given : undefined,
+    text: plainText(typeof said === 'string' ? said : text),
     number: integer(number),
     ackId: integer(ackId),
   }
-}
-
-function plainText(body: string): string {
-  const text = body
-    .replace(/<(style|title)[^>]*>.*?<\/\1>|<[^>]*>/gs, ' ')
-    .replace(/\s+/g, ' ')
-    .trim()
-  return text.slice(0, 200)
 }
 
 /** Codes by what they mean. https://docs.splunk.com/Documentation/Splunk/latest/Data/TroubleshootHTTPEventCollector */
@@ -63,13 +63,16 @@ export function verdictOf(
   const { code, number } = reply
   const reason: Reason = { status, code, text: reply.text || `HTTP status ${status}` }
   const wait = {
-    after: retryAfter(header(response, 'retry-after')),
+    after: retryAfter(headerOf(response, 'retry-after')),
     everybody: status === 429 || status === 503,
   }
-  if (code !== undefined && acceptedCodes.has(code) && status < 300) {
-    return { kind: 'accepted', reason, slowDown: fullCodes.has(code) }
+  if (status >= 200 && status < 300) {
+    if (code !== undefined && acceptedCodes.has(code)) {
+      return { kind: 'accepted', reason, slowDown: fullCodes.has(code) }
+    }
+    // A gateway may take events in with an empty 200, 202 or 204.
+    if (response.text.trim() === '') return { kind: 'accepted', reason }
   }
-  if (status >= 200 && status < 300 && response.text.trim() === '') return { kind: 'accepted', reason }
   if (status === 413) return { kind: 'split', reason }
   if (code !== undefined && faultyEventCodes.has(code)) {
     if (code === 6 && number === 0 && request.rows > 1 && request.bytes > safeBodyBytes)
@@ -83,9 +86,7 @@ export function verdictOf(
     // Whether the number counts from 0 or 1 is not known. One less loses nothing in either case.
     return { kind: 'partial', accepted: number - 1, refusesNext: false, reason, ...wait }
   }
-  if ((code !== undefined && passingCodes.has(code)) || (code === undefined && isPassingStatus(status))) {
-    return { kind: 'retry', reason, ...wait }
-  }
+  if (isPassing(status, code)) return { kind: 'retry', reason, ...wait }
   return { kind: 'fatal', error: fatalError(reason) }
 }
 
@@ -100,11 +101,7 @@ function faultyEvent(number: number | undefined, rows: number, reason: Reason): 
 /** The error of an answer after which nothing will ever be taken. */
 export function fatalError({ status, code, text }: Reason): ConnectorError {
   const auth = code === undefined ? status === 401 || status === 403 : authCodes.has(code as number)
-  const advice = auth
-    ? 'the token was refused'
-    : code === undefined && status !== undefined && (status < 300 || status === 404 || status === 405)
-      ? 'the URL does not seem to be a HEC endpoint'
-      : 'the request was refused'
+  const advice = auth ? 'the token was refused' : adviceOn(status, code)
   const said = `${text}${code === undefined ? '' : `, code ${code}`}`
   return new DeliveryError(auth ? 'ERR_AUTH' : 'ERR_DELIVERY', `splunk: ${advice} (${status}: ${said})`, {
     connector: 'splunk',
@@ -114,11 +111,15 @@ export function fatalError({ status, code, text }: Reason): ConnectorError {
   })
 }
 
-export function isFatal(code: number | undefined): boolean {
-  return code !== undefined && fatalCodes.has(code)
+function adviceOn(status = 0, code: string | number | undefined): string {
+  if (status >= 300 && status < 400) return 'the URL redirects, which is not followed'
+  return code === undefined && (status < 300 || status === 404 || status === 405)
+    ? 'the URL does not seem to be a HEC endpoint'
+    : 'the request was refused'
 }
 
-function header(response: HttpResponse, name: string): string | undefined {
-  const value = response.headers[name]
-  return Array.isArray(value) ? value[0] : value
+/** Whether the same request may be answered otherwise later. */
+export function isPassing(status: number, code: number | undefined): boolean {
+  if (code !== undefined && fatalCodes.has(code)) return false
+  return isPassingStatus(status) || (code !== undefined && passingCodes.has(code))
 }

@@ -68,8 +68,15 @@ export const splunkOptions = declareOptions(
         if (values[name] !== undefined) report(`${name}: has no place in mode "raw", which sends texts alone`)
       }
     }
-    if (values.remove_indexed_fields && values.indexed_fields === undefined) {
-      report('remove_indexed_fields: needs indexed_fields')
+    if (values.token !== undefined && !/^[\x21-\x7e]+$/.test(values.token)) {
+      report('token: holds a space, a line break or another character that no HTTP header can carry')
+    }
+    if (
+      values.mode === 'event' &&
+      values.url !== undefined &&
+      /\/raw(\/1\.0)?\/*$/.test(new URL(values.url).pathname)
+    ) {
+      report('url: is the /raw endpoint, which needs mode "raw"')
     }
   },
 )
