@@ -23,11 +23,25 @@ export {
   errorCodes,
   OptionError,
   QueryError,
+  RefusedRow,
 } from './core/errors.ts'
+export { serialize } from './core/json.ts'
 export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './core/observation.ts'
 export {
+  declareOptions,
+  type OptionDeclaration,
+  type OptionSpec,
+  type OptionSpecs,
+  type OptionValues,
+  option,
+} from './core/options.ts'
+export { type SinkSettings, sinkSpecs } from './core/sink-options.ts'
+export type { Attempt, EncodedRow, Entry, Reason, SinkProtocol, Verdict } from './core/sink-protocol.ts'
+export {
   type Connector,
+  createReadable,
   createWritable,
+  type ReadableTypes,
   register,
   registered,
   type StreamMaker,
