@@ -11,7 +11,9 @@ t.test('a connector of one file, which has registered itself, is made by its nam
   const taken: unknown[] = []
   let busy = 2
   const server = createServer({ allowHalfOpen: true }, async (socket) => {
-    const lines = (await text(socket)).split('\n').map((line) => JSON.parse(line) as { n: number })
+    const lines = (await text(socket.iterator({ destroyOnReturn: false })))
+      .split('\n')
+      .map((line) => JSON.parse(line) as { n: number })
     if (busy-- > 0) return socket.end('BUSY')
     const bad = lines.findIndex(({ n }) => n === 13)
     taken.push(...(bad < 0 ? lines : lines.slice(0, bad)))
@@ -55,7 +57,9 @@ t.test('names', async (t) => {
   const unknown = (name: string) => () => createWritable(name as 'splunk', { url: 'https://x', token: 'y' })
   t.throws(unknown('splnk'), { name: 'OptionError', code: 'ERR_OPTION', message: /did you mean "splunk"/ })
   t.throws(unknown('kafka'), { message: /there are "splunk"/ })
-  t.throws(() => createReadable('splunk' as 'azure-monitor', {}), { message: /no source of this name/ })
+  t.throws(() => createReadable('splunk' as 'azure-monitor', {} as never), {
+    message: /no source of this name/,
+  })
   t.throws(() => register('splunk', {}), { code: 'ERR_OPTION', message: /already/ })
   t.throws(() => createWritable('splunk', {} as never), OptionError)
 })
