@@ -1,6 +1,8 @@
 // Every option declaration, and where its type is written.
 import { boundedDeclaration, targetDeclaration } from '../dist/azure-monitor/options.js'
+import { streamDeclaration } from '../dist/azure-monitor/stream-options.js'
 import { restOptions } from '../dist/rest/options.js'
+import { sentinelOptions } from '../dist/sentinel/options.js'
 import { splunkOptions } from '../dist/splunk/options.js'
 
 export const declarations = [
@@ -9,6 +11,13 @@ export const declarations = [
     name: 'AzureMonitorReadableOptions',
     title:
       'Options of the bounded Azure Monitor source. Each name may be written in camelCase as well; numbers and booleans may be texts.',
+    file: 'lib/azure-monitor/options.types.ts',
+  },
+  {
+    declaration: streamDeclaration,
+    name: 'AzureMonitorStreamReadableOptions',
+    title:
+      'Options of the streaming Azure Monitor source. Each name may be written in camelCase as well; numbers and booleans may be texts.',
     file: 'lib/azure-monitor/options.types.ts',
   },
   {
@@ -31,5 +40,12 @@ export const declarations = [
     title:
       'Options of the REST sink. Each name may be written in camelCase as well; numbers and booleans may be texts.',
     file: 'lib/rest/options.types.ts',
+  },
+  {
+    declaration: sentinelOptions,
+    name: 'SentinelOptions',
+    title:
+      'Options of the Sentinel sink. Each name may be written in camelCase as well; numbers and booleans may be texts.',
+    file: 'lib/sentinel/options.types.ts',
   },
 ]

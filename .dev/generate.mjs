@@ -85,9 +85,17 @@ export function optionTable({ declaration }) {
 
 /** README with its option tables, each between two markers, written anew. */
 function withTables(readme) {
+  const example = current('test/fixtures/line-sink.ts')
+  readme = readme.replace(
+    /(<!-- example -->\n)[\s\S]*?(<!-- end of example -->)/,
+    (_, start, end) => `${start}\`\`\`ts\n${example}\`\`\`\n${end}`,
+  )
   return readme.replace(
-    /(<!-- options:(\w+) -->\n)[\s\S]*?(\n<!-- end of options -->)/g,
-    (_, start, name, end) => start + optionTable(declarations.find((each) => each.name === name)) + end,
+    /(<!-- options:(\w+) -->\n)[\s\S]*?(<!-- end of options -->)/g,
+    (whole, start, name, end) => {
+      const entry = declarations.find((each) => each.name === name)
+      return entry ? `${start}${optionTable(entry)}\n${end}` : whole
+    },
   )
 }
 

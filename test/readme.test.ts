@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { errorCodes } from 'cyber-connectors'
+import t, { type Test } from 'tap'
+import ts from 'typescript'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const run = promisify(execFile)
+
+/** The blocks of one language, in order, without those that repeat a file. */
+function blocks(language: string): string[] {
+  const own = readme.replace(/<!-- example -->[\s\S]*?<!-- end of example -->/, '')
+  return [...own.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
+    .filter(([, name]) => name === language)
+    .map(([, , text]) => text!)
+}
+
+const programs = blocks('ts')
+
+t.test('each program in README compiles', async (t) => {
+  // Inside the project, so that the package finds itself by its name as a user finds it.
+  const folder = t.testdir(Object.fromEntries(programs.map((text, index) => [`program-${index}.mts`, text])))
+  const program = ts.createProgram(
+    programs.map((_, index) => join(folder, `program-${index}.mts`)),
+    {
+      target: ts.ScriptTarget.ES2023,
+      // Web and disposal types are the user's own choice; these are what @types/node leaves out.
+      lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext,
+      types: ['node'],
+      typeRoots: [join(root, 'node_modules/@types')],
+      strict: true,
+      skipLibCheck: true,
+      noEmit: true,
+    },
+  )
+  const problems = ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
+    const line = file && start !== undefined ? file.getLineAndCharacterOfPosition(start).line + 1 : 0
+    const text = ts.flattenDiagnosticMessageText(messageText, '\n')
+    return `${file?.fileName.replace(folder, '') ?? ''}:${line} ${text}`
+  })
+  t.same(problems, [])
+  t.ok(programs.length > 8)
+})
+
+/** Runs a program of README, found by a text in it, between two pieces of ours. */
+async function runProgram(t: Test, mark: string, after = '', before = ''): Promise<string> {
+  const source = programs.find((text) => text.includes(mark))
+  if (source === undefined) throw new Error(`no program with ${mark}`)
+  const { outputText } = ts.transpileModule(`${before}\n${source}\n${after}`, {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+  })
+  const folder = t.testdir({})
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'program.mjs'), outputText)
+  const { stdout } = await run(process.execPath, [join(folder, 'program.mjs')], { cwd: folder })
+  return stdout
+}
+
+/** Sends three rows, one of which is refused, after a 503. */
+const traffic = `
+  const { SplunkWritable, DeadLetterFile } = await import('cyber-connectors')
+  const { HecEmulator } = await import('cyber-connectors/emulators')
+  const hec = await new HecEmulator().start()
+  hec.fail({ status: 503, retryAfter: 0 })
+  const sink = new SplunkWritable({ url: hec.endpoint, token: hec.token, dead_letter: new DeadLetterFile('refused.ndjson') })
+  sink.write({ a: 1 })
+  sink.write({ b: () => {} })
+  sink.end({ c: 3 })
+  await (await import('node:stream/promises')).finished(sink)
+  await hec.close()
+`
+
+t.test('the pino recipe logs batches and retries', async (t) => {
+  const lines = (await runProgram(t, 'pino()', traffic)).trim().split('\n')
+  const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  t.match(logged, [
+    { level: 40, msg: 'trying again', connector: 'splunk', status: 503 },
+    { level: 30, msg: 'delivered', connector: 'splunk', rows: 2, status: 200 },
+  ])
+})
+
+t.test('the OpenTelemetry recipe counts rows, retries and refusals', async (t) => {
+  const before = `
+    import { metrics as api } from '@opentelemetry/api'
+    import { AggregationTemporality, InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+    const provider = new MeterProvider({ readers: [new PeriodicExportingMetricReader({ exporter })] })
+    api.setGlobalMeterProvider(provider)`
+  const after = `${traffic}
+    await provider.forceFlush()
+    const points = exporter.getMetrics().at(-1).scopeMetrics.flatMap(({ metrics }) => metrics)
+    console.log(JSON.stringify(points.map(({ descriptor, dataPoints }) => [descriptor.name, dataPoints[0].value.count ?? dataPoints[0].value])))
+    await provider.shutdown()`
+  const sums = JSON.parse(await runProgram(t, 'metrics.getMeter', after, before)) as [string, number][]
+  t.same(Object.fromEntries(sums), {
+    'connector.rows.delivered': 2,
+    'connector.rows.refused': 1,
+    'connector.retries': 1,
+    'connector.batch.duration': 1,
+  })
+})
+
+t.test('the emulator program runs', async (t) => {
+  t.equal((await runProgram(t, 'startEmulators')).trim(), '2 events, of which 1 came twice')
+})
+
+t.test('every error code is in the table of README, and every code there exists', async (t) => {
+  const documented = [...readme.matchAll(/^\| `(ERR_\w+)` \|/gm)].map(([, code]) => code)
+  t.same(documented.sort(), Object.keys(errorCodes).sort())
+})
