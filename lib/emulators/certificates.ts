@@ -1,5 +1,4 @@
 import { isIP } from 'node:net'
-import { generate } from 'selfsigned'
 
 /** A private key and its certificate, both PEM. */
 export interface KeyAndCertificate {
@@ -19,6 +18,8 @@ const DAY_MS = 86_400_000
 
 /** Makes a certificate authority with a new key, good for 30 days. */
 export async function createCertificateAuthority(): Promise<CertificateAuthority> {
+  // Only here: an emulator over plain http needs none of it.
+  const { generate } = await import('selfsigned')
   const validity = () => ({
     // An hour back, for clocks that differ a little.
     notBeforeDate: new Date(Date.now() - 3_600_000),
