@@ -22,9 +22,6 @@ interface Intake {
   refusal: Promise<void> | undefined
 }
 
-/** An entry of Node's own buffer. */
-type Buffered = { readonly chunk: unknown } | null
-
 /** How long `destroy()` waits for requests that it has cut, in milliseconds. */
 const grace = 2000
 
@@ -66,8 +63,6 @@ export class BatchingWritable extends Writable {
   #final: ((error?: Error | null) => void) | undefined
   #failure: Error | undefined
   #lastWait: NodeJS.Timeout | undefined
-  /** What `_writev` is being handed; Node lists it as buffered until that call returns. */
-  #handed: readonly Buffered[] = []
   /** What Node still held when the stream was destroyed. */
   #dropped: readonly unknown[] | undefined
   #unsettled: readonly unknown[] | undefined
@@ -119,12 +114,10 @@ export class BatchingWritable extends Writable {
   }
 
   override _writev(chunks: { chunk: unknown }[], callback: (error?: Error | null) => void): void {
-    this.#handed = chunks
     this.#take(
       chunks.map(({ chunk }) => chunk),
       callback,
     )
-    this.#handed = []
   }
 
   override _final(callback: (error?: Error | null) => void): void {
@@ -217,7 +210,9 @@ export class BatchingWritable extends Writable {
       // Getters and toJSON are the user's: they may throw anything.
       const text = problem instanceof Error ? problem.message : `it threw ${describe(problem)}`
       const entry = { row, wire: '', bytes: 0, settled: false }
-      intake.refusal = this.#refuse(entry, { code: 'ERR_ROW', text }).then(
+      // In a later turn: a listener must not find this stream in the middle of a write.
+      const refused = Promise.resolve().then(() => this.#refuse(entry, { code: 'ERR_ROW', text }))
+      intake.refusal = refused.then(
         () => {
           intake.refusal = undefined
           intake.next++
@@ -350,9 +345,8 @@ export class BatchingWritable extends Writable {
 
   /** Rows that `write()` has accepted and Node still holds. Node drops them silently when the stream is destroyed. */
   #queued(): unknown[] {
-    const { writableBuffer } = this as unknown as { writableBuffer?: readonly Buffered[] }
-    const handed = new Set(this.#handed)
-    return (writableBuffer ?? []).flatMap((queued) => (queued && !handed.has(queued) ? [queued.chunk] : []))
+    const { writableBuffer } = this as unknown as { writableBuffer?: readonly ({ chunk: unknown } | null)[] }
+    return (writableBuffer ?? []).flatMap((queued) => (queued ? [queued.chunk] : []))
   }
 }
 
