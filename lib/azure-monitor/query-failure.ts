@@ -52,14 +52,14 @@ function readServiceError(error: unknown): ServiceError {
       typeof pos === 'number' ? `position ${pos}` : '',
       typeof token === 'string' && token !== '' ? `at "${token}"` : '',
     ].filter((part) => part !== '')
-    if (typeof message === 'string') texts.push(message)
+    if (typeof message === 'string') texts.push(message.trim())
     if (place.length > 0) texts.push(`(${place.join(', ')})`)
     at = innererror ?? (Array.isArray(details) ? details[0] : undefined)
   }
-  return { code: codes[0], text: [...new Set(texts)].join(' ') }
+  const sentences = [...new Set(texts)].map((words) => (/[.!?)]$/.test(words) ? words : `${words}.`))
+  return { code: codes[0], text: sentences.join(' ').trim() }
 }
 
-/** Codes from the outside inwards tell what kind of error it is: the innermost says most. */
 function isTimeout(error: unknown): boolean {
   return /GatewayTimeout|timed? ?-?out/i.test(JSON.stringify(error ?? ''))
 }
@@ -135,7 +135,8 @@ function tooLargeError(reason: string, details: ErrorDetails): QueryError {
 
 /** No answer, or one that broke off. */
 export function faultFailure(error: unknown, redact: Redact): Failure {
-  if (error instanceof AuthError) return { verdict: error.passing ? 'retry' : 'give up', error }
+  if (error instanceof AuthError)
+    return { verdict: error.passing ? 'retry' : 'give up', wait: error.wait, error }
   if (error instanceof ConnectorError) return { verdict: 'give up', error }
   const cause = cleanError(error, redact)
   const { code } = cause as NodeJS.ErrnoException

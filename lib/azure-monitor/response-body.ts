@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createGunzip, type Gunzip } from 'node:zlib'
+import { longestTimer } from '../core/retry.ts'
 import type { QueryAnswer } from './query-client.ts'
 import { type ResponseIndex, ResponseIndexer, type RowSpan } from './response-index.ts'
 
@@ -80,7 +81,10 @@ export class WholeResponse {
 /** Keeps what passes, and ends it all where nothing does for too long. */
 function watch(body: Readable, seconds: number, chunks: Buffer[]) {
   return async function* (source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    const timer = setTimeout(() => body.destroy(new StalledBody(seconds)), seconds * 1000)
+    const timer = setTimeout(
+      () => body.destroy(new StalledBody(seconds)),
+      Math.min(seconds * 1000, longestTimer),
+    )
     try {
       for await (const chunk of source) {
         timer.refresh()

@@ -1,6 +1,6 @@
 import type { AzureConnection } from '../azure/connection.ts'
 import type { ConnectorError } from '../core/errors.ts'
-import { backoff, pause } from '../core/retry.ts'
+import { backoff, longestTimer, pause } from '../core/retry.ts'
 import { toPlainWindow, type Window } from '../core/window.ts'
 import type { TargetValues } from './options.ts'
 import type { QueryClient } from './query-client.ts'
@@ -145,10 +145,13 @@ async function withDeadline<T>(
   const stop = () => controller.abort(signal.reason)
   signal.addEventListener('abort', stop, { once: true })
   let overdue: Overdue | undefined
-  const timer = setTimeout(() => {
-    overdue = new Overdue(`no answer within ${seconds} s`)
-    controller.abort(overdue)
-  }, seconds * 1000)
+  const timer = setTimeout(
+    () => {
+      overdue = new Overdue(`no answer within ${seconds} s`)
+      controller.abort(overdue)
+    },
+    Math.min(seconds * 1000, longestTimer),
+  )
   try {
     return await work(controller.signal)
   } catch (error) {

@@ -1,14 +1,12 @@
-import type { TokenCredential, TokenCredentialOptions } from '@azure/identity'
+import type { TokenCredential } from '@azure/identity'
 import { Agents } from '../core/agents.ts'
 import { userAgent } from '../core/http.ts'
-import { type Redact, redactor, urlSecrets } from '../core/redaction.ts'
+import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
 import { azureClouds } from './clouds.ts'
 import { DatabricksCredential } from './databricks-credential.ts'
 import type { AzureOptionValues } from './options.ts'
+import { type AdditionalPolicy, TokenRequests } from './token-requests.ts'
 import { AzureTokens } from './tokens.ts'
-
-/** The pipeline policy type of the Azure clients, by way of one that we depend on. */
-type AdditionalPolicy = NonNullable<TokenCredentialOptions['additionalPolicies']>[number]
 
 /**
  * How one connector speaks to Azure: its tokens, and what the Azure clients must be given so that they use our
@@ -17,6 +15,7 @@ type AdditionalPolicy = NonNullable<TokenCredentialOptions['additionalPolicies']
 export class AzureConnection {
   readonly tokens: AzureTokens
   readonly #agents: Agents
+  readonly #tokenRequests = new TokenRequests()
   readonly #values: AzureOptionValues
   readonly #redactSecrets: Redact
   #databricks: DatabricksCredential | undefined
@@ -30,12 +29,13 @@ export class AzureConnection {
       process.env['DATABRICKS_TOKEN'],
       process.env['DATABRICKS_CLIENT_SECRET'],
       process.env['AZURE_CLIENT_SECRET'],
-      ...(values.proxy ? urlSecrets(values.proxy) : []),
+      ...credentialsOf(this.#agents.proxyFor('https://login.microsoftonline.com')),
     ])
     this.tokens = new AzureTokens({
       connector,
       audience: values.audience ?? audience,
-      create: () => this.#createCredential(),
+      create: (stop) => this.#createCredential(stop),
+      requests: this.#tokenRequests,
       redact: this.#redactSecrets,
     })
   }
@@ -85,7 +85,7 @@ export class AzureConnection {
     }
   }
 
-  async #createCredential(): Promise<TokenCredential> {
+  async #createCredential(stop: AbortSignal): Promise<TokenCredential> {
     const values = this.#values
     if (values.credential) return values.credential
     if (values.databricks_credential !== undefined) {
@@ -101,15 +101,17 @@ export class AzureConnection {
       azureClouds[values.azure_cloud].authorityHost
     // Microsoft does not know an authority of one's own, so it must not be asked about it.
     const options = { authorityHost, disableInstanceDiscovery: values.authority_host !== undefined }
+    const { retryOptions, ...clientOptions } = this.clientOptions
+    clientOptions.additionalPolicies.push(this.#tokenRequests.policy(stop))
     if (values.azure_default_credential) {
       // Its own retries stay: it tells by them whether there is a managed identity at all.
-      const { additionalPolicies, userAgentOptions } = this.clientOptions
-      return new identity.DefaultAzureCredential({ ...options, additionalPolicies, userAgentOptions })
+      return new identity.DefaultAzureCredential({ ...options, ...clientOptions })
     }
     const { tenant_id, client_id, client_secret } = values
     return new identity.ClientSecretCredential(tenant_id!, client_id!, client_secret!, {
       ...options,
-      ...this.clientOptions,
+      ...clientOptions,
+      retryOptions,
     })
   }
 }

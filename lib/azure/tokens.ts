@@ -1,7 +1,8 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/identity'
-import { ConnectorError } from '../core/errors.ts'
+import { ConnectorError, type ErrorDetails } from '../core/errors.ts'
 import { cleanError, type Redact } from '../core/redaction.ts'
 import { isPassingFault, isPassingStatus } from '../core/retry.ts'
+import type { TokenRequests } from './token-requests.ts'
 
 /** A token is asked anew this many milliseconds before it runs out. */
 const renewBefore = 120_000
@@ -10,11 +11,21 @@ const renewBefore = 120_000
 export class AuthError extends ConnectorError {
   override name = 'AuthError'
   /** Whether it may pass by itself, so that trying again is worth it. */
-  readonly passing: boolean
-  constructor(message: string, passing: boolean, details: ConstructorParameters<typeof ConnectorError>[2]) {
+  readonly #passing: boolean
+  readonly #wait: number | undefined
+  constructor(message: string, passing: boolean, wait: number | undefined, details: ErrorDetails) {
     super('ERR_AUTH', message, details)
-    this.passing = passing
-    Object.defineProperty(this, 'passing', { enumerable: false })
+    this.#passing = passing
+    this.#wait = wait
+  }
+
+  get passing(): boolean {
+    return this.#passing
+  }
+
+  /** Milliseconds that the token service asked to wait. */
+  get wait(): number | undefined {
+    return this.#wait
   }
 }
 
@@ -24,7 +35,9 @@ export interface TokenSource {
   /** The resource that the token is for, without `/.default`. */
   readonly audience: string
   /** Makes the credential. Called again after {@link AzureTokens.invalidate}: credentials keep tokens of their own. */
-  readonly create: () => Promise<TokenCredential>
+  readonly create: (stop: AbortSignal) => Promise<TokenCredential>
+  /** What is known about the requests behind it. */
+  readonly requests: TokenRequests
   readonly redact: Redact
 }
 
@@ -85,9 +98,13 @@ export class AzureTokens implements TokenCredential {
   }
 
   async #ask(options: { claims?: string }): Promise<AccessToken> {
-    const { create, audience, connector } = this.#source
+    const { create, audience, requests } = this.#source
     try {
-      this.#credential ??= create()
+      requests.fault = undefined
+      this.#credential ??= create(this.#stop.signal).catch((error) => {
+        this.#credential = undefined
+        throw error
+      })
       const credential = await this.#credential
       const token = await credential.getToken(`${audience}/.default`, {
         ...options,
@@ -98,18 +115,34 @@ export class AzureTokens implements TokenCredential {
       this.#token = token
       return token
     } catch (error) {
-      throw tokenFailure(error, connector, this.redact)
+      throw this.#failure(error)
     }
+  }
+
+  #failure(error: unknown): AuthError {
+    const { connector, requests } = this.#source
+    const { fault } = requests
+    const status = fault?.status ?? statusOf(error)
+    const passing =
+      status === undefined
+        ? isPassingFault(fault?.error ?? error) || isCut(fault?.error)
+        : isPassingStatus(status)
+    const cause = cleanError(error, this.redact)
+    // The clients' texts run over several lines: trace ids, times, advice for other languages.
+    const text = fault ? this.redact(fault.text) : cause.message.split(/\r?\n/)[0]
+    return new AuthError(`${connector}: no token for Azure: ${text}`, passing, fault?.wait, {
+      connector,
+      status,
+      serviceCode: fault?.serviceCode,
+      serviceText: text,
+      cause,
+    })
   }
 }
 
-function tokenFailure(error: unknown, connector: string, redact: Redact): AuthError {
-  const cause = cleanError(error, redact)
-  const status = statusOf(error)
-  const passing = isPassingFault(error) || (status !== undefined && isPassingStatus(status))
-  // The clients' texts run over several lines: trace ids, times, advice for other languages.
-  const reason = cause.message.split(/\r?\n/)[0]
-  return new AuthError(`${connector}: no token for Azure: ${reason}`, passing, { connector, status, cause })
+/** The Azure clients' word for an answer that broke off in the middle. */
+function isCut(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'PARSE_ERROR'
 }
 
 function statusOf(error: unknown): number | undefined {
