@@ -1,18 +1,9 @@
 import { pipeline } from 'node:stream/promises'
 import { AzureMonitorReadable } from '../azure-monitor/azure-monitor-readable.ts'
-import { type RecordsTable, startEmulators, tableFromRecords } from '../emulators/index.ts'
+import { startEmulators } from '../emulators/index.ts'
 import { SplunkWritable } from '../splunk/splunk-writable.ts'
-import { openFile, readNdjson } from './ndjson.ts'
-import { signinColumns, signinRows } from './signin-sample.ts'
-
-export interface DemoOptions {
-  /** NDJSON file (also .gz) whose records take the place of the sample. */
-  readonly input?: string
-  /** The records' time. */
-  readonly timeColumn?: string
-  /** Print one JSON object as the last line, in place of the table. */
-  readonly json?: boolean
-}
+import { sampleTable, type TableSource } from './sample-table.ts'
+import type { Tally } from './tally.ts'
 
 /** What the demo counted. */
 export interface DemoResult {
@@ -28,28 +19,20 @@ export interface DemoResult {
 
 type Row = Record<string, unknown>
 
-/** Says how many rows went through. On a terminal the line is written over and over, elsewhere only its end is told. */
-export type ShowProgress = (rows: number) => void
-
-const sampleSize = 3000
-
 /**
  * The main job, on this machine alone: starts the emulators, reads a security table with a KQL query through a transform
  * into HEC, all over TLS, and counts at both ends.
  */
-export async function demo(options: DemoOptions, progress: ShowProgress): Promise<DemoResult> {
-  await using emulators = await startEmulators({ hec: { keepEvents: false } })
+export async function demo(options: TableSource, tally: Tally, signal: AbortSignal): Promise<DemoResult> {
+  const table = await sampleTable(options)
+  await using emulators = await startEmulators({ hec: { keepEvents: false, record: false } })
   const { logAnalytics, entra, hec, ca } = emulators
-  const table =
-    options.input === undefined ? sampleTable() : await fileTable(options.input, options.timeColumn)
-  const name = options.input === undefined ? 'SigninLogs' : 'Records'
-  logAnalytics.addTable(name, table.columns, table.rows, { timeColumn: table.timeColumn })
+  logAnalytics.addTable(table.name, table.columns, table.rows, { timeColumn: table.timeColumn })
 
-  let read = 0
   const started = performance.now()
   const source = new AzureMonitorReadable({
     workspace_id: '00000000-0000-0000-0000-000000000001',
-    query: name,
+    query: table.name,
     start_time: '1970-01-01T00:00:00Z',
     timestamp_column: table.timeColumn,
     datetime: 'string',
@@ -61,25 +44,29 @@ export async function demo(options: DemoOptions, progress: ShowProgress): Promis
     ca,
   })
   const sink = new SplunkWritable({ url: hec.endpoint, token: hec.token, index: 'demo', ca, batch_size: 500 })
-  const addedTime = table.timeColumn === options.timeColumn ? undefined : table.timeColumn
+  tally.watchSource(source)
+  tally.watchSink(sink)
+  // Made by us so that the query has a time to go by, where the records' own is no datetime.
+  const addedTime =
+    table.timeColumn === (options.timeColumn ?? 'TimeGenerated') ? undefined : table.timeColumn
 
   await pipeline(
     source,
     // What a user would write: Splunk is paid by the byte, so columns without a value stay at home.
     async function* dropEmptyColumns(rows: AsyncIterable<Row>) {
       for await (const row of rows) {
-        progress(++read)
+        tally.read++
         for (const column of Object.keys(row)) {
-          if (row[column] === null || (options.input !== undefined && column === addedTime))
-            delete row[column]
+          if (row[column] === null || column === addedTime) delete row[column]
         }
         yield row
       }
     },
     sink,
+    { signal },
   )
   return {
-    read,
+    read: tally.read,
     delivered: sink.stats.delivered,
     received: hec.received,
     rejected: sink.stats.rejected,
@@ -93,7 +80,7 @@ export function isComplete({ read, delivered, received, rejected }: DemoResult):
 }
 
 /** The result as a short table. */
-export function demoTable(result: DemoResult): string {
+export function resultTable(result: DemoResult): string {
   const lines = [
     ['read from Azure Monitor', result.read],
     ['sent to Splunk and acknowledged', result.delivered],
@@ -106,14 +93,4 @@ export function demoTable(result: DemoResult): string {
     ? 'Every row arrived.'
     : 'The counts differ: rows are missing or came twice.'
   return [...rows, '', `${verdict} ${result.seconds} s, ${rate.toLocaleString('en')} rows/s.`].join('\n')
-}
-
-function sampleTable(): Pick<RecordsTable, 'columns' | 'rows' | 'timeColumn'> {
-  return { columns: signinColumns, rows: signinRows(sampleSize, new Date()), timeColumn: 'TimeGenerated' }
-}
-
-async function fileTable(path: string, timeColumn = 'TimeGenerated'): Promise<RecordsTable> {
-  const records: Row[] = []
-  for await (const record of readNdjson(openFile(path))) records.push(record)
-  return tableFromRecords(records, timeColumn)
 }

@@ -1,16 +1,17 @@
+import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { StringDecoder } from 'node:string_decoder'
 import { createGunzip } from 'node:zlib'
 import { parseJson } from '../core/json.ts'
 
-/** A line of NDJSON that can't be read. `line` counts from 1. */
+/** A line of NDJSON that can't be read. The message names it by its number and does not show it. */
 export class BadLine extends Error {
   override name = 'BadLine'
+  /** Counts from 1. */
   readonly line: number
   readonly text: string
   constructor(line: number, text: string, problem: string) {
-    super(`line ${line}: ${problem}: ${text.length > 120 ? `${text.slice(0, 120)}…` : text}`)
+    super(`line ${line} ${problem}`)
     this.line = line
     this.text = text
   }
@@ -23,35 +24,47 @@ export async function* readNdjson(
     throw bad
   },
 ): AsyncGenerator<Record<string, unknown>> {
-  let line = 0
-  for await (const text of lines(bytes)) {
-    line++
+  let number = 0
+  for await (const line of lines(bytes)) {
+    number++
+    // A byte order mark, as programs on Windows write it.
+    const text = number === 1 ? line.toString().replace(/^\ufeff/, '') : line.toString()
     if (text.trim() === '') continue
+    // Decoded all the same, it would go on with other characters in it.
+    if (!isUtf8(line)) {
+      await onBadLine(new BadLine(number, text, 'is not UTF-8'))
+      continue
+    }
     let record: unknown
     try {
       record = parseJson(text)
     } catch {
-      await onBadLine(new BadLine(line, text, 'is not JSON'))
+      await onBadLine(new BadLine(number, text, 'is not JSON'))
       continue
     }
     if (typeof record !== 'object' || record === null || Array.isArray(record)) {
-      await onBadLine(new BadLine(line, text, 'is not a JSON object'))
+      await onBadLine(new BadLine(number, text, 'is JSON, but not an object'))
       continue
     }
     yield record as Record<string, unknown>
   }
 }
 
-async function* lines(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  const decoder = new StringDecoder('utf8')
-  let rest = ''
+const newline = 10
+
+async function* lines(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let rest: Buffer[] = []
   for await (const chunk of bytes) {
-    const parts = (rest + decoder.write(chunk)).split('\n')
-    rest = parts.pop()!
-    yield* parts
+    let from = 0
+    for (let to = chunk.indexOf(newline); to >= 0; to = chunk.indexOf(newline, from)) {
+      const end = chunk.subarray(from, to)
+      yield rest.length === 0 ? end : Buffer.concat([...rest, end])
+      rest = []
+      from = to + 1
+    }
+    if (from < chunk.length) rest.push(chunk.subarray(from))
   }
-  rest += decoder.end()
-  if (rest !== '') yield rest
+  if (rest.length > 0) yield Buffer.concat(rest)
 }
 
 /** The bytes of a file, unzipped where its name ends in .gz. */

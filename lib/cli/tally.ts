@@ -1,0 +1,95 @@
+import type { EventEmitter } from 'node:events'
+
+/** What a job has done so far. */
+export interface Snapshot {
+  /** Rows that came out of the source. */
+  readonly read: number
+  /** Rows that the sink says are delivered. */
+  readonly delivered: number
+  /** Rows that the dead letter took, lines that could not be read among them. */
+  readonly rejected: number
+  /** Bytes of the rows delivered, before compression. */
+  readonly bytes: number
+  /** Requests under way. */
+  readonly in_flight: number
+  /** Requests of source and sink that were sent again, and windows that were run again. */
+  readonly retries: number
+  /** Streaming: seconds from the end of the last committed window to now. */
+  readonly lag_seconds?: number
+  /** Streaming: windows committed. */
+  readonly windows?: number
+  /** Bounded reads: how much of the time range is done, from 0 to 1. */
+  readonly range_done?: number
+}
+
+/** The counts that our streams have. A stream of the user's may have none of them. */
+interface Counted extends EventEmitter {
+  readonly stats?: Partial<
+    Record<'written' | 'delivered' | 'rejected' | 'bytes' | 'inFlight' | 'retries', number>
+  >
+}
+
+/** Adds up what the streams of a job count. A streaming job makes new ones for each window. */
+export class Tally {
+  read = 0
+  /** Lines that the dead letter took. */
+  badLines = 0
+  windows: number | undefined
+  /** Streaming: all before this time, in milliseconds since 1970, is committed. */
+  committed: number | undefined
+  /** Windows that were run again. */
+  reruns = 0
+  #done: number | undefined
+  #closed = { delivered: 0, rejected: 0, bytes: 0, retries: 0 }
+  readonly #sinks = new Set<Counted>()
+  readonly #sources = new Set<Counted>()
+
+  /** Takes the counts of a source into the sum, until it is closed and after. */
+  watchSource(source: Counted): void {
+    this.#watch(source, this.#sources)
+    source.on('window', ({ done }: { done: number }) => {
+      this.#done = done
+    })
+  }
+
+  watchSink(sink: Counted): void {
+    this.#watch(sink, this.#sinks)
+  }
+
+  snapshot(): Snapshot {
+    const sum = { ...this.#closed, in_flight: 0 }
+    for (const { stats } of this.#sinks) {
+      sum.delivered += stats?.delivered ?? 0
+      sum.rejected += stats?.rejected ?? 0
+      sum.bytes += stats?.bytes ?? 0
+      sum.in_flight += stats?.inFlight ?? 0
+      sum.retries += stats?.retries ?? 0
+    }
+    for (const { stats } of this.#sources) sum.retries += stats?.retries ?? 0
+    const { read, committed, windows } = this
+    return {
+      read,
+      ...sum,
+      rejected: sum.rejected + this.badLines,
+      retries: sum.retries + this.reruns,
+      ...(committed !== undefined && {
+        lag_seconds: Math.max(0, Math.round((Date.now() - committed) / 1000)),
+      }),
+      ...(windows !== undefined && { windows }),
+      ...(this.#done !== undefined && { range_done: Math.round(this.#done * 1000) / 1000 }),
+    }
+  }
+
+  #watch(stream: Counted, streams: Set<Counted>): void {
+    streams.add(stream)
+    stream.once('close', () => {
+      streams.delete(stream)
+      const isSink = streams === this.#sinks
+      this.#closed.retries += stream.stats?.retries ?? 0
+      if (!isSink) return
+      for (const count of ['delivered', 'rejected', 'bytes'] as const) {
+        this.#closed[count] += stream.stats?.[count] ?? 0
+      }
+    })
+  }
+}

@@ -1,0 +1,60 @@
+import type { Duplex } from 'node:stream'
+import { pathToFileURL } from 'node:url'
+import { types } from 'node:util'
+import type { Report } from '../core/options.ts'
+import type { TransformStage } from '../streaming/query-options.ts'
+
+/** Makes the stages of one run, or one window. */
+export type MakeStages = () => TransformStage[]
+
+/** Loads modules for what they do when they are loaded. */
+export async function loadModules(paths: readonly string[], report: Report): Promise<void> {
+  for (const path of paths) await load(path, `imports: ${path}`, report)
+}
+
+/**
+ * Loads the user's transforms.
+ * @param paths absolute ones, with `#name` where the transform is not the default export
+ */
+export async function loadTransforms(paths: readonly string[], report: Report): Promise<MakeStages> {
+  const makers: MakeStages[] = []
+  for (const given of paths) {
+    const [path = '', name = 'default'] = given.split('#')
+    const module = await load(path, `transforms: ${path}`, report)
+    if (!module) continue
+    const transform = module[name]
+    if (typeof transform === 'function') makers.push(() => stagesOf(transform as () => unknown, path))
+    else
+      report(
+        `transforms: ${path}: its ${name === 'default' ? 'default export' : `export "${name}"`} is not a function`,
+      )
+  }
+  return () => makers.flatMap((make) => make())
+}
+
+async function load(
+  path: string,
+  place: string,
+  report: Report,
+): Promise<Record<string, unknown> | undefined> {
+  try {
+    return (await import(pathToFileURL(path).href)) as Record<string, unknown>
+  } catch (error) {
+    report(`${place}: can't be loaded: ${(error as Error).message}`)
+    return undefined
+  }
+}
+
+function stagesOf(transform: (...given: never[]) => unknown, path: string): TransformStage[] {
+  if (types.isGeneratorFunction(transform)) return [transform as unknown as TransformStage]
+  const made = transform()
+  const stages = Array.isArray(made) ? made : [made]
+  for (const stage of stages) {
+    if (typeof stage !== 'function' && typeof (stage as Partial<Duplex> | undefined)?.pipe !== 'function') {
+      throw new TypeError(
+        `${path}: expected an async generator function, or a function that makes streams or such functions`,
+      )
+    }
+  }
+  return stages as TransformStage[]
+}
