@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import got, { type Got, type Method } from 'got'
+import got, { type Method, Options, type Request } from 'got'
 import { Agents } from './agents.ts'
 import { option, Refusal } from './options.ts'
 import { cleanError, credentialsOf, type Redact, redactor } from './redaction.ts'
@@ -79,37 +79,41 @@ export interface HttpResponse {
 /**
  * One got client for a connector: connections kept alive, no retry of got's own (ours is one for everybody), no redirect
  * followed (it would carry a body or credentials to another place), every status a response.
+ *
+ * What got costs for a request is mostly what it does beside the request: so it is given options that are prepared once,
+ * bodies as bytes (of a text it would make bytes three times), and is read as a stream; time limit and abort are ours.
  */
 export class HttpClient {
-  readonly #got: Got
+  /** Of the last request. Got takes a copy. */
+  readonly #options: Options
+  #url: string | undefined
   readonly #redact: Redact
   readonly #agents: Agents
+  readonly #underWay = new WeakMap<AbortSignal, Set<Cut>>()
 
   constructor(settings: HttpSettings, redact: Redact) {
     this.#redact = redact
     this.#agents = new Agents(settings.proxy)
-    this.#got = got.extend({
-      retry: { limit: 0 },
-      throwHttpErrors: false,
-      followRedirect: false,
-      headers: { 'user-agent': userAgent },
-      https: {
-        rejectUnauthorized: settings.verify_ssl,
-        ...(settings.ca === undefined ? {} : { certificateAuthority: settings.ca }),
+    this.#options = new Options(
+      undefined,
+      {
+        isStream: true,
+        retry: { limit: 0 },
+        throwHttpErrors: false,
+        followRedirect: false,
+        https: {
+          rejectUnauthorized: settings.verify_ssl,
+          ...(settings.ca === undefined ? {} : { certificateAuthority: settings.ca }),
+        },
       },
-    })
+      got.defaults.options,
+    )
   }
 
   /** @throws Error, cleaned of secrets, with the code of the fault: ECONNRESET, ETIMEDOUT… */
-  async request({ timeout, ...request }: HttpRequest): Promise<HttpResponse> {
+  async request(request: HttpRequest): Promise<HttpResponse> {
     try {
-      const { url, ...options } = request
-      const response = await this.#got(url, {
-        ...options,
-        timeout: { request: Math.min(timeout, longestTimer) },
-        agent: this.#agents.for(url),
-      })
-      return { status: response.statusCode, headers: response.headers, text: response.body }
+      return await this.#exchange(request)
     } catch (error) {
       const redactProxy = redactor(credentialsOf(this.#agents.proxyFor(request.url)))
       throw cleanError(error, (text) => redactProxy(this.#redact(text)))
@@ -119,5 +123,76 @@ export class HttpClient {
   /** Ends all connections. */
   close(): void {
     this.#agents.close()
+  }
+
+  #exchange({ url, method, headers, body, signal, timeout }: HttpRequest): Promise<HttpResponse> {
+    signal.throwIfAborted()
+    const options = this.#options
+    if (url !== this.#url) {
+      options.url = url
+      options.agent = this.#agents.for(url)
+      this.#url = url
+    }
+    options.method = method
+    options.headers = { 'user-agent': userAgent, ...headers }
+    options.body = typeof body === 'string' ? Buffer.from(body) : body
+    const request = got(undefined, undefined, options) as Request
+    options.body = undefined
+    if (body === undefined) request.end()
+    const cuts = this.#cutsOf(signal)
+    return new Promise((resolve, reject) => {
+      let text = ''
+      let settled = false
+      const settle = () => {
+        settled = true
+        clearTimeout(timer)
+        cuts.delete(cut)
+        request.destroy()
+      }
+      const cut: Cut = (error) => {
+        if (settled) return
+        settle()
+        reject(error)
+      }
+      const timer = setTimeout(() => cut(new TimeoutError(timeout)), Math.min(timeout, longestTimer))
+      cuts.add(cut)
+      request.setEncoding('utf8')
+      request.on('data', (chunk: string) => {
+        text += chunk
+      })
+      request.on('error', cut)
+      request.on('close', () => cut(new Error('the request was closed before it was answered')))
+      request.on('end', () => {
+        const { response } = request
+        if (settled || !response) return
+        settle()
+        resolve({ status: response.statusCode, headers: response.headers, text })
+      })
+    })
+  }
+
+  /** What cuts the requests under way when the signal fires. One listener a signal: adding one costs more than it seems. */
+  #cutsOf(signal: AbortSignal): Set<Cut> {
+    let cuts = this.#underWay.get(signal)
+    if (!cuts) {
+      const made = new Set<Cut>()
+      signal.addEventListener('abort', () => {
+        for (const cut of made) cut(signal.reason)
+      })
+      this.#underWay.set(signal, made)
+      cuts = made
+    }
+    return cuts
+  }
+}
+
+/** Ends a request under way with an error. */
+type Cut = (error: Error) => void
+
+class TimeoutError extends Error {
+  override name = 'TimeoutError'
+  readonly code = 'ETIMEDOUT'
+  constructor(milliseconds: number) {
+    super(`no answer within ${milliseconds} ms`)
   }
 }

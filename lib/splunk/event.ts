@@ -24,6 +24,8 @@ export function eventEncoder(settings: SplunkSettings): (row: Row) => EncodedRow
 function envelopeEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
   const { single_event_column, time_column, indexed_fields, remove_indexed_fields } = settings
   const metadata = metadataReader(settings)
+  const perRow = metadataNames.some((name) => settings[`${name}_column`] !== undefined)
+  const constant = perRow ? undefined : written(metadata({}))
   const indexed = indexed_fields ?? []
   const removed = new Set(remove_indexed_fields ? indexed : [])
   return (row) => {
@@ -33,16 +35,28 @@ function envelopeEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
       single_event_column === undefined
         ? serialize(withoutColumns(row, removed))
         : serialize(soleEvent(row, single_event_column), single_event_column)
-    let wire = `{"time":${time}`
-    for (const [name, value] of metadata(row)) wire += `,"${name}":${JSON.stringify(value)}`
-    wire += `,"event":${event}`
+    const around = constant ?? written(metadata(row))
+    let fields = ''
     if (indexed.length > 0) {
-      const fields = flatFields(row, indexed)
-      if (Object.keys(fields).length > 0) wire += `,"fields":${serialize(fields)}`
+      const flat = flatFields(row, indexed)
+      if (Object.keys(flat).length > 0) fields = `,"fields":${serialize(flat)}`
     }
-    wire += '}'
-    return { wire, bytes: Buffer.byteLength(wire) }
+    // The bytes of the parts: those of the whole would first need it copied together.
+    const bytes =
+      frameBytes +
+      time.length +
+      Buffer.byteLength(around) +
+      Buffer.byteLength(event) +
+      Buffer.byteLength(fields)
+    return { wire: `{"time":${time}${around},"event":${event}${fields}}`, bytes }
   }
+}
+
+/** Bytes of an envelope besides its values. */
+const frameBytes = '{"time":,"event":}'.length
+
+function written(metadata: Iterable<[name: string, value: string]>): string {
+  return [...metadata].map(([name, value]) => `,"${name}":${JSON.stringify(value)}`).join('')
 }
 
 function rawEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {

@@ -1,0 +1,78 @@
+// Runs contestants in turn, each time in a new process, against a server in another one, and takes medians.
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+
+const file = (name) => new URL(name, import.meta.url)
+
+/** Starts a server of servers.mjs in a process of its own. */
+export async function startServer(kind, options = {}, env = {}) {
+  const child = fork(file('server.mjs'), [kind, JSON.stringify(options)], { env: { ...process.env, ...env } })
+  const [facts] = await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(() => Promise.reject(new Error(`the server ${kind} ended`))),
+  ])
+  return {
+    ...facts,
+    pid: child.pid,
+    async count() {
+      child.send('count')
+      const [{ count }] = await once(child, 'message')
+      return count
+    },
+    async close() {
+      child.send('stop')
+      await once(child, 'exit')
+    },
+  }
+}
+
+/** Runs one contestant of a suite once. */
+export async function trial(suite, contestant, options, { nodeOptions = [], env = {}, onMessage } = {}) {
+  const child = fork(file('trial.mjs'), [suite, contestant, JSON.stringify(options)], {
+    execArgv: ['--expose-gc', ...nodeOptions],
+    env: { ...process.env, ...env },
+  })
+  let result
+  child.on('message', (message) => {
+    if (message.seconds === undefined) onMessage?.(message)
+    else result = message
+  })
+  const [code] = await once(child, 'exit')
+  if (!result) throw new Error(`${suite}, ${contestant}: ended with ${code} and no result`)
+  return result
+}
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/** The median of each figure of several results. */
+export function medians(results) {
+  const names = new Set(results.flatMap((result) => Object.keys(result)))
+  return Object.fromEntries([...names].map((name) => [name, median(results.map((result) => result[name]))]))
+}
+
+/**
+ * Runs contestants in turn, `rounds` times, in another order each time.
+ * @param contestants as { label: { suite, contestant, options, env } }
+ * @param check called with each result; throws where it is not what it should be
+ * @returns medians by label
+ */
+export async function alternate(contestants, { rounds, check }) {
+  const labels = Object.keys(contestants)
+  const results = Object.fromEntries(labels.map((label) => [label, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < labels.length; turn++) {
+      const label = labels[(turn + round) % labels.length]
+      const { suite, contestant, options, env } = contestants[label]
+      const result = await trial(suite, contestant, options, { env })
+      await check?.(label, result)
+      results[label].push(result)
+      process.stderr.write('.')
+    }
+  }
+  process.stderr.write('\n')
+  return Object.fromEntries(labels.map((label) => [label, medians(results[label])]))
+}

@@ -1,0 +1,36 @@
+// One run of one contestant, in a process of its own: `node trial.mjs <suite> <contestant> <options as JSON>`.
+// A suite gives for each contestant a function of the options: it sets up and returns { warmUp?, run, close? }.
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
+const [suite, name, json] = process.argv.slice(2)
+const options = JSON.parse(json)
+const { contestants } = await import(new URL(`./suites/${suite}.mjs`, import.meta.url))
+const { warmUp, run, close } = await contestants[name](options)
+
+await warmUp?.()
+globalThis.gc?.()
+const resolution = 1
+const delay = options.loopDelay ? monitorEventLoopDelay({ resolution }) : undefined
+delay?.enable()
+const memory = process.memoryUsage().rss
+const cpuBefore = process.cpuUsage()
+const start = performance.now()
+const result = await run()
+const seconds = (performance.now() - start) / 1000
+const { user, system } = process.cpuUsage(cpuBefore)
+delay?.disable()
+await close?.()
+
+const millisecondsOver = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - resolution)
+process.send({
+  ...result,
+  seconds,
+  cpu: (user + system) / 1e6,
+  peak: process.resourceUsage().maxRSS * 1024,
+  before: memory,
+  ...(delay && { delay: millisecondsOver(delay.percentile(99.9)), longest: millisecondsOver(delay.max) }),
+})
+process.disconnect()
+process.exitCode = 0
+// Peers leave timers and sockets behind.
+setTimeout(() => process.exit(), 100).unref()
