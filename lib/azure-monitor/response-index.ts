@@ -142,7 +142,7 @@ export class ResponseIndexer {
         else escaped = true
         continue
       }
-      if (byte <= 0x39 && byte >= 0x30) {
+      if (byte <= 0x39 && byte >= 0x30 && depth > 0) {
         if (++digits >= longNumber) this.#longNumbers = true
         continue
       }
