@@ -1,6 +1,7 @@
 // Writes what follows from the option declarations: the option types (for editors and TypeDoc). Run by `npm run generate`
 // on the built package; a test fails when what is written has drifted.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { jobSchema } from '../dist/cli/job-schema.js'
 import { signinColumns, signinRows } from '../dist/cli/signin-sample.js'
 import { serialize } from '../dist/core/json.js'
 import { otherSpelling } from '../dist/core/options.js'
@@ -111,6 +112,7 @@ export function generated() {
     )
   }
   files.set('README.md', withTables(current('README.md')))
+  files.set('lib/cli/job.schema.json', `${JSON.stringify(jobSchema(), null, 2)}\n`)
   files.set('fixtures/signin-logs.ndjson', signinRecords())
   return files
 }
