@@ -74,7 +74,12 @@ export class AzureMonitorReadable<
   /** `_read` was called while rows were being pushed. */
   #wanted = false
 
-  constructor(options: AzureMonitorReadableOptions & { readonly schema?: S; readonly datetime?: D }) {
+  constructor(
+    options: AzureMonitorReadableOptions & {
+      readonly schema?: S | undefined
+      readonly datetime?: D | undefined
+    },
+  ) {
     const values = boundedDeclaration.resolve(options)
     super({ highWaterMark: 128, ...streamOptions(values), objectMode: true })
     this.#values = values
