@@ -1,0 +1,187 @@
+import { finished } from 'node:stream/promises'
+import { inspect } from 'node:util'
+import fc from 'fast-check'
+import t from 'tap'
+import type { ConnectorError } from '../../lib/core/errors.ts'
+import { type Fault, HecEmulator } from '../../lib/emulators/index.ts'
+import { LetterBox, type Row, soak } from '../fixtures/sink-trial.ts'
+import { idsOf, splunkSink, startHec } from '../fixtures/splunk-trial.ts'
+
+type Trouble =
+  | { readonly kind: 'fault'; readonly fault: Fault }
+  | { readonly kind: 'row'; readonly row: number; readonly code: number }
+  | { readonly kind: 'body'; readonly code: number }
+  | { readonly kind: 'lost' }
+
+interface Plan {
+  readonly rows: number
+  /** Rows that the collector always refuses, and rows that can not be written. */
+  readonly refused: readonly number[]
+  readonly unwritable: readonly number[]
+  readonly batch_size: number
+  readonly max_in_flight: number
+  readonly max_retries: number
+  readonly highWaterMark: number
+  readonly deadLetter: boolean
+  readonly ack: boolean
+  readonly cork: boolean
+  readonly troubles: readonly Trouble[]
+  /** The sink is destroyed at this request (0: by the writer, in the middle of its rows). */
+  readonly destroyAt: number | undefined
+}
+
+const code = (kind: 'row' | 'body', codes: number[]) =>
+  kind === 'row'
+    ? fc.record({ kind: fc.constant(kind), row: fc.nat(12), code: fc.constantFrom(...codes) })
+    : fc.record({ kind: fc.constant(kind), code: fc.constantFrom(...codes) })
+
+const faults: Fault[] = [
+  ...[408, 429, 500, 502, 503, 504].map((status) => ({ status, retryAfter: 0, body: '' })),
+  ...[413, 413, 401, 404].map((status) => ({ status, body: '' })),
+  { reset: 'before' },
+  { reset: 'within' },
+  { reset: 'after' },
+  { reset: 'after' },
+  ...[-1, 0, 99].map((number) => ({ status: 400, body: { code: 6, 'invalid-event-number': number } })),
+  { status: 400, body: { code: 13 } },
+]
+
+const trouble: fc.Arbitrary<Trouble> = fc.oneof(
+  fc.record({ kind: fc.constant('fault' as const), fault: fc.constantFrom(...faults) }),
+  code('row', [6, 7, 9, 12, 13, 15]) as fc.Arbitrary<Trouble>,
+  code('body', [0, 8, 9, 18, 23, 24, 25, 26, 6, 5]) as fc.Arbitrary<Trouble>,
+  fc.constant({ kind: 'lost' as const }),
+)
+
+const plans: fc.Arbitrary<Plan> = fc.record({
+  rows: fc.nat(60),
+  refused: fc.array(fc.nat(60), { maxLength: 4 }),
+  unwritable: fc.array(fc.nat(60), { maxLength: 3 }),
+  batch_size: fc.integer({ min: 1, max: 15 }),
+  max_in_flight: fc.integer({ min: 1, max: 4 }),
+  max_retries: fc.integer({ min: 0, max: 5 }),
+  highWaterMark: fc.integer({ min: 1, max: 20 }),
+  deadLetter: fc.boolean(),
+  ack: fc.nat(9).map((number) => number === 0),
+  cork: fc.boolean(),
+  troubles: fc.array(trouble, { maxLength: 12 }),
+  destroyAt: fc.option(fc.nat(8), { nil: undefined, freq: 3 }),
+})
+
+async function run(plan: Plan): Promise<void> {
+  await using hec = await new HecEmulator({ ack: plan.ack }).start()
+  for (const each of plan.troubles) {
+    if (each.kind === 'fault') hec.fail(each.fault)
+    else if (each.kind === 'row') hec.failRow(each.row, each.code)
+    else if (each.kind === 'body') hec.answerCode(each.code, { retryAfter: 0 })
+    else if (plan.ack) hec.loseBatches()
+  }
+  hec.refuse = ({ event }) => (plan.refused.includes((event as Row)['id'] as number) ? 13 : undefined)
+  const box = new LetterBox()
+  const sink = splunkSink(hec, {
+    batch_size: plan.batch_size,
+    max_in_flight: plan.max_in_flight,
+    max_retries: plan.max_retries,
+    highWaterMark: plan.highWaterMark,
+    linger_ms: 1,
+    ack: plan.ack,
+    ack_timeout: 0.05,
+    ...(plan.deadLetter && { dead_letter: box }),
+  })
+  if (plan.destroyAt) {
+    hec.on('request', () => {
+      if (hec.count === plan.destroyAt) setImmediate(() => sink.destroy())
+    })
+  }
+  let error: ConnectorError | undefined
+  const end = finished(sink).catch((failure) => {
+    error = failure
+  })
+  const written: number[] = []
+  let callbacks = 0
+  if (plan.cork) sink.cork()
+  for (let id = 0; id < plan.rows && !sink.destroyed; id++) {
+    if (plan.destroyAt === 0 && id === plan.rows >> 1) sink.destroy()
+    if (sink.destroyed) break
+    written.push(id)
+    const row = plan.unwritable.includes(id) ? { id, value: () => {} } : { id }
+    if (sink.write(row, () => callbacks++) || plan.cork) continue
+    await Promise.race([new Promise((resolve) => sink.once('drain', resolve)), end])
+  }
+  const destroyed = sink.destroyed
+  if (!destroyed) sink.end()
+  await end
+  // A clean destroy, with nothing left, is a premature close to `finished`.
+  const premature = (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_STREAM_PREMATURE_CLOSE'
+  const left = idsOf(sink.unsettled)
+  const dead = idsOf(box.letters.map(({ row }) => row))
+  const fail = (what: string): never => {
+    const takings = hec.requests.map(({ path, rows, status, fault }) => ({ path, rows: idsOf((rows ?? []).map((row) => (row as { event: Row }).event)), status, fault })) // biome-ignore format: one object
+    throw new Error(
+      `${what}\n${inspect({ written, dead, left, error, takings }, { depth: 6, maxArrayLength: null })}`,
+    )
+  }
+  if (!premature && error && !error.rows) fail('the error has no rows')
+  if (!premature && error && idsOf(error.rows).join() !== left.join()) fail('the error and the sink differ')
+  if (premature && left.length > 0) fail('rows are left, and it looks like a clean end')
+  if (!error && (left.length > 0 || written.length !== plan.rows)) fail('a clean end with rows left')
+  if (callbacks !== written.length) fail(`${callbacks} callbacks for ${written.length} rows`)
+  if (left.some((id, at) => at > 0 && left[at - 1]! >= id)) fail('the rows left are out of order')
+  if (new Set(dead).size !== dead.length) fail('a row is dead-lettered twice')
+  if (dead.some((id) => left.includes(id))) fail('a row is dead-lettered and left')
+  if (sink.stats.inFlight !== 0) fail('a request is under way after the end')
+  if (sink.stats.delivered + dead.length + left.length !== written.length) fail('the counts do not add up')
+
+  // The end was abrupt: answers of requests that were under way may not have been read.
+  const abrupt = plan.destroyAt !== undefined || (error !== undefined && error.attempts === undefined && error.code !== 'ERR_REJECTED' && error.code !== 'ERR_ROW') // biome-ignore format: one condition
+  for (const id of [...dead, ...left]) if (!written.includes(id)) fail(`row ${id} was never written`)
+  for (const id of written) {
+    let taken = 0
+    let inDoubt = 0
+    for (const { rows = [], fault, status } of hec.requests) {
+      const ids = idsOf(rows.map((row) => (row as { event: Row }).event))
+      if (!ids.includes(id)) continue
+      taken++
+      // No answer came; or it was busy, and the count in its answer may begin at 0 or 1.
+      if (fault?.reset || status === undefined || (status === 503 && ids.at(-1) === id)) inDoubt++
+      else if (plan.ack) inDoubt++ // An acknowledgement may come too late or be lost.
+    }
+    const isDead = dead.includes(id)
+    const isLeft = left.includes(id)
+    if (taken === 0 && !isDead && !isLeft) fail(`row ${id} is lost`)
+    if (taken > inDoubt + 1) fail(`row ${id} was taken ${taken} times`)
+    if (isDead && taken > inDoubt) fail(`row ${id} was taken and dead-lettered`)
+    if (isLeft && taken > inDoubt && !abrupt) fail(`row ${id} was taken and is left`)
+  }
+  if (!error && plan.refused.some((id) => id < plan.rows && !dead.includes(id)))
+    fail('a refused row is nowhere')
+}
+
+t.test(
+  'what is received, dead-lettered and in error.rows is what was written, whatever happens',
+  async (t) => {
+    await fc.assert(fc.asyncProperty(plans, run), { numRuns: Number(process.env['FC_RUNS'] ?? 400) })
+    t.pass()
+  },
+)
+
+t.test('200,000 rows with faults: memory does not grow with them', async (t) => {
+  const count = 200_000
+  const hec = await startHec(t, { keepEvents: false, record: false })
+  for (let after = 5; after < 1900; after += 100) {
+    hec.fail(
+      { status: 503, retryAfter: 0, body: '', after },
+      { reset: 'after', after: after + 30 },
+      { reset: 'before', after: after + 50 },
+    )
+    hec.failRow(20, 6).failRow(0, 9)
+  }
+  const box = new LetterBox()
+  const sink = splunkSink(hec, { batch_size: 100, dead_letter: box, time_column: 'TimeGenerated' })
+  const grown = await soak(count, sink)
+  t.ok(grown < 4_000_000, `grown by ${grown} bytes`)
+  t.equal(sink.stats.delivered + sink.stats.rejected, count)
+  t.equal(sink.stats.rejected, box.letters.length)
+  t.ok(box.letters.length > 0 && sink.stats.retries > 30, `${sink.stats.retries} retries`)
+  t.ok(hec.received >= sink.stats.delivered, 'some came twice, none is missing')
+})
