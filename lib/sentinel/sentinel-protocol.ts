@@ -1,0 +1,79 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { azureClouds } from '../azure/clouds.ts'
+import { AzureConnection } from '../azure/connection.ts'
+import { AuthError } from '../azure/tokens.ts'
+import { withDeadline } from '../core/deadline.ts'
+import type { HttpResponse } from '../core/http.ts'
+import { serialize } from '../core/json.ts'
+import { cleanError } from '../core/redaction.ts'
+import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
+import { type IngestionBody, IngestionClient } from './ingestion-client.ts'
+import { verdictOf } from './ingestion-response.ts'
+import { callBytes, connectorName, type SentinelSettings } from './options.ts'
+
+const compress = promisify(gzip)
+
+/** Bodies under this many bytes gain nothing by compression. */
+const smallBody = 1500
+
+/** Logs Ingestion API: an array of rows a call, taken as a whole or not at all. */
+export class SentinelProtocol implements SinkProtocol {
+  readonly connector = connectorName
+  /** The brackets of the array, the comma between two rows. */
+  readonly framing = { around: 2, between: 1 }
+  readonly maxRowBytes: number
+  readonly #settings: SentinelSettings
+  readonly #audience: string
+  readonly #connection: AzureConnection
+  readonly #client: IngestionClient
+
+  constructor(settings: SentinelSettings) {
+    this.#settings = settings
+    this.maxRowBytes = Math.max(callBytes, settings.batch_bytes) - this.framing.around
+    this.#audience = settings.audience ?? azureClouds[settings.azure_cloud].ingestionAudience
+    this.#connection = new AzureConnection(connectorName, settings, this.#audience)
+    this.#client = new IngestionClient(this.#connection, settings)
+  }
+
+  encode(row: Record<string, unknown>): EncodedRow {
+    const wire = serialize(row)
+    return { wire, bytes: Buffer.byteLength(wire) }
+  }
+
+  async send(entries: readonly Entry[], { signal, timeout }: Attempt): Promise<Verdict> {
+    const { redact } = this.#connection
+    const body = await this.#body(entries)
+    let answer: HttpResponse
+    try {
+      answer = await withDeadline(timeout, signal, (until) => this.#upload(body, until))
+    } catch (error) {
+      if (!(error instanceof AuthError)) throw cleanError(error, redact)
+      if (!error.passing) throw error
+      return { kind: 'retry', reason: { code: error.code, text: error.message }, cause: error }
+    }
+    const { dce, dcr_id, dcs } = this.#settings
+    return verdictOf(answer, entries.length, { dce, dcr_id, dcs, audience: this.#audience, redact })
+  }
+
+  close(): void {
+    this.#connection.close()
+  }
+
+  /** A token that is refused is replaced once: it may have been revoked, or run out by another clock. */
+  async #upload(body: IngestionBody, signal: AbortSignal): Promise<HttpResponse> {
+    const { tokens } = this.#connection
+    const { token } = await tokens.get(signal)
+    const answer = await this.#client.send(body, token, signal)
+    if (answer.status !== 401) return answer
+    tokens.invalidate(token)
+    const renewed = await tokens.get(signal)
+    return renewed.token === token ? answer : this.#client.send(body, renewed.token, signal)
+  }
+
+  async #body(entries: readonly Entry[]): Promise<IngestionBody> {
+    const text = `[${entries.map(({ wire }) => wire).join(',')}]`
+    const zipped = this.#settings.compression === 'gzip' && text.length >= smallBody
+    return { bytes: zipped ? await compress(text, { level: 1 }) : text, gzip: zipped }
+  }
+}
