@@ -110,24 +110,25 @@ export class Checkpoint {
   }
 
   /**
-   * Notes a planned window as committed: all its rows are settled. Any order will do; one that is committed already is
+   * Notes planned windows as committed: all their rows are settled. Any order will do; one that is committed already is
    * left as it is.
    *
-   * @param id the window's id, as `planned` windows have it: `<start>/<end>`
+   * @param ids the windows' ids, as `planned` windows have them: `<start>/<end>`
    */
-  async commit(id: string): Promise<void> {
+  async commit(...ids: string[]): Promise<void> {
     await this.#change((state) => {
-      const index = state?.planned.findIndex((window) => windowId(window) === id) ?? -1
-      if (state === undefined || index === -1) {
-        if (state && endsBefore(id, state.offset)) return state
-        throw new CheckpointError('ERR_CHECKPOINT', `${this.directory} has no window ${id} under way`)
+      const known = new Set(state?.planned.map(windowId))
+      const unknown = ids.find((id) => !known.has(id) && !(state && endsBefore(id, state.offset)))
+      if (state === undefined || unknown !== undefined) {
+        throw new CheckpointError('ERR_CHECKPOINT', `${this.directory} has no window ${unknown} under way`)
       }
-      const planned: PlannedWindow[] = state.planned.map((window, i) =>
-        i === index ? { ...window, committed: true } : window,
+      const planned: PlannedWindow[] = state.planned.map((window) =>
+        ids.includes(windowId(window)) ? { ...window, committed: true } : window,
       )
       let { offset } = state
       while (planned[0]?.committed) offset = planned.shift()!.end
-      return { identity: this.#identity, offset, planned }
+      const changed = ids.some((id) => known.has(id))
+      return changed ? { identity: this.#identity, offset, planned } : state
     })
   }
 

@@ -30,7 +30,8 @@ const longestWait = 2 ** 31 - 1
 export async function* feedWindows(settings: FeedSettings): AsyncGenerator<Window, void> {
   const { source, checkpoint, signal, pollInterval } = settings
   const limit = settings.availableNow ? await latest(source) : undefined
-  const start = checkpoint?.offset ?? fromOffset(await source.initialOffset(signal))
+  const start = checkpoint?.offset ?? (await initial(source, signal))
+  if (start === undefined) return
   // Noted at once, so that "latest" does not move on when the stream is started anew before its first window.
   await checkpoint?.begin(start)
   settings.onStart?.(start)
@@ -64,6 +65,16 @@ export async function* feedWindows(settings: FeedSettings): AsyncGenerator<Windo
 
 async function latest(source: FeedSettings['source']): Promise<Ticks> {
   return fromOffset(await source.latestOffset())
+}
+
+/** @returns undefined where the signal fired first */
+async function initial(source: FeedSettings['source'], signal: AbortSignal): Promise<Ticks | undefined> {
+  try {
+    return fromOffset(await source.initialOffset(signal))
+  } catch (error) {
+    if (signal.aborted) return undefined
+    throw error
+  }
 }
 
 /** @returns false where the signal fired first */

@@ -29,6 +29,8 @@ export interface WindowSource {
   latestOffset(): Promise<Offset>
   /** The rows of one window. It must give the same rows when it is asked again. */
   readWindow(window: PlainWindow): Readable
+  /** Lets go of connections that windows were read by. Asked for when a query ends; more windows may follow. */
+  release?(): void
 }
 
 export function toOffset(ticks: Ticks): Offset {

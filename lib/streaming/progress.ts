@@ -17,7 +17,7 @@ export interface QueryProgress {
   readonly duration: number
   /** How often the window was run: 1 where all went well. */
   readonly attempts: number
-  /** Requests that source and sink repeated in the last attempt. */
+  /** Requests that source and sink repeated, over all attempts. */
   readonly retries: number
 }
 

@@ -9,29 +9,27 @@ import { type QueryPart, WindowFailure } from './streaming-error.ts'
 export interface RunResult {
   readonly rowsIn: number
   readonly rowsOut: number
-  /** Requests that source and sink repeated. */
-  readonly retries: number
 }
 
 /**
  * One window's rows through a pipeline of their own, from source to a sink that is finished.
+ * @param onRetry told whenever the sink repeats a request
  * @throws WindowFailure that names the part that failed first
  */
 export async function runWindow(
   window: PlainWindow,
   source: Readable,
   { transform, sink: makeSink }: Pick<QuerySettings, 'transform' | 'sink'>,
+  onRetry: () => void,
   signal: AbortSignal,
 ): Promise<RunResult> {
   let culprit: QueryPart | undefined
-  let retries = 0
   // A pipeline destroys all its streams with the error of the one that failed: the first to have one is that one.
   const blame = (part: QueryPart) => {
     culprit ??= part
   }
   const watch = (stream: NodeJS.EventEmitter, part: QueryPart) => {
     stream.on('error', () => blame(part))
-    stream.on('retry', () => retries++)
   }
   if (source.errored) blame('source')
   watch(source, 'source')
@@ -45,6 +43,7 @@ export async function runWindow(
     })
     const sink = attempt('sink', () => checkSink(makeSink(window)))
     watch(sink, 'sink')
+    sink.on('retry', onRetry)
     if (stages.length > 0) rowsOut = new RowCounter()
     const counted = rowsOut === rowsIn ? [rowsIn] : [rowsIn, ...stages, rowsOut]
     await pipeline([source, ...counted, sink] as unknown as readonly NodeJS.ReadWriteStream[], { signal })
@@ -54,7 +53,7 @@ export async function runWindow(
     const cause = error instanceof Error ? error : new Error(String(error))
     throw new WindowFailure(culprit ?? 'sink', cause)
   }
-  return { rowsIn: rowsIn.rows, rowsOut: rowsOut.rows, retries }
+  return { rowsIn: rowsIn.rows, rowsOut: rowsOut.rows }
 }
 
 /** Counts what passes. */

@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import { EventEmitter, setMaxListeners } from 'node:events'
 import type { Readable } from 'node:stream'
 import { Checkpoint } from '../core/checkpoint.ts'
+import { readAhead } from '../core/read-ahead.ts'
 import { backoff, pause } from '../core/retry.ts'
 import { fromDate, ticksPerMillisecond } from '../core/time.ts'
 import { type PlainWindow, toPlainWindow, type Window } from '../core/window.ts'
@@ -14,7 +15,6 @@ import {
   type StreamingQueryOptions,
   type Trigger,
 } from './query-options.ts'
-import { readAhead } from './read-ahead.ts'
 import { runWindow } from './run-window.ts'
 import { StreamingError, WindowFailure } from './streaming-error.ts'
 
@@ -24,6 +24,8 @@ const progressChannel = channel('cyber-connectors:progress')
 interface OpenWindow {
   readonly window: Window
   rows: Readable
+  /** Requests that source and sink repeated so far. */
+  retries: number
 }
 
 /**
@@ -115,6 +117,7 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     } finally {
       signal?.removeEventListener('abort', cancel)
       this.#stop.abort()
+      this.#settings.source.release?.()
       await this.#checkpoint?.close()
     }
   }
@@ -129,7 +132,7 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     const opened = readAhead(
       this.#feed(this.#checkpoint),
       once ? 0 : read_ahead,
-      (window): OpenWindow => ({ window, rows: this.#open(toPlainWindow(window)) }),
+      (window) => this.#open(window),
       ({ rows }) => rows.destroy(),
     )
     for await (const next of opened) {
@@ -176,11 +179,17 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     this.emit('idle', { wait })
   }
 
+  #open(window: Window): OpenWindow {
+    const open = { window, rows: this.#read(window, () => open.retries++), retries: 0 }
+    return open
+  }
+
   /** A window's rows, asked for at once. */
-  #open(window: PlainWindow): Readable {
-    const rows = this.#settings.source.readWindow(window)
+  #read(window: Window, onRetry: () => void): Readable {
+    const rows = this.#settings.source.readWindow(toPlainWindow(window))
     // It may fail before its turn has come; its pipeline sees that.
     rows.on('error', () => {})
+    rows.on('retry', onRetry)
     rows.read(0)
     return rows
   }
@@ -188,21 +197,29 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
   async #deliver(open: OpenWindow): Promise<void> {
     const window = toPlainWindow(open.window)
     const begun = performance.now()
+    const onRetry = () => open.retries++
     for (let attempts = 1; ; attempts++) {
       try {
-        const result = await runWindow(window, open.rows, this.#settings, this.#abort.signal)
+        const { rowsIn, rowsOut } = await runWindow(
+          window,
+          open.rows,
+          this.#settings,
+          onRetry,
+          this.#abort.signal,
+        )
         await this.#checkpoint!.commit(window.id)
         this.#offset = toOffset(this.#checkpoint!.offset!)
+        const { retries } = open
         const lag = Number((fromDate(Date.now()) - open.window.end) / ticksPerMillisecond)
         const duration = performance.now() - begun
-        const progress = { window, offset: this.#offset, ...result, lag, duration, attempts }
+        const progress = { window, offset: this.#offset, rowsIn, rowsOut, lag, duration, attempts, retries }
         progressChannel.publish(progress)
         this.emit('progress', progress)
         return
       } catch (error) {
         if (!(error instanceof WindowFailure)) throw error
         await this.#beforeRetry(error, window, attempts)
-        open.rows = this.#open(window)
+        open.rows = this.#read(open.window, onRetry)
       }
     }
   }
