@@ -1,4 +1,4 @@
-import { parseExactly } from './exact-json.ts'
+import { parseExactly } from '../core/exact-json.ts'
 
 /** Rows that lie next to each other in a response, so many that parsing them takes a millisecond or so. */
 export interface RowSpan {

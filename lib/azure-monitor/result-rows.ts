@@ -1,7 +1,7 @@
 import { ConnectorError } from '../core/errors.ts'
+import { parseExactly } from '../core/exact-json.ts'
 import { describeIssues, isStandardSchema, type StandardSchema } from '../core/standard-schema.ts'
 import { type CellReader, cellCaster, cellReader } from './column-values.ts'
-import { parseExactly } from './exact-json.ts'
 import { connectorName } from './options.ts'
 import type { IndexedTable, RowSpan } from './response-index.ts'
 import { type Column, type KqlType, kqlType, type TableSchema } from './schema.ts'

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import { types } from 'node:util'
 import { RefusedRow } from './errors.ts'
+import { parseExactly } from './exact-json.ts'
 
 /** A value in a row that has no form in JSON. The message names where it is and what it is. */
 export class UnserializableValue extends RefusedRow {
@@ -129,26 +129,12 @@ function writeObject(value: object, path: string, above: Set<object>): string | 
   return `{${members.join(',')}}`
 }
 
-// Text that stands for an integer while JSON.parse runs. Nobody outside this process can know it.
-const mark = `${randomUUID()}:`
-// Neither the digits after a point (0.30000000000000004) nor an exponent are an integer.
-const stringOrLongInteger = /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g
-
 /**
  * JSON text as a value, with integers beyond 2^53 as bigint where JSON.parse would give a wrong number.
  * (From Node 22 on, a reviver is handed the source text of a number; Node 20 has no such help.)
  * @throws SyntaxError where the text is not JSON
  */
 export function parseJson(text: string): unknown {
-  if (!/\d{16}/.test(text)) return JSON.parse(text)
-  let found = false
-  const marked = text.replace(stringOrLongInteger, (token) => {
-    if (token.startsWith('"') || Number.isSafeInteger(Number(token))) return token
-    found = true
-    return `"${mark}${token}"`
-  })
-  if (!found) return JSON.parse(text)
-  return JSON.parse(marked, (_key, value) =>
-    typeof value === 'string' && value.startsWith(mark) ? BigInt(value.slice(mark.length)) : value,
-  )
+  const value: unknown = JSON.parse(text)
+  return /\d{16}/.test(text) ? parseExactly(text) : value
 }
