@@ -60,14 +60,9 @@ export function addConnectorFlags(
     // A secret that is refused may stand without its value: the reason is to come all the same.
     const isFlag = spec.type.startsWith('boolean')
     const form = isFlag || spec.secret ? '[value]' : '<value>'
-    command.addOption(
-      new Option(`--${flag} ${form}`)
-        .preset(isFlag ? 'true' : '')
-        .argParser(take('given'))
-        .hideHelp(),
-    )
-    command.addOption(new Option(`--${flag}-env <name>`).argParser(take('env')).hideHelp())
-    command.addOption(new Option(`--${flag}-file <path>`).argParser(take('file')).hideHelp())
+    command.addOption(new Option(`--${flag} ${form}`).preset(isFlag ? 'true' : '').argParser(take('given')))
+    command.addOption(new Option(`--${flag}-env <name>`).argParser(take('env')))
+    command.addOption(new Option(`--${flag}-file <path>`).argParser(take('file')))
   }
   const shared = new Map<string, { flag: string; spec: OptionSpec<unknown>; sides: Side[] }>()
   for (const { side, specs, prefixes } of sides) {

@@ -1,12 +1,8 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
-import { runCopy } from './copy-command.ts'
-import { demoCommand } from './demo-command.ts'
-import { emulateCommand } from './emulate-command.ts'
 import { exitCodeOf, exitCodes, exitCodesHelp } from './exit-codes.ts'
 import { failureText } from './report.ts'
-import { runCommand } from './run-command.ts'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
 
@@ -20,27 +16,45 @@ function configure(command: Command): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/(--[^\s='"]+)=[^'"]*/g, '$1=…')) })
 }
 
+/** The commands. Each loads what it needs: a copy to Splunk has no use for the emulators. */
+const commands: Record<string, { summary: string; load: () => Promise<(finish: Finish) => Command> }> = {
+  demo: {
+    summary: 'shows the main job at work on this machine alone',
+    load: async () => (await import('./demo-command.ts')).demoCommand,
+  },
+  run: { summary: 'runs a job file', load: async () => (await import('./run-command.ts')).runCommand },
+  copy: {
+    summary: 'moves rows from a source to a sink, every option a flag',
+    load: async () => () => new Command('copy'),
+  },
+  emulate: {
+    summary: 'keeps stand-ins of the services up, to try things on',
+    load: async () => (await import('./emulate-command.ts')).emulateCommand,
+  },
+}
+
+/** Takes a command's exit code. */
+type Finish = (code: number) => void
+
 /** @param argv the command line without node and script @returns the exit code */
 async function main(argv: readonly string[]): Promise<number> {
   let code: number = exitCodes.done
   const finish = (given: number) => {
     code = given
   }
+  const [first, second] = argv
+  const wanted = first === 'help' ? second : first
+  // Its flags are those of the connectors that it is about: it reads the command line itself.
+  if (wanted === 'copy') {
+    const { runCopy } = await import('./copy-command.ts')
+    return runCopy(first === 'help' ? ['--help'] : argv.slice(1), configure)
+  }
   const program = configure(new Command('cyber-connectors').description(about).version(version))
   program.addHelpText('afterAll', `\n${exitCodesHelp}`)
-  const copy = new Command('copy')
-    .summary('moves rows from a source to a sink, every option a flag')
-    .usage('--from <source> --to <sink> [options]')
-  const commands = [
-    demoCommand(finish).summary('shows the main job at work on this machine alone'),
-    runCommand(finish).summary('runs a job file'),
-    copy,
-    emulateCommand(finish).summary('keeps stand-ins of the services up, to try things on'),
-  ]
-  for (const command of commands) program.addCommand(command === copy ? copy : configure(command))
-  // Its flags are those of the connectors that it is about: it reads the command line itself.
-  if (argv[0] === 'copy') return runCopy(argv.slice(1), configure)
-  if (argv[0] === 'help' && argv[1] === 'copy') return main(['copy', '--help'])
+  for (const [name, { summary, load }] of Object.entries(commands)) {
+    const command = name === wanted ? (await load())(finish) : new Command(name)
+    program.addCommand(configure(command).summary(summary))
+  }
   await program.parseAsync(argv, { from: 'user' })
   return code
 }

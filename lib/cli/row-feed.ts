@@ -6,10 +6,13 @@ export interface RowSource extends AsyncIterable<unknown> {
 }
 
 /**
- * The rows of a source, until it ends or is told to stop: then what has come out of it so far is all. Counts them.
- * A Readable of its own and no generator, which could not be closed while it waits for a row that does not come.
+ * The rows of a source, until it ends, fails or is told to stop: then what has come out of it so far is all, and is
+ * delivered. Counts them. A Readable of its own and no generator, which could not be closed while it waits for a row that
+ * does not come.
  */
 export class RowFeed extends Readable {
+  /** Why the source ended early. */
+  failure: Error | undefined
   readonly #source: RowSource
   readonly #rows: AsyncIterator<unknown>
   readonly #count: () => void
@@ -34,7 +37,9 @@ export class RowFeed extends Readable {
     this.#busy = true
     this.#pump().catch((error: Error) => {
       // A source that was told to stop may call that an error.
-      if (!this.#stopped) this.destroy(error)
+      if (this.#stopped || this.destroyed) return
+      this.failure = error
+      this.push(null)
     })
   }
 

@@ -46,6 +46,7 @@ async function runBounded(plan: Plan, deadLetter: Writable | undefined, context:
   const sink = makeSink(plan, deadLetter, tally)
   const streams = [feed, ...plan.makeStages(), sink] as unknown as readonly NodeJS.ReadWriteStream[]
   await pipeline(streams, { signal: signals.abort })
+  if (feed.failure) throw feed.failure
 }
 
 async function runStreaming(
