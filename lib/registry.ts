@@ -1,8 +1,10 @@
 import type { Readable, Writable } from 'node:stream'
 import { AzureMonitorReadable } from './azure-monitor/azure-monitor-readable.ts'
+import { AzureMonitorStreamReadable } from './azure-monitor/azure-monitor-stream-readable.ts'
 import { boundedDeclaration } from './azure-monitor/options.ts'
 import type { AzureMonitorReadableOptions } from './azure-monitor/options.types.ts'
 import type { RowSchema } from './azure-monitor/schema.ts'
+import { streamDeclaration } from './azure-monitor/stream-options.ts'
 import { OptionError } from './core/errors.ts'
 import { nearest } from './core/nearest-name.ts'
 import type { OptionDeclaration, OptionSpecs } from './core/options.ts'
@@ -56,6 +58,7 @@ function making<S>(
 
 const azureMonitor: Connector = {
   readable: making(AzureMonitorReadable, boundedDeclaration),
+  streamReadable: making(AzureMonitorStreamReadable, streamDeclaration),
 }
 
 const connectors = new Map<string, Connector>([

@@ -15,7 +15,7 @@ export interface SideOptions {
 /** What the flags gave: options by their names. */
 export type GivenOptions = Record<Side, Record<string, unknown>>
 
-/** Joins what a source takes as a bounded and as a streaming one. */
+/** Joins what a source takes when it is read once and as a streaming one, in this order. */
 export function sideOptions(
   side: Side,
   declarations: readonly OptionDeclaration<OptionSpecs>[],
@@ -23,10 +23,20 @@ export function sideOptions(
   const specs: Record<string, OptionSpec<unknown>> = {}
   const prefixes: Record<string, OptionSpec<string>> = {}
   for (const declaration of declarations) {
-    Object.assign(specs, declaration.specs)
+    for (const [name, spec] of Object.entries(declaration.specs)) {
+      const other = specs[name]
+      specs[name] = other === undefined || other.doc === spec.doc ? spec : eitherWay(other, spec)
+    }
     Object.assign(prefixes, declaration.prefixes)
   }
   return { side, specs, prefixes }
+}
+
+/** An option that means one thing to a source read once and another to a streaming one. */
+function eitherWay(bounded: OptionSpec<unknown>, streaming: OptionSpec<unknown>): OptionSpec<unknown> {
+  const fallback = streaming.default === undefined ? '' : ` Default: ${String(streaming.default)}.`
+  const doc = `Read once: ${bounded.doc} With a checkpoint: ${streaming.doc}${fallback}`
+  return { ...streaming, doc, default: undefined, defaultText: undefined }
 }
 
 /** Whether a command line can give this option: a stream or a credential object can only come from a program. */

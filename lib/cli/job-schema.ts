@@ -1,7 +1,7 @@
 import type { OptionDeclaration, OptionSpec, OptionSpecs } from '../core/options.ts'
 import { otherSpelling } from '../core/options.ts'
 import { registered } from '../registry.ts'
-import { isWritable } from './connector-flags.ts'
+import { isWritable, sideOptions } from './connector-flags.ts'
 import { jobSpecs } from './job.ts'
 import { declarationsOf } from './plan.ts'
 
@@ -59,11 +59,7 @@ function endpointSchema(noun: 'source' | 'sink'): Schema {
 }
 
 function connectorSchema(connector: Schema, declarations: readonly OptionDeclaration<OptionSpecs>[]): Schema {
-  const specs: OptionSpecs = Object.assign({}, ...declarations.map(({ specs }) => specs))
-  const prefixes: Record<string, OptionSpec<string>> = Object.assign(
-    {},
-    ...declarations.map(({ prefixes }) => prefixes),
-  )
+  const { specs, prefixes } = sideOptions('from', declarations)
   const patterns = Object.entries(prefixes).map(([prefix, spec]) => [
     `^${prefix}.`,
     optionSchema(prefix, spec),
