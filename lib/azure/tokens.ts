@@ -133,7 +133,7 @@ export class AzureTokens implements TokenCredential {
     return new AuthError(`${connector}: no token for Azure: ${text}`, passing, fault?.wait, {
       connector,
       status,
-      serviceCode: fault?.serviceCode,
+      serviceCode: fault?.serviceCode && this.redact(fault.serviceCode),
       serviceText: text,
       cause,
     })

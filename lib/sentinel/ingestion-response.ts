@@ -46,9 +46,10 @@ function reasonOf(response: HttpResponse, redact: Redact): Reason {
   }
   const { error = body } = (body ?? {}) as { error?: unknown }
   const { code, message } = (error ?? {}) as Record<string, unknown>
+  const said = typeof code === 'string' && code !== '' ? code : headerOf(response, 'x-ms-error-code')
   return {
     status,
-    code: typeof code === 'string' && code !== '' ? code : headerOf(response, 'x-ms-error-code'),
+    code: said && redact(said),
     text:
       typeof message === 'string' && message !== ''
         ? redact(message)

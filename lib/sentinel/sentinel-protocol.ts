@@ -50,7 +50,13 @@ export class SentinelProtocol implements SinkProtocol {
     } catch (error) {
       if (!(error instanceof AuthError)) throw cleanError(error, redact)
       if (!error.passing) throw error
-      return { kind: 'retry', reason: { code: error.code, text: error.message }, cause: error }
+      const { status, serviceCode: code, serviceText, wait: after } = error
+      return {
+        kind: 'retry',
+        reason: { status, code, text: `no token: ${serviceText}` },
+        after,
+        cause: error,
+      }
     }
     const { dce, dcr_id, dcs } = this.#settings
     return verdictOf(answer, entries.length, { dce, dcr_id, dcs, audience: this.#audience, redact })
