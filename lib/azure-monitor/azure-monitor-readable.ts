@@ -44,6 +44,12 @@ export interface SourceSplitEvent {
   readonly text: string
 }
 
+/** Event `window`: all rows of a slice of the time range are handed on. */
+export interface WindowDoneEvent extends PlainWindow {
+  /** How much of the whole range is handed on by now, from 0 to 1. */
+  readonly done: number
+}
+
 /**
  * The rows of a KQL query over a range of time, from a Log Analytics workspace or an Azure resource, as plain objects.
  *
@@ -51,7 +57,8 @@ export interface SourceSplitEvent {
  * answer for it is whole; then they are parsed as they are asked for. A result that is too large is read in halves.
  *
  * Events besides those of a Readable: `schema` (a {@link TableSchema}) before the first row and whenever the columns
- * change, `retry` (a {@link SourceRetryEvent}), `split` (a {@link SourceSplitEvent}).
+ * change, `retry` (a {@link SourceRetryEvent}), `split` (a {@link SourceSplitEvent}), `window` (a
+ * {@link WindowDoneEvent}) when the rows of a slice are all handed on.
  *
  * Errors: ERR_OPTION from the constructor; ERR_AUTH, ERR_QUERY, ERR_RESULT_TOO_LARGE, ERR_RESULT from the stream.
  *
@@ -172,7 +179,9 @@ export class AzureMonitorReadable<
       }
       // It stays among the open ones until it is read, and so counts as held.
       yield* open[0]!.batches()
-      open.shift()
+      const { window } = open.shift()!
+      const done = (next - open.length) / windows.length
+      this.#tell('window', { ...toPlainWindow(window), done } satisfies WindowDoneEvent)
     }
   }
 

@@ -47,7 +47,7 @@ export class Tally {
   /** Takes the counts of a source into the sum, until it is closed and after. */
   watchSource(source: Counted): void {
     this.#watch(source, this.#sources)
-    source.on('window', ({ done }: { done: number }) => {
+    source.on('window', ({ done }: { done?: number }) => {
       this.#done = done
     })
   }
