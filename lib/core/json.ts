@@ -119,7 +119,9 @@ function writeObject(value: object, path: string, above: Set<object>): string | 
   }
   if (types.isBoxedPrimitive(value)) return write(value.valueOf(), path, above)
   if (Array.isArray(value)) {
-    return `[${value.map((member, index) => write(member, `${path}[${index}]`, above) ?? 'null').join(',')}]`
+    // Array.from visits holes too, where map would leave nothing between the commas.
+    const members = Array.from(value, (member, index) => write(member, `${path}[${index}]`, above) ?? 'null')
+    return `[${members.join(',')}]`
   }
   const members: string[] = []
   for (const key of Object.keys(value)) {

@@ -1,0 +1,186 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { describe, isRow, parseJson, serialize, UnserializableValue } from '../../lib/core/json.ts'
+
+t.test('what JSON.stringify writes as well is written alike', async (t) => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      t.ok(serialize(value) === JSON.stringify(value))
+    }),
+    { numRuns: 300 },
+  )
+  // The slow way too: a bigint in the row takes it.
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      t.ok(
+        serialize({ big: 2n ** 70n, value }) ===
+          `{"big":1180591620717411303424,"value":${JSON.stringify(value)}}`,
+      )
+    }),
+    { numRuns: 300 },
+  )
+})
+
+t.test('values that JSON has no form for, and what becomes of them', async (t) => {
+  const sparse: unknown[] = []
+  sparse[2] = 'x'
+  class Point {
+    x = 1n
+    get y() {
+      return 2
+    }
+  }
+  class Self {
+    n = 1n
+    toJSON() {
+      return this
+    }
+  }
+  const cases: [unknown, string][] = [
+    [{ at: new Date(0) }, '{"at":"1970-01-01T00:00:00.000Z"}'],
+    [{ n: -(2n ** 63n) }, '{"n":-9223372036854775808}'],
+    [{ a: undefined, b: 1 }, '{"b":1}'],
+    [{ a: undefined, b: 1n }, '{"b":1}'],
+    [{ a: Number.NaN, b: Number.POSITIVE_INFINITY, c: Number.NEGATIVE_INFINITY, d: -0 }, '{"a":"NaN","b":"Infinity","c":"-Infinity","d":0}'],
+    [{ a: [undefined, 1n], s: sparse, n: 1n }, '{"a":[null,1],"s":[null,null,"x"],"n":1}'],
+    [JSON.parse('{"__proto__":{"a":1},"constructor":2}'), '{"__proto__":{"a":1},"constructor":2}'],
+    [{ ...JSON.parse('{"__proto__":1}'), n: 1n }, '{"__proto__":1,"n":1}'],
+    [{ u: new URL('https://a.b/'), n: 1n }, '{"u":"https://a.b/","n":1}'],
+    [{ toJSON: () => ({ n: 1n }) }, '{"n":1}'],
+    [{ a: { toJSON: (key: string) => `at ${key}` }, n: 1n }, '{"a":"at a","n":1}'],
+[new Self(), '{"n":1}'],
+    [Object.assign(Object.create(null), { a: 1 }), '{"a":1}'],
+    [new Point(), '{"x":1}'],
+    [{ s: new String('s'), n: new Number(5), b: new Boolean(false), big: Object(7n) }, '{"s":"s","n":5,"b":false,"big":7}'],
+    [{ lone: '\ud800', n: 1n }, '{"lone":"\\ud800","n":1}'],
+    [{ b: new Uint8Array([1, 2]), n: 1n }, '{"b":{"0":1,"1":2},"n":1}'],
+    [{ 'a"b\n': 1n }, '{"a\\"b\\n":1}'],
+  ] // biome-ignore format: a table
+  for (const [value, text] of cases) {
+    t.equal(serialize(value), text)
+  }
+})
+
+t.test('what can not be written says where it is', async (t) => {
+  const cycle: Record<string, unknown> = { a: { b: [1] } }
+  ;(cycle['a'] as { b: unknown[] }).b.push(cycle)
+  const shared = { x: 1 }
+  const deep: unknown[] = []
+  for (let depth = 0, at = deep; depth < 100; depth++) {
+    const inner: unknown[] = []
+    at.push(inner)
+    at = inner
+  }
+  for (const [value, message] of [
+    [{ a: { b: [1, () => {}] } }, 'a.b[1] is a function, which has no form in JSON'],
+    [{ a: Symbol('x') }, 'a is a symbol, which has no form in JSON'],
+    [{ a: new Date(Number.NaN) }, 'a is an invalid Date'],
+    [{ a: new Map() }, 'a is a Map, which has no form in JSON'],
+    [{ a: new Set() }, 'a is a Set, which has no form in JSON'],
+    [{ a: /x/ }, 'a is a RegExp, which has no form in JSON'],
+    [{ a: new WeakMap() }, 'a is a WeakMap, which has no form in JSON'],
+    [{ a: Promise.resolve() }, 'a is a Promise, which has no form in JSON'],
+    [{ a: new ArrayBuffer(1) }, 'a is a ArrayBuffer, which has no form in JSON'],
+    [{ a: Object(Symbol('x')) }, 'a is a Symbol, which has no form in JSON'],
+    [cycle, 'a.b[1] is a reference to an object that holds it (a cycle)'],
+    [() => {}, 'the row is a function, which has no form in JSON'],
+    [undefined, 'the row is undefined'],
+    [{ toJSON: () => undefined }, 'the row is undefined'],
+  ] as const) {
+    t.throws(() => serialize(value), new UnserializableValue('', '').constructor as ErrorConstructor)
+    t.throws(() => serialize(value), { name: 'UnserializableValue', message })
+  }
+  t.throws(() => serialize(() => {}, 'column'), {
+    message: 'column is a function, which has no form in JSON',
+  })
+  t.equal(
+    serialize({ a: shared, b: [shared, shared] }),
+    '{"a":{"x":1},"b":[{"x":1},{"x":1}]}',
+    'twice is no cycle',
+  )
+  t.equal(serialize(deep), JSON.stringify(deep))
+})
+
+t.test('rows', async (t) => {
+  for (const value of [{}, { a: 1 }, Object.create(null), new (class Row {})()]) t.ok(isRow(value))
+  for (const value of [
+    'x',
+    1,
+    1n,
+    true,
+    null,
+    undefined,
+    [],
+    () => {},
+    Symbol('x'),
+    new Date(),
+    new Map(),
+    new Set(),
+    /x/,
+    Buffer.from('x'),
+    new Uint8Array(1),
+    new DataView(new ArrayBuffer(1)),
+    new ArrayBuffer(1),
+    Promise.resolve(),
+  ]) {
+    t.notOk(isRow(value), describe(value))
+  }
+  t.equal(describe(null), 'null')
+  t.equal(describe(5n), 'the number 5')
+  t.equal(describe(Object.create(null)), 'a object')
+})
+
+t.test('parseJson keeps long integers exact, and only these', async (t) => {
+  for (const [text, value] of [
+    ['9007199254740991', 9007199254740991],
+    ['9007199254740993', 9007199254740993n],
+    ['-9223372036854775808', -9223372036854775808n],
+    ['[18446744073709551615,1]', [18446744073709551615n, 1]],
+    ['0.12345678901234567890', 0.12345678901234568],
+    ['12345678901234567890.5', 12345678901234567000],
+    ['1e1234567890123456', Number.POSITIVE_INFINITY],
+    ['1E+1234567890123456', Number.POSITIVE_INFINITY],
+    ['1e-1234567890123456', 0],
+    ['12345678901234567890e1', 123456789012345680000],
+    ['"12345678901234567890"', '12345678901234567890'],
+    [
+      '{"12345678901234567890":"a\\"12345678901234567890"}',
+      { '12345678901234567890': 'a"12345678901234567890' },
+    ],
+    ['{"a":"\\\\","b":12345678901234567890}', { a: '\\', b: 12345678901234567890n }],
+    [' [ -12345678901234567890 , null ] ', [-12345678901234567890n, null]],
+    ['0000001e400', undefined],
+    ['01234567890123456789', undefined],
+    ['{"a":12345678901234567890', undefined],
+  ] as const) {
+    if (value === undefined) t.throws(() => parseJson(text), SyntaxError, text)
+    else t.same(parseJson(text), value, text)
+  }
+  const long = JSON.stringify({ text: '\\"é'.repeat(2_000_000), n: 1 }).replace(
+    '"n":1',
+    '"n":12345678901234567890',
+  )
+  t.equal((parseJson(long) as { n: bigint }).n, 12345678901234567890n, 'a long text')
+  fc.assert(
+    fc.property(
+      fc.dictionary(
+        fc.string(),
+        fc.oneof(fc.bigInt(), fc.string(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true })),
+      ),
+      (row) => {
+        const back = parseJson(serialize(row)) as Record<string, unknown>
+        for (const [key, value] of Object.entries(row)) {
+          const found = back[key]
+          t.ok(
+            typeof value === 'bigint'
+              ? BigInt(found as number) === value
+              : Number.isInteger(value)
+                ? Number(found) === value
+                : Object.is(found, value) || found === value,
+          )
+        }
+      },
+    ),
+    { numRuns: 300 },
+  )
+})

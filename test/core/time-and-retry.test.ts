@@ -1,0 +1,138 @@
+import { getEventListeners } from 'node:events'
+import fc from 'fast-check'
+import t from 'tap'
+import { backoff, isPassingFault, isPassingStatus, pause, retryAfter } from '../../lib/core/retry.ts'
+import { firstInstant, formatInstant, formatSeconds, fromDate, lastInstant, parseDuration, parseInstant, secondsToTicks, toDate } from '../../lib/core/time.ts' // biome-ignore format: a list
+
+t.test('instants', async (t) => {
+  for (const [text, back] of [
+    ['2024-01-02', '2024-01-02T00:00:00.000Z'],
+    ['2024-01-02T03:04', '2024-01-02T03:04:00.000Z'],
+    ['2024-01-02 03:04:05', '2024-01-02T03:04:05.000Z'],
+    ['2024-01-02T03:04:05.1234567Z', '2024-01-02T03:04:05.1234567Z'],
+    ['2024-01-02T03:04:05.12300000000Z', '2024-01-02T03:04:05.123Z'],
+    ['2024-01-02t03:04:05,5z', '2024-01-02T03:04:05.500Z'],
+    ['2024-01-02T03:04:05+01:00', '2024-01-02T02:04:05.000Z'],
+    ['2024-01-02T03:04:05-0530', '2024-01-02T08:34:05.000Z'],
+    ['2024-01-02T03:04:05+14', '2024-01-01T13:04:05.000Z'],
+    ['1969-12-31T23:59:59.9999999Z', '1969-12-31T23:59:59.9999999Z'],
+    ['2024-02-29T00:00:00Z', '2024-02-29T00:00:00.000Z'],
+    ['0001-01-01T00:00:00Z', '0001-01-01T00:00:00.000Z'],
+    ['9999-12-31T23:59:59.9999999Z', '9999-12-31T23:59:59.9999999Z'],
+    [' 2024-01-02 ', '2024-01-02T00:00:00.000Z'],
+  ] as const) {
+    t.equal(formatInstant(parseInstant(text) ?? 0n), back, text)
+  }
+  for (const text of [
+    '', 'now', '2024', '2024-1-2', '2024-13-01', '2023-02-29', '2024-04-31', '2024-00-10', '2024-01-02T24:00:00Z', '2024-01-02T23:60:00Z',
+    '2024-01-02T23:59:60Z', '2024-01-02T03:04:05.12345678Z', '2024-01-02T03:04:05+24:00', '2024-01-02T03:04:05+01:60', '2024-01-02T',
+    '2024-01-02Z', '0000-12-31T00:00:00Z', '0001-01-01T00:00:00+01:00', '9999-12-31T23:59:59-01:00', '20240102T030405Z', '2024-01-02T03:04:05.Z',
+    'Tue, 02 Jan 2024 03:04:05 GMT', '1700000000',
+  ]) {
+    t.equal(parseInstant(text), undefined, text)
+  } // biome-ignore format: a list
+  fc.assert(
+    fc.property(fc.bigInt({ min: firstInstant, max: lastInstant }), (ticks) => {
+      t.ok(parseInstant(formatInstant(ticks)) === ticks)
+      const milliseconds = toDate(ticks).getTime()
+      t.ok(fromDate(milliseconds) <= ticks && ticks < fromDate(milliseconds + 1))
+    }),
+  )
+})
+
+t.test('seconds', async (t) => {
+  for (const [ticks, text] of [
+    [0n, '0'], [1n, '0.0000001'], [-1n, '-0.0000001'], [10_000_000n, '1'], [-15_000_000n, '-1.5'], [17_000_000_001_200_000n, '1700000000.12'],
+  ] as const) t.equal(formatSeconds(ticks), text) // biome-ignore format: a table
+  t.equal(secondsToTicks(0.5), 5_000_000n)
+})
+
+t.test('durations', async (t) => {
+  for (const [text, seconds] of [
+    ['P1D', 86_400], ['PT1H', 3600], ['P1DT12H', 129_600], ['PT1.5H', 5400], ['PT0,5S', 0.5], ['P2W', 1_209_600], ['PT90M', 5400], ['p1d', 86_400],
+    ['P1DT2H3M4.5S', 93_784.5], ['PT0S', 0], [' PT1S ', 1],
+  ] as const) t.equal(parseDuration(text), secondsToTicks(seconds), text) // biome-ignore format: a table
+  for (const text of [
+    '',
+    'P',
+    'PT',
+    'P1',
+    '1D',
+    'P1Y',
+    'P1M',
+    'P-1D',
+    '-P1D',
+    'P1H',
+    'PT1D',
+    'P1DT',
+    'PT1S1M',
+    'PT1.5.S',
+    '1 day',
+    'P1D ago',
+  ]) {
+    t.equal(parseDuration(text), undefined, text)
+  }
+})
+
+t.test('what passes', async (t) => {
+  for (let status = 200; status < 600; status++) {
+    t.equal(isPassingStatus(status), [408, 429, 500, 502, 503, 504].includes(status))
+  }
+  const error = (code: string, cause?: unknown) => Object.assign(new Error('x', { cause }), { code })
+  for (const code of [
+    'ECONNRESET',
+    'ECONNREFUSED',
+    'ETIMEDOUT',
+    'EPIPE',
+    'ENOTFOUND',
+    'EAI_AGAIN',
+    'HPE_INVALID_EOF_STATE',
+    'Z_BUF_ERROR',
+  ]) {
+    t.ok(isPassingFault(error(code)), code)
+    t.ok(isPassingFault(new Error('outer', { cause: error(code) })))
+    t.ok(isPassingFault(new AggregateError([new Error('x'), error(code)])))
+  }
+  t.ok(isPassingFault(Object.assign(new Error('x'), { name: 'TimeoutError' })))
+  for (const code of [
+    'DEPTH_ZERO_SELF_SIGNED_CERT',
+    'ERR_TLS_CERT_ALTNAME_INVALID',
+    'EPROTO',
+    'HPE_HEADER_OVERFLOW',
+    'ERR_INVALID_URL',
+  ]) {
+    t.notOk(isPassingFault(error(code)), code)
+  }
+  for (const value of [undefined, null, 'ECONNRESET', {}, new Error('x')]) t.notOk(isPassingFault(value))
+  const cycle = new Error('x')
+  cycle.cause = cycle
+  t.notOk(isPassingFault(cycle))
+})
+
+t.test('how long to wait', async (t) => {
+  const policy = { max_retries: 5, initial_backoff: 1, max_backoff: 30 }
+  for (const [retry, most] of [[0, 1000], [1, 2000], [4, 16_000], [5, 30_000], [1000, 30_000]] as const) {
+    const waits = Array.from({ length: 200 }, () => backoff(policy, retry))
+    t.ok(waits.every((wait) => wait >= 0 && wait <= most))
+    t.ok(Math.max(...waits) > most * 0.8 && Math.min(...waits) < most * 0.2, 'full jitter')
+  } // biome-ignore format: a table
+  t.ok(backoff({ ...policy, initial_backoff: 60 }, 0) <= 30_000)
+
+  const now = Date.parse('2024-01-02T03:04:05Z')
+  for (const [header, wait] of [
+    ['0', 0], ['1', 1000], ['1.5', 1500], [' 2 ', 2000], ['99999', 300_000], [undefined, undefined], ['', undefined], ['soon', undefined], ['1s', undefined],
+    ['Tue, 02 Jan 2024 03:04:15 GMT', 10_000], ['Tue, 02 Jan 2024 03:04:00 GMT', 0], ['Tue, 02 Jan 2034 03:04:00 GMT', 300_000],
+    ['Tuesday, 02-Jan-24 03:04:15 GMT', 10_000],
+  ] as const) t.equal(retryAfter(header, now), wait, String(header)) // biome-ignore format: a table
+})
+
+t.test('pause ends at once when the signal fires, and leaves no listener', async (t) => {
+  const controller = new AbortController()
+  await pause(1, controller.signal)
+  const long = pause(1e15, controller.signal)
+  t.equal(getEventListeners(controller.signal, 'abort').length, 1)
+  setImmediate(() => controller.abort())
+  await t.rejects(long, { name: 'AbortError' })
+  await t.rejects(pause(1e15, controller.signal), { name: 'AbortError' })
+  t.equal(getEventListeners(controller.signal, 'abort').length, 0)
+})
