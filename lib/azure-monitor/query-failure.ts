@@ -3,7 +3,7 @@ import { ConnectorError, type ErrorDetails, QueryError } from '../core/errors.ts
 import { cleanError, type Redact } from '../core/redaction.ts'
 import { isPassingFault, isPassingStatus, retryAfter } from '../core/retry.ts'
 import { connectorName } from './options.ts'
-import { MalformedResponse } from './response-index.ts'
+import { type IndexedTable, MalformedResponse, type ResponseIndex } from './response-index.ts'
 
 /** What is to be done about a try that failed. */
 export type Verdict =
@@ -19,6 +19,8 @@ export type Verdict =
 
 export interface Failure {
   readonly verdict: Verdict
+  /** The tables that came with it. */
+  readonly tables?: readonly IndexedTable[]
   readonly wait?: number | undefined
   /** What to throw in the end. */
   readonly error: ConnectorError
@@ -60,9 +62,8 @@ function readServiceError(error: unknown): ServiceError {
   return { code: codes[0], text: sentences.join(' ').trim() }
 }
 
-function isTimeout(error: unknown): boolean {
-  return /GatewayTimeout|timed? ?-?out/i.test(JSON.stringify(error ?? ''))
-}
+/** The service's own word that a query took too long. A 504 of something in between is a passing fault. */
+const tooSlow = /GatewayTimeout|quer(?:y|ies)\b.{0,40}\btimed out|timed out.{0,40}\bquery/i
 
 /** An answer with another status than 200. */
 export function statusFailure(
@@ -79,7 +80,7 @@ export function statusFailure(
   const query = (message: string) => new QueryError('ERR_QUERY', `${connectorName}: ${message}`, details)
   if (status === 413 || tooLarge.test(text))
     return { verdict: 'too large', error: tooLargeError(said, details) }
-  if (status === 504 && isTimeout(body)) {
+  if (status === 504 && tooSlow.test(text)) {
     return { verdict: 'too slow', error: query(`the query took too long: ${said}`) }
   }
   if (status === 401 || status === 403) {
@@ -105,7 +106,7 @@ function parseError(text: string): unknown {
 }
 
 /** A result with status 200 that says itself that it is not whole. */
-export function partialFailure(error: unknown, redact: Redact): Failure {
+export function partialFailure({ error, tables }: ResponseIndex, redact: Redact): Failure {
   const { code, text } = readServiceError(error)
   const details: ErrorDetails = {
     connector: connectorName,
@@ -114,21 +115,25 @@ export function partialFailure(error: unknown, redact: Redact): Failure {
     serviceText: redact(text) || undefined,
   }
   if (tooLarge.test(JSON.stringify(error)))
-    return { verdict: 'too large', error: tooLargeError(redact(text), details) }
+    return { verdict: 'too large', tables, error: tooLargeError(redact(text), details) }
   const message = `${connectorName}: the result is not whole: ${redact(text) || 'the service does not say why'}`
   return { verdict: 'give up', error: new QueryError('ERR_QUERY', message, details) }
 }
 
 /** A result as long as the service ever gives. */
-export function cutFailure(rows: number): Failure {
+export function cutFailure({ rows, tables }: ResponseIndex): Failure {
   const text = `the result has ${rows} rows, as many as the service gives: it may lack the rest`
-  return { verdict: 'too large', error: tooLargeError(text, { connector: connectorName, status: 200 }) }
+  return {
+    verdict: 'too large',
+    tables,
+    error: tooLargeError(text, { connector: connectorName, status: 200 }),
+  }
 }
 
 function tooLargeError(reason: string, details: ErrorDetails): QueryError {
   return new QueryError(
     'ERR_RESULT_TOO_LARGE',
-    `${connectorName}: the result is too large: ${reason}`,
+    `${connectorName}: the result is too large: ${reason.replace(/\.$/, '')}`,
     details,
   )
 }

@@ -13,6 +13,7 @@ import {
   statusFailure,
 } from './query-failure.ts'
 import { WholeResponse } from './response-body.ts'
+import type { IndexedTable } from './response-index.ts'
 
 /** Told while asking. */
 export interface QueryObserver {
@@ -45,7 +46,9 @@ export interface Question {
 }
 
 /** The result, or word that less must be asked for. */
-export type WindowAnswer = { readonly response: WholeResponse } | { readonly tooLarge: ConnectorError }
+export type WindowAnswer =
+  | { readonly response: WholeResponse }
+  | { readonly tooLarge: ConnectorError; readonly tables?: readonly IndexedTable[] | undefined }
 
 /** Asks one question until it is answered, whole. Shared by all that one source asks, so that a throttle holds for all. */
 export class WindowQuery {
@@ -75,9 +78,9 @@ export class WindowQuery {
       await this.#waitForPause(signal)
       const outcome = await this.#try(question, signal)
       if (outcome instanceof WholeResponse) return { response: outcome }
-      const { verdict, wait, error } = outcome
+      const { verdict, wait, error, tables } = outcome
       if (verdict === 'too large' || (verdict === 'too slow' && question.divisible))
-        return { tooLarge: error }
+        return { tooLarge: error, tables }
       if (verdict === 'renew token' && !renewed) {
         renewed = true
         continue
@@ -114,9 +117,8 @@ export class WindowQuery {
       )
       if (answer.status === 200 && answer.body) {
         const response = await WholeResponse.receive(answer, stall_timeout, signal)
-        const { error, rows } = response.index
-        if (error !== undefined) return partialFailure(error, redact)
-        return rows >= rowLimit ? cutFailure(rows) : response
+        if (response.index.error !== undefined) return partialFailure(response.index, redact)
+        return response.index.rows >= rowLimit ? cutFailure(response.index) : response
       }
       // "No data": https://learn.microsoft.com/azure/azure-monitor/logs/api/errors
       if (answer.status === 204) return WholeResponse.empty

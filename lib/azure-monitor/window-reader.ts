@@ -4,6 +4,7 @@ import { splitWindow, type Window, windowId } from '../core/window.ts'
 import { connectorName, type SourceValues } from './options.ts'
 import { QuerySession } from './query-session.ts'
 import type { WholeResponse } from './response-body.ts'
+import type { IndexedTable } from './response-index.ts'
 import { type Row, TableRows } from './result-rows.ts'
 import type { TableSchema } from './schema.ts'
 import { askedWindow, isFarOutside, type KeptRows, rowFilter } from './timestamp-bounds.ts'
@@ -125,9 +126,8 @@ export class WindowRows {
       const { window, answer } = todo.shift()!
       const result = await (answer ?? this.#ask(window))
       if ('tooLarge' in result) {
-        todo.unshift(
-          ...this.#split(window, result.tooLarge).map((part) => ({ window: part, answer: undefined })),
-        )
+        const parts = this.#split(window, result.tooLarge, result.tables ?? [])
+        todo.unshift(...parts.map((part) => ({ window: part, answer: undefined })))
         continue
       }
       // The next part is on its way while this one is parsed.
@@ -143,7 +143,8 @@ export class WindowRows {
     return answer
   }
 
-  #split(window: Window, reason: ConnectorError): readonly Window[] {
+  /** @param tables what came of the result that is too large, where anything did */
+  #split(window: Window, reason: ConnectorError, tables: readonly IndexedTable[]): readonly Window[] {
     const parts = this.#reader.parts(window)
     if (!parts) {
       throw new QueryError(
@@ -161,6 +162,8 @@ export class WindowRows {
     }
     this.#splitBecause ??= reason
     if (this.#kept === 'margin') this.#kept = 'exact'
+    // Better said now than when the halves are there.
+    for (const table of tables) if (table.columns.length > 0) this.#timestampIndex(table, window)
     this.#reader.observer.split?.(window, parts, reason)
     return parts
   }
