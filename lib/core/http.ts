@@ -137,6 +137,7 @@ export class HttpClient {
     options.headers = { 'user-agent': userAgent, ...headers }
     options.body = typeof body === 'string' ? Buffer.from(body) : body
     const request = got(undefined, undefined, options) as Request
+    request.options.createNativeRequestOptions = nativeOptions
     options.body = undefined
     if (body === undefined) request.end()
     const cuts = this.#cutsOf(signal)
@@ -184,6 +185,22 @@ export class HttpClient {
     }
     return cuts
   }
+}
+
+/**
+ * What Node's request is made of: got would hand it some forty options, nearly all undefined, that Node then copies twice
+ * and makes the name of the connection of.
+ */
+function nativeOptions(this: Options): ReturnType<Options['createNativeRequestOptions']> {
+  const { method, headers, https, agent } = this
+  const { protocol } = this.url as URL
+  return {
+    method,
+    headers,
+    agent: protocol === 'https:' ? agent.https : agent.http,
+    ca: https.certificateAuthority,
+    rejectUnauthorized: https.rejectUnauthorized,
+  } as unknown as ReturnType<Options['createNativeRequestOptions']>
 }
 
 /** Ends a request under way with an error. */

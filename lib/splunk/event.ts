@@ -23,37 +23,52 @@ export function eventEncoder(settings: SplunkSettings): (row: Row) => EncodedRow
 
 function envelopeEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
   const { single_event_column, time_column, indexed_fields, remove_indexed_fields } = settings
-  const metadata = metadataReader(settings)
+  const metadataOf = metadataReader(settings)
   const perRow = metadataNames.some((name) => settings[`${name}_column`] !== undefined)
-  const constant = perRow ? undefined : written(metadata({}))
+  const constant = perRow ? undefined : written(metadataOf({}))
   const indexed = indexed_fields ?? []
   const removed = new Set(remove_indexed_fields ? indexed : [])
+  // Rows of the same millisecond begin alike: what is before the event is put together once for them.
+  let head = ''
+  let headBytes = 0
+  let headTime: string | undefined
+  let headMetadata: string | undefined
   return (row) => {
-    const time =
-      time_column === undefined ? String(Date.now() / 1000) : eventTime(cell(row, time_column), time_column)
+    const time = time_column === undefined ? now() : eventTime(cell(row, time_column), time_column)
+    const metadata = constant ?? written(metadataOf(row))
     const event =
       single_event_column === undefined
         ? serialize(withoutColumns(row, removed))
         : serialize(soleEvent(row, single_event_column), single_event_column)
-    const around = constant ?? written(metadata(row))
-    let fields = ''
-    if (indexed.length > 0) {
-      const flat = flatFields(row, indexed)
-      if (Object.keys(flat).length > 0) fields = `,"fields":${serialize(flat)}`
+    if (time !== headTime || metadata !== headMetadata) {
+      head = `{"time":${time}${metadata},"event":`
+      headBytes = Buffer.byteLength(head)
+      headTime = time
+      headMetadata = metadata
     }
-    // The bytes of the parts: those of the whole would first need it copied together.
-    const bytes =
-      frameBytes +
-      time.length +
-      Buffer.byteLength(around) +
-      Buffer.byteLength(event) +
-      Buffer.byteLength(fields)
-    return { wire: `{"time":${time}${around},"event":${event}${fields}}`, bytes }
+    let tail = '}'
+    if (indexed.length > 0) {
+      const fields = flatFields(row, indexed)
+      if (Object.keys(fields).length > 0) tail = `,"fields":${serialize(fields)}}`
+    }
+    // The bytes of the parts: to count those of the whole, it would first be copied together.
+    const bytes = headBytes + Buffer.byteLength(event) + (tail === '}' ? 1 : Buffer.byteLength(tail))
+    return { wire: head + event + tail, bytes }
   }
 }
 
-/** Bytes of an envelope besides its values. */
-const frameBytes = '{"time":,"event":}'.length
+let nowMilliseconds = 0
+let nowText = ''
+
+/** The current time as HEC's `time`. */
+function now(): string {
+  const milliseconds = Date.now()
+  if (milliseconds !== nowMilliseconds) {
+    nowMilliseconds = milliseconds
+    nowText = String(milliseconds / 1000)
+  }
+  return nowText
+}
 
 function written(metadata: Iterable<[name: string, value: string]>): string {
   return [...metadata].map(([name, value]) => `,"${name}":${JSON.stringify(value)}`).join('')

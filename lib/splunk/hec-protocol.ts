@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { HttpClient, type HttpResponse } from '../core/http.ts'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
+import { joinRows } from '../core/row-bytes.ts'
 import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
 import { AckChannel, type AckOutcome } from './ack-channel.ts'
 import { eventEncoder } from './event.ts'
@@ -82,8 +83,8 @@ export class HecProtocol implements SinkProtocol {
     channel: AckChannel,
   ): Promise<HttpResponse> {
     const { mode, compression } = this.#settings
-    const text = entries.map(({ wire }) => wire).join('\n')
-    const zipped = compression === 'gzip' && text.length >= smallBody
+    const body = joinRows(entries, '', '\n', '')
+    const zipped = compression === 'gzip' && body.length >= smallBody
     const response = await this.#http.request({
       method: 'POST',
       url: this.#endpoint(mode, entries[0]?.group),
@@ -92,7 +93,7 @@ export class HecProtocol implements SinkProtocol {
         'content-type': mode === 'raw' ? 'text/plain; charset=utf-8' : 'application/json',
         'content-encoding': zipped ? 'gzip' : undefined,
       },
-      body: zipped ? await compress(text, { level: 1 }) : text,
+      body: zipped ? await compress(body, { level: 1 }) : body,
       signal,
       timeout,
     })
@@ -161,11 +162,15 @@ function endpoints(given: string): (name: string, query?: string) => string {
   if (url.pathname === '/') url.pathname = '/services/collector/event'
   const path = url.pathname.replace(/\/+$/, '')
   const base = path.replace(/(\/(event|raw))?(\/1\.0)?$/, '')
+  url.hash = ''
+  const known = new Map<string, string>()
   return (name, query = '') => {
-    const endpoint = new URL(url)
-    endpoint.hash = ''
-    endpoint.pathname = name === 'event' ? path : `${base}/${name}`
-    endpoint.search = [url.search.slice(1), query].filter((part) => part !== '').join('&')
-    return endpoint.href
+    let endpoint = known.get(name)
+    if (endpoint === undefined) {
+      url.pathname = name === 'event' ? path : `${base}/${name}`
+      endpoint = url.href
+      known.set(name, endpoint)
+    }
+    return query === '' ? endpoint : `${endpoint}${url.search === '' ? '?' : '&'}${query}`
   }
 }
