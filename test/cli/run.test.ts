@@ -1,0 +1,269 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Ajv } from 'ajv'
+import t, { type Test } from 'tap'
+import { startEmulators } from '../../lib/emulators/index.ts'
+import { command, commandPath, lastLine, RunningCommand, rowsOf, variable } from '../fixtures/command.ts'
+
+const emulators = await startEmulators()
+t.teardown(() => emulators.close())
+const { entra, logAnalytics, hec, caFile } = emulators
+const env = { CLIENT_SECRET: entra.client_secret, HEC_TOKEN: hec.token, TABLE: 'Events' }
+logAnalytics.addTable(
+  'Events',
+  [
+    { name: 'TimeGenerated', type: 'datetime' },
+    { name: 'Id', type: 'long' },
+  ],
+  Array.from({ length: 100 }, (_, index) => [new Date(Date.UTC(2024, 0, 1) + index * 60_000), index]),
+)
+
+const source = {
+  connector: 'azure-monitor',
+  options: {
+    workspace_id: 'any',
+    query: `${variable('TABLE')} | where Id >= 0 // $${variable('TABLE')}`,
+    endpoint: logAnalytics.url,
+    authority_host: entra.url,
+    tenant_id: entra.tenant_id,
+    client_id: entra.client_id,
+    client_secret: variable('CLIENT_SECRET'),
+    ca: './trust/ca.pem',
+  },
+}
+const bounded = {
+  ...source,
+  options: { ...source.options, startTime: '2024-01-01', end_time: '2024-01-02', num_partitions: '4' },
+}
+const sink = {
+  connector: 'splunk',
+  options: {
+    url: hec.endpoint,
+    token: variable('HEC_TOKEN'),
+    ca: './trust/ca.pem',
+    time_column: 'TimeGenerated',
+    dead_letter: 'refused.ndjson',
+  },
+}
+const schemaFile = new URL('../../lib/cli/job.schema.json', import.meta.url)
+const valid = new Ajv({ strict: false, formats: { uuid: true, duration: true, 'date-time': true } }).compile(
+  JSON.parse(await readFile(schemaFile, 'utf8')),
+)
+
+/** A folder with a job file in it, and what the job is about. */
+async function jobFolder(test: Test, job: unknown): Promise<string> {
+  const folder = test.testdir({
+    'mask.mjs': `export default async function* (rows) { for await (const row of rows) yield { ...row, masked: true } }
+      export const late = () => async function* (rows) {
+        for await (const row of rows) yield row.Id === 7 ? { ...row, TimeGenerated: 'soon' } : row
+      }`,
+  })
+  await mkdir(join(folder, 'trust'))
+  await writeFile(join(folder, 'trust', 'ca.pem'), await readFile(caFile))
+  await writeFile(join(folder, 'job.json'), typeof job === 'string' ? job : JSON.stringify(job))
+  return folder
+}
+
+t.beforeEach(() => {
+  hec.events.length = 0
+  logAnalytics.queries.length = 0
+})
+
+t.test('a bounded job: secrets from the environment, paths from the job file', async (t) => {
+  const job = { source: bounded, transforms: ['./mask.mjs', 'mask.mjs#late'], sink }
+  t.ok(valid(job), JSON.stringify(valid.errors))
+  const folder = await jobFolder(t, job)
+  const { code, stderr, stdout } = await command(['run', join(folder, 'job.json')], { env })
+  t.equal(code, 0, stderr)
+  t.equal(stdout, '')
+  t.match(lastLine(stderr, 'end'), { read: 100, delivered: 99, rejected: 1, range_done: 1 })
+  t.equal(hec.events.length, 99)
+  t.match(hec.events[3], { event: { Id: 3, masked: true } })
+  t.equal(logAnalytics.queries[0]?.query, `Events | where Id >= 0 // ${variable('TABLE')}`)
+  t.match(rowsOf(await readFile(join(folder, 'refused.ndjson'), 'utf8')), [{ row: { Id: 7 } }])
+})
+
+t.test('a streaming job reads what is there, and on from there when it is started again', async (t) => {
+  const options = { ...source.options, start_time: 'earliest', partition_duration: 600 }
+  const job = { source: { ...source, options }, sink, checkpoint: 'state/offsets', trigger: 'available_now' }
+  t.ok(valid(job), JSON.stringify(valid.errors))
+  logAnalytics.addTable(
+    'Recent',
+    [
+      { name: 'TimeGenerated', type: 'datetime' },
+      { name: 'Id', type: 'long' },
+    ],
+    Array.from({ length: 60 }, (_, index) => [new Date(Date.now() - 3_600_000 + index * 30_000), index]),
+  )
+  const folder = await jobFolder(t, job)
+  const recent = { ...env, TABLE: 'Recent' }
+  const first = await command(['run', 'job.json'], { env: recent, cwd: folder })
+  t.equal(first.code, 0, first.stderr)
+  const end = lastLine(first.stderr, 'end')
+  t.match(end, { outcome: 'done', read: 60, delivered: 60 })
+  t.ok((end?.['windows'] as number) >= 5)
+  t.ok((end?.['lag_seconds'] as number) >= 300, 'as far behind now as safety_lag_seconds says')
+  t.ok((end?.['lag_seconds'] as number) < 400)
+  t.ok((await readdir(join(folder, 'state/offsets'))).length > 0)
+  const again = await command(['run', 'job.json'], { env: recent, cwd: folder })
+  t.equal(again.code, 0, again.stderr)
+  t.match(lastLine(again.stderr, 'end'), { read: 0 })
+  t.equal(hec.events.length, 60)
+
+  const flags = await command(
+    [
+      ...['copy', '--from', 'azure-monitor', '--workspace-id', 'any', '--query', 'Recent', '--ca', caFile],
+      ...['--endpoint', logAnalytics.url, '--authority-host', entra.url, '--tenant-id', entra.tenant_id],
+      ...['--client-id', entra.client_id, '--client-secret-env', 'CLIENT_SECRET', '--start-time', 'earliest'],
+      ...['--checkpoint', join(folder, 'other'), '--trigger', 'available-now', '--to', '-'],
+    ],
+    { env },
+  )
+  t.equal(flags.code, 0, flags.stderr)
+  t.equal(rowsOf(flags.stdout).length, 60)
+})
+
+t.test('--check says what to fix', async (t) => {
+  const options = { ...source.options, partition_duration: 600 }
+  const job = { source: { ...source, options }, sink, checkpoint: 'offsets' }
+  const folder = await jobFolder(t, job)
+  const good = await command(['run', 'job.json', '--check'], { env, cwd: folder })
+  t.equal(good.code, 0, good.stdout + good.stderr)
+  t.match(good.stdout, /ok {4}source azure-monitor/)
+  t.notOk((await readdir(folder)).includes('offsets'), 'no offset is begun')
+  t.equal(hec.events.length, 0)
+  const bad = await command(['run', 'job.json', '--check'], { env: { ...env, TABLE: 'Nope' }, cwd: folder })
+  t.equal(bad.code, 1)
+  t.match(bad.stdout, /FAIL {2}source azure-monitor: .*Nope/)
+})
+
+t.test('a job file that is wrong: all of it is told, and no secret', async (t) => {
+  const secret = 'hunter2-hunter2'
+  for (const [job, reasons, fitsSchema] of [
+    [`{ "sink": { "token": "${secret}", } }`, [/job\.json:\n {2}is not JSON: line 1, column \d+/], false],
+    [[], [/expected an object of options, got an array/], false],
+    [{}, [/source: is required/, /sink: is required/], false],
+    [
+      { source: 'azure-monitor', snik: '-', sink: { connector: 'splunk', token: secret }, trigger: 'often' },
+      [
+        /source: expected "-" or an object; for a connector/,
+        /unknown option "snik"; did you mean "sink"\?/,
+        /sink: has an unknown member "token"/,
+        /trigger: expected "available_now"/,
+      ],
+      false,
+    ],
+    [
+      { source: bounded, sink, trigger: 'once', transforms: ['none.mjs', 'mask.mjs#nothing'] },
+      [/trigger: needs a checkpoint/],
+      true,
+    ],
+    [
+      {
+        source: { ...bounded, options: { ...bounded.options, num_partitions: 0, querry: 'x' } },
+        sink: { connector: 'splnk' },
+        transforms: ['none.mjs', 'mask.mjs#nothing'],
+      },
+      [
+        /source azure-monitor: num_partitions: expected an integer/,
+        /source azure-monitor: unknown option "querry"; did you mean "query"\?/,
+        /sink splnk: there is no sink of this name; did you mean "splunk"\?/,
+        /none\.mjs: can't be loaded/,
+        /mask\.mjs: its export "nothing" is not a function/,
+      ],
+      false,
+    ],
+    [
+      {
+        source: bounded,
+        sink: { ...sink, options: { ...sink.options, token: variable('NO_SUCH'), index: variable('x y') } },
+      },
+      [
+        /sink\.options\.token: the environment has no variable NO_SUCH/,
+        /sink\.options\.index: "\$\{x y\}" is not the name of a variable/,
+      ],
+      true,
+    ],
+    [{ source: '-', sink: '-', checkpoint: 'offsets' }, [/standard input has no offsets to keep/], true],
+    [{ source: { connector: 'rest', options: {} }, sink: '-' }, [/there is no source of this name/], true],
+  ] as [unknown, RegExp[], boolean][]) {
+    const folder = await jobFolder(t, job)
+    const { code, stdout, stderr } = await command(['run', 'job.json'], { env, cwd: folder })
+    t.equal(code, 2, JSON.stringify(job))
+    for (const reason of reasons) t.match(stderr, reason)
+    t.notMatch(stdout + stderr, secret)
+    t.equal(typeof job === 'string' ? false : valid(job), fitsSchema, 'by the schema')
+  }
+  const missing = await command(['run', 'nowhere.json'])
+  t.equal(missing.code, 2)
+  t.match(missing.stderr, /nowhere\.json:\n {2}can't be read \(ENOENT\)/)
+  t.equal((await command(['run'])).code, 2)
+})
+
+t.test('the schema knows options by name, in either spelling, and what must be a number', async (t) => {
+  const job = (options: object, connector = 'splunk') => ({ source: '-', sink: { connector, options } })
+  const needed = { url: 'https://x', token: 'x' }
+  for (const [options, fits] of [
+    [needed, true],
+    [{ ...needed, batch_size: 5 }, true],
+    [{ ...needed, batchSize: '5' }, true],
+    [{ ...needed, remove_indexed_fields: 'true', indexed_fields: ['a', 'b'] }, true],
+    [{ ...needed, dead_letter: 'x.ndjson' }, true],
+    [{ ...needed, batch_size: 0 }, false],
+    [{ ...needed, batch_size: 1.5 }, false],
+    [{ ...needed, batchsize: 5 }, false],
+    [{ ...needed, mode: 'rwa' }, false],
+    [{ url: 'https://x' }, false],
+  ] as const) {
+    t.equal(valid(job(options)), fits, JSON.stringify(options))
+  }
+  t.ok(valid(job({ url: 'https://x', http_header_Authorization: 'x' }, 'rest')))
+  t.ok(valid(job({ anything: 1 }, 'kafka')), 'a connector of the user')
+  t.notOk(valid({ ...job(needed), transform: [] }))
+})
+
+t.test('a connector of the user, added by a module of the job', async (t) => {
+  const index = pathToFileURL(join(commandPath, '../../index.js')).href
+  const files = {
+    'numbers.mjs': `import { Readable } from 'node:stream'
+      import { declareOptions, option, register } from ${JSON.stringify(index)}
+      const declaration = declareOptions('numbers', { count: option.integer({ min: 1, required: true, doc: 'How many.' }) })
+      const create = (options) => {
+        const { count } = declaration.resolve(options)
+        return Readable.from(Array.from({ length: count }, (_, n) => ({ n })))
+      }
+      register('numbers', { readable: { create, declaration } })`,
+  }
+  const folder = t.testdir({
+    ...files,
+    'job.json': JSON.stringify({
+      imports: ['./numbers.mjs'],
+      source: { connector: 'numbers', options: { count: 3 } },
+      sink: '-',
+    }),
+  })
+  const run = await command(['run', 'job.json'], { cwd: folder })
+  t.equal(run.stdout, '{"n":0}\n{"n":1}\n{"n":2}\n', run.stderr)
+  const flags = ['copy', '--import', './numbers.mjs', '--from', 'numbers', '--to', '-']
+  const copied = await command([...flags, '--count', '2'], { cwd: folder })
+  t.equal(copied.stdout, '{"n":0}\n{"n":1}\n', copied.stderr)
+  t.match(
+    (await command([...flags, '--help'], { cwd: folder })).stdout,
+    /--count <n>\n {6}How many\. Required\./,
+  )
+})
+
+t.test('a job tells of its retries while they go on', async (t) => {
+  const folder = await jobFolder(t, {
+    source: bounded,
+    sink: { ...sink, options: { ...sink.options, initial_backoff: 0.01 } },
+  })
+  hec.fail({ status: 503, times: 2 })
+  logAnalytics.fail({ match: '/query', status: 503, retryAfter: 0 })
+  const running = new RunningCommand(['run', join(folder, 'job.json')], { env })
+  const { code, stderr } = await running.ended
+  t.equal(code, 0, stderr)
+  t.match(lastLine(stderr, 'end'), { read: 100, delivered: 100 })
+  t.ok((lastLine(stderr, 'end')?.['retries'] as number) >= 3)
+})
