@@ -229,7 +229,7 @@ export class AzureMonitorStreamReadable<
   #done(window: Window, rows: number): void {
     const plain = toPlainWindow(window)
     this.#offset = toOffset(window.end)
-    this.#out.add(plain.id)
+    if (this.#checkpoint) this.#out.add(plain.id)
     this.emit('window', { ...plain, rows } satisfies SourceWindowEvent)
   }
 

@@ -122,8 +122,9 @@ export class Checkpoint {
       if (state === undefined || unknown !== undefined) {
         throw new CheckpointError('ERR_CHECKPOINT', `${this.directory} has no window ${unknown} under way`)
       }
+      const done = new Set(ids)
       const planned: PlannedWindow[] = state.planned.map((window) =>
-        ids.includes(windowId(window)) ? { ...window, committed: true } : window,
+        done.has(windowId(window)) ? { ...window, committed: true } : window,
       )
       let { offset } = state
       while (planned[0]?.committed) offset = planned.shift()!.end

@@ -30,6 +30,11 @@ export async function runWindow(
   }
   const watch = (stream: NodeJS.EventEmitter, part: QueryPart) => {
     stream.on('error', () => blame(part))
+    // Some end too early without an error.
+    stream.on('close', () => {
+      const { readableEnded = true, writableFinished = true } = stream as Partial<Duplex>
+      if (!readableEnded || !writableFinished) blame(part)
+    })
   }
   if (source.errored) blame('source')
   watch(source, 'source')
@@ -111,14 +116,21 @@ function checkSink(sink: Writable): Writable {
   return sink
 }
 
-/** The generator, telling of its failure before the pipeline does. */
+/**
+ * The generator, telling of its failure before the pipeline does. One that returns early drops the rest of the window:
+ * by itself that would destroy the source and fail the pipeline.
+ */
 function blaming(stage: RowGenerator, blame: () => void): RowGenerator {
   return async function* (rows) {
+    const iterator = rows[Symbol.asyncIterator]()
     try {
-      yield* stage(rows)
+      yield* stage({ [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) })
+      while (!(await iterator.next()).done);
     } catch (error) {
       blame()
       throw error
+    } finally {
+      await iterator.return?.()
     }
   }
 }

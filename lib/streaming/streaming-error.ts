@@ -23,10 +23,8 @@ export class WindowFailure extends Error {
     if (!(this.cause instanceof ConnectorError)) return true
     const { code, status } = this.cause
     if (code === 'ERR_DELIVERY' || code === 'ERR_DEAD_LETTER') return true
-    return (
-      code === 'ERR_QUERY' &&
-      ((status !== undefined && isPassingStatus(status)) || isPassingFault(this.cause))
-    )
+    if (code !== 'ERR_QUERY' && code !== 'ERR_AUTH') return false
+    return (status !== undefined && isPassingStatus(status)) || isPassingFault(this.cause)
   }
 }
 

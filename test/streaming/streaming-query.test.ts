@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { Transform, Writable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -135,6 +136,29 @@ t.test('a transform may drop, add and change rows', async (t) => {
   await run(() => async function* () {}, [])
 })
 
+t.test('a transform that returns early drops the rest of the window', async (t) => {
+  const { sink, ats } = memorySink()
+  const transform = () => [
+    async function* (rows: AsyncIterable<Record<string, unknown>>) {
+      let left = 2
+      for await (const row of rows) {
+        yield row
+        if (--left === 0) return
+      }
+    },
+    async function* (rows: AsyncIterable<Record<string, unknown>>) {
+      for await (const row of rows) {
+        yield row
+        break
+      }
+    },
+  ]
+  const source = new MemorySource(30)
+  const query = streamingQuery({ source, transform, sink, checkpointLocation: t.testdir() })
+  for await (const { rowsIn, rowsOut } of query) t.same([rowsIn, rowsOut], [10, 1])
+  t.same(ats(), [0, 10, 20])
+})
+
 t.test('a transform that fails ends the query with the window uncommitted', async (t) => {
   for (const [how, transform] of Object.entries({
     generator: () =>
@@ -209,6 +233,48 @@ t.test('a sink that fails', async (t) => {
       [1, 3],
     )
     t.same(ats(), [...seconds(0, 10), ...seconds(10, 20), ...seconds(10, 20), ...seconds(10, 20)])
+  })
+
+  await t.test('is told from a transform before it, also where it only closes', async (t) => {
+    const { sink, failures, ats } = memorySink()
+    const transform = () =>
+      async function* (rows: AsyncIterable<Record<string, unknown>>) {
+        yield* rows
+      }
+    for (const fail of [undefined, new Error('down')]) {
+      let first = true
+      const query = streamingQuery({
+        source: new MemorySource(20),
+        transform,
+        checkpointLocation: t.testdir(),
+        sink() {
+          if (!first) return sink()
+          first = false
+          if (fail) failures.push(fail)
+          if (fail) return sink()
+          const closing = new Writable({
+            objectMode: true,
+            write() {
+              closing.destroy()
+            },
+          })
+          return closing
+        },
+        ...quick,
+      })
+      const parts: string[] = []
+      query.on('retry', ({ part }) => parts.push(part))
+      await query.done
+      t.same(parts, ['sink'])
+      t.same([...new Set(ats())], seconds(0, 20))
+    }
+    const source = new MemorySource(20)
+    source.failures.push(new ConnectorError('ERR_QUERY', 'throttled', { status: 429 }))
+    const query = streamingQuery({ source, transform, sink, checkpointLocation: t.testdir(), ...quick })
+    const parts: string[] = []
+    query.on('retry', ({ part }) => parts.push(part))
+    await query.done
+    t.same(parts, ['source'])
   })
 
   await t.test('ends the query when attempts run out', async (t) => {
@@ -502,6 +568,14 @@ t.test('a checkpoint that is held or belongs to another query', async (t) => {
     message: /another query/,
   })
   t.equal(made(), 0)
+})
+
+t.test('a checkpoint that fails on the way ends the query', async (t) => {
+  const checkpointLocation = t.testdir()
+  const { sink } = memorySink()
+  const query = streamingQuery({ source: new MemorySource(100), sink, checkpointLocation })
+  query.once('progress', () => rmSync(checkpointLocation, { recursive: true }))
+  await t.rejects(query.done, { code: 'ERR_CHECKPOINT', message: /lock .* is gone/ })
 })
 
 t.test('wrong options', async (t) => {
