@@ -48,4 +48,5 @@ export {
   type WritableTypes,
 } from './registry.ts'
 export { type RestOptions, RestWritable } from './rest/rest-writable.ts'
+export { type SentinelOptions, SentinelWritable } from './sentinel/sentinel-writable.ts'
 export { type Health, type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'

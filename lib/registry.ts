@@ -10,6 +10,8 @@ import { nearest } from './core/nearest-name.ts'
 import type { OptionDeclaration, OptionSpecs } from './core/options.ts'
 import { restOptions } from './rest/options.ts'
 import { type RestOptions, RestWritable } from './rest/rest-writable.ts'
+import { sentinelOptions } from './sentinel/options.ts'
+import { type SentinelOptions, SentinelWritable } from './sentinel/sentinel-writable.ts'
 import { splunkOptions } from './splunk/options.ts'
 import { type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'
 
@@ -40,12 +42,20 @@ export interface Connector {
 export interface WritableTypes {
   splunk: { options: SplunkOptions; stream: SplunkWritable }
   rest: { options: RestOptions; stream: RestWritable }
+  'azure-monitor': { options: SentinelOptions; stream: SentinelWritable }
+  'ms-sentinel': WritableTypes['azure-monitor']
 }
 
 /** Bounded sources by name, for the types of `createReadable`. */
 export interface ReadableTypes {
   'azure-monitor': { options: AzureMonitorReadableOptions; stream: AzureMonitorReadable }
   'ms-sentinel': ReadableTypes['azure-monitor']
+}
+
+/** Streaming sources by name, for the types of `createStreamReadable`. */
+export interface StreamReadableTypes {
+  'azure-monitor': { options: AzureMonitorStreamReadableOptions; stream: AzureMonitorStreamReadable }
+  'ms-sentinel': StreamReadableTypes['azure-monitor']
 }
 
 /** One way to make a stream, for options whose types the names above give. */
@@ -59,6 +69,7 @@ function making<S>(
 const azureMonitor: Connector = {
   readable: making(AzureMonitorReadable, boundedDeclaration),
   streamReadable: making(AzureMonitorStreamReadable, streamDeclaration),
+  writable: making(SentinelWritable, sentinelOptions),
 }
 
 const connectors = new Map<string, Connector>([
@@ -110,6 +121,25 @@ export function createReadable<N extends keyof ReadableTypes>(
 ): ReadableTypes[N]['stream']
 export function createReadable(name: string, options: object): Readable {
   return maker(name, 'readable', 'source').create(options as Record<string, unknown>)
+}
+
+/**
+ * Makes a streaming source by its registered name. With a `schema`, its rows are typed by it.
+ * @throws OptionError for an unknown name, or wrong options
+ */
+export function createStreamReadable<
+  const S extends RowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+>(
+  name: 'azure-monitor' | 'ms-sentinel',
+  options: AzureMonitorStreamReadableOptions & { readonly schema?: S; readonly datetime?: D },
+): AzureMonitorStreamReadable<S, D>
+export function createStreamReadable<N extends keyof StreamReadableTypes>(
+  name: N,
+  options: StreamReadableTypes[N]['options'],
+): StreamReadableTypes[N]['stream']
+export function createStreamReadable(name: string, options: object): Readable {
+  return maker(name, 'streamReadable', 'streaming source').create(options as Record<string, unknown>)
 }
 
 /** Looks a connector up. @throws OptionError with the names that there are */
