@@ -15,7 +15,7 @@ import type { Row } from './result-rows.ts'
 import type { RowOf, RowSchema } from './schema.ts'
 import { observeReader } from './source-events.ts'
 import { type StreamValues, streamDeclaration } from './stream-options.ts'
-import { AzureMonitorWindows } from './window-source.ts'
+import { AzureMonitorWindows } from './stream-windows.ts'
 
 /** Event `window`: all rows of a window are handed on. Whether they are settled, only the sink knows. */
 export interface SourceWindowEvent extends PlainWindow {
