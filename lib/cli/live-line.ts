@@ -38,7 +38,7 @@ export class LiveLine {
 }
 
 function liveText(counts: Snapshot, rate: number): string {
-  const { delivered, rejected, bytes, in_flight, retries, lag_seconds, range_done, windows } = counts
+  const { delivered, rejected, bytes, in_flight, retries, lag_seconds, range_done } = counts
   const parts = [
     `${delivered.toLocaleString('en')} rows`,
     `${rate.toLocaleString('en')} rows/s`,
@@ -48,7 +48,6 @@ function liveText(counts: Snapshot, rate: number): string {
   ]
   if (rejected > 0) parts.push(`${rejected.toLocaleString('en')} refused`)
   if (range_done !== undefined) parts.push(`${Math.round(range_done * 100)} % of the time range`)
-  if (windows !== undefined) parts.push(`${windows} windows`)
   if (lag_seconds !== undefined) parts.push(`${durationText(lag_seconds)} behind now`)
   return parts.join('  ')
 }
@@ -61,5 +60,6 @@ function byteText(bytes: number): string {
 
 function durationText(seconds: number): string {
   if (seconds < 120) return `${seconds} s`
-  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`
 }

@@ -1,0 +1,148 @@
+import { once } from 'node:events'
+import { access } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import t from 'tap'
+import { command, lastLine, RunningCommand, rowsOf } from '../fixtures/command.ts'
+
+t.test(
+  'the emulators stay up, print what a shell takes in, and count until a signal ends them',
+  async (t) => {
+    const port = await freePort()
+    const folder = t.testdir({
+      'records.ndjson': '{"ts":1714521600.5,"id":9007199254740993}\n{"ts":1714521601,"id":2}\n',
+    })
+    const running = new RunningCommand(
+      [
+        ...['emulate', '--input', 'records.ndjson', '--time-column', 'ts', '--port', `hec=${port}`],
+        ...['--fault', 'hec status=503 retry_after=0 times=2', '--fault', 'hec code=9'],
+        ...['--fault', 'log-analytics partial=true rows=1', '--fault', 'entra header.x-note="a b" delay=1'],
+      ],
+      { cwd: folder },
+    )
+    t.teardown(() => running.child.kill())
+    const text = await running.until((text) => text.includes('(Ctrl-C)'), 'stdout')
+    const variables = Object.fromEntries(
+      [...text.matchAll(/^export (\w+)='([^']*)'$/gm)].map(([, name, value]) => [name, value]),
+    )
+    t.equal(new URL(variables['SPLUNK_URL']!).port, String(port))
+    await access(variables['NODE_EXTRA_CA_CERTS']!)
+
+    // The command that it proposes, as it stands, in a shell's words.
+    const proposed = text
+      .split('\n')
+      .filter((line) => /^# (cyber-connectors| {2}--)/.test(line))
+      .map((line) => line.slice(2).replace(/\\$/, ''))
+      .join('')
+      .replace(/\$(\w+)/g, (_, name: string) => variables[name]!)
+      .trim()
+      .split(/\s+/)
+    t.equal(proposed[0], 'cyber-connectors')
+    const copied = await command(
+      [...proposed.slice(1), '--initial-backoff', '0.01', '--min-partition-seconds', '0.1'],
+      {
+        env: variables,
+      },
+    )
+    t.equal(copied.code, 0, copied.stderr)
+    const end = lastLine(copied.stderr, 'end')
+    t.match(end, { read: 2, delivered: 2 })
+    t.ok((end?.['retries'] as number) >= 3, 'by the faults')
+
+    running.child.kill('SIGTERM')
+    const { code, stderr } = await running.ended
+    t.equal(code, 0)
+    t.match(stderr, /hec: 4 requests, 2 rows taken in/)
+    await t.rejects(access(variables['NODE_EXTRA_CA_CERTS']!), { code: 'ENOENT' })
+  },
+)
+
+t.test('as JSON, with acknowledgement, over plain HTTP', async (t) => {
+  const running = new RunningCommand(['emulate', '--json', '--ack', '--no-tls'])
+  t.teardown(() => running.child.kill())
+  const line = await running.until((text) => text.includes('\n'), 'stdout')
+  const [services] = rowsOf(line) as [Record<string, string>]
+  t.match(services, {
+    table: { name: 'SigninLogs', rows: 3000 },
+    SPLUNK_URL: /^http:/,
+    INGESTION_URL: /^https:/,
+  })
+  const copied = await command(
+    [
+      'copy',
+      '--from',
+      '-',
+      '--to',
+      'splunk',
+      '--url',
+      services['SPLUNK_URL']!,
+      '--token-env',
+      'TOKEN',
+      '--ack',
+    ],
+    { input: '{"a":1}\n', env: { TOKEN: services['SPLUNK_TOKEN']! } },
+  )
+  t.equal(copied.code, 0, copied.stderr)
+  running.child.kill('SIGINT')
+  t.equal((await running.ended).code, 0)
+})
+
+t.test('faults and ports that make no sense are refused, all at once', async (t) => {
+  const { code, stdout, stderr } = await command([
+    ...['emulate', '--fault', 'hce status=503', '--fault', 'hec', '--fault', 'hec status=many'],
+    ...[
+      '--fault',
+      'hec stauts=503',
+      '--fault',
+      'hec reset=never',
+      '--fault',
+      'hec 503',
+      '--port',
+      'hec',
+      '--port',
+      'x=1',
+    ],
+  ])
+  t.equal(code, 2)
+  t.equal(stdout, '')
+  for (const reason of [
+    /there is no service "hce"; there are entra, log-analytics/,
+    /says nothing of what is to go wrong with hec/,
+    /status: expected an integer, got "many"/,
+    /there is no setting "stauts" here/,
+    /reset: expected before or within or after, got "never"/,
+    /expected <setting>=<value>, got "503"/,
+    /--port: expected <service>=<port>.*got "hec"/,
+    /got "x=1"/,
+  ]) {
+    t.match(stderr, reason)
+  }
+  t.equal((await command(['emulate', '--input', 'no-such-file.ndjson'])).code, 1)
+  const help = await command(['emulate', '--help'])
+  for (const setting of [
+    'status',
+    'retry_after',
+    'body',
+    'header',
+    'reset',
+    'delay',
+    'stall',
+    'truncate',
+    'slow_read',
+    'match',
+    'times',
+    'after',
+  ]) {
+    t.match(help.stdout, new RegExp(`^ {2}${setting}[=.]`, 'm'))
+  }
+})
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,45 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { command } from '../fixtures/command.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+t.test('npm start: the whole path, with a JSON object as its last line', async (t) => {
+  // The build is there already (npm test makes it), and other tests run on it.
+  const { stdout } = await run('npm', ['start', '--ignore-scripts', '--', '--json'], { cwd: root })
+  const result = JSON.parse(stdout.trim().split('\n').at(-1)!)
+  t.match(result, { read: 3000, delivered: 3000, received: 3000, rejected: 0, seconds: Number })
+  t.same(Object.keys(result), ['read', 'delivered', 'received', 'rejected', 'seconds'])
+})
+
+t.test('the counts as a table', async (t) => {
+  const { code, stdout, stderr } = await command(['demo'])
+  t.equal(code, 0, stderr)
+  t.equal(
+    stdout.replace(/\d+(\.\d+)? s, [\d,]+ rows\/s/, '<time>'),
+    `read from Azure Monitor                  3,000
+sent to Splunk and acknowledged          3,000
+refused                                      0
+counted by HEC                           3,000
+
+Every row arrived. <time>.
+`,
+  )
+})
+
+t.test("a file's records in place of the sample, zipped or not", async (t) => {
+  const file = fileURLToPath(new URL('../../fixtures/signin-logs.ndjson', import.meta.url))
+  const { code, stdout, stderr } = await command(['demo', '--input', file, '--json'])
+  t.equal(code, 0, stderr)
+  t.match(JSON.parse(stdout), { read: 500, delivered: 500, received: 500, rejected: 0 })
+  const bad = t.testdir({ 'bad.ndjson': '{"TimeGenerated":"2024-05-01T00:00:00Z"}\n{"half":\n' })
+  const refused = await command(['demo', '--input', `${bad}/bad.ndjson`])
+  t.equal(refused.code, 1)
+  t.equal(refused.stderr, 'cyber-connectors: line 2 is not JSON\n')
+  const missing = await command(['demo', '--input', `${bad}/none.ndjson`])
+  t.equal(missing.code, 1)
+  t.match(missing.stderr, /ENOENT/)
+})
