@@ -2,7 +2,10 @@ import type { Readable, Writable } from 'node:stream'
 import { AzureMonitorReadable } from './azure-monitor/azure-monitor-readable.ts'
 import { AzureMonitorStreamReadable } from './azure-monitor/azure-monitor-stream-readable.ts'
 import { boundedDeclaration } from './azure-monitor/options.ts'
-import type { AzureMonitorReadableOptions } from './azure-monitor/options.types.ts'
+import type {
+  AzureMonitorReadableOptions,
+  AzureMonitorStreamReadableOptions,
+} from './azure-monitor/options.types.ts'
 import type { RowSchema } from './azure-monitor/schema.ts'
 import { streamDeclaration } from './azure-monitor/stream-options.ts'
 import { OptionError } from './core/errors.ts'
