@@ -1,6 +1,7 @@
 import type { AzureConnection } from '../azure/connection.ts'
+import { withDeadline } from '../core/deadline.ts'
 import type { ConnectorError } from '../core/errors.ts'
-import { backoff, longestTimer, pause } from '../core/retry.ts'
+import { backoff, pause } from '../core/retry.ts'
 import { toPlainWindow, type Window } from '../core/window.ts'
 import type { TargetValues } from './options.ts'
 import type { QueryClient } from './query-client.ts'
@@ -112,7 +113,7 @@ export class WindowQuery {
     try {
       const { token } = await tokens.get(signal)
       this.#observer.request?.()
-      const answer = await withDeadline(request_timeout, signal, (until) =>
+      const answer = await withDeadline(request_timeout * 1000, signal, (until) =>
         this.#client.send({ query, timespan, wait: request_timeout, metadata }, token, until),
       )
       if (answer.status === 200 && answer.body) {
@@ -128,39 +129,6 @@ export class WindowQuery {
       signal.throwIfAborted()
       return faultFailure(error, redact)
     }
-  }
-}
-
-/** The service did not begin to answer in time. */
-class Overdue extends Error {
-  override name = 'TimeoutError'
-  readonly code = 'ETIMEDOUT'
-}
-
-/** Ends what `work` does after so many seconds. The signal that it gets stays tied to the given one. */
-async function withDeadline<T>(
-  seconds: number,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const controller = new AbortController()
-  const stop = () => controller.abort(signal.reason)
-  signal.addEventListener('abort', stop, { once: true })
-  let overdue: Overdue | undefined
-  const timer = setTimeout(
-    () => {
-      overdue = new Overdue(`no answer within ${seconds} s`)
-      controller.abort(overdue)
-    },
-    Math.min(seconds * 1000, longestTimer),
-  )
-  try {
-    return await work(controller.signal)
-  } catch (error) {
-    throw overdue ?? error
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', stop)
   }
 }
 

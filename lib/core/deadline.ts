@@ -4,6 +4,9 @@ import { longestTimer } from './retry.ts'
 export class Overdue extends Error {
   override name = 'TimeoutError'
   readonly code = 'ETIMEDOUT'
+  constructor(milliseconds: number) {
+    super(`no answer within ${milliseconds / 1000} s`)
+  }
 }
 
 /**
@@ -22,7 +25,7 @@ export async function withDeadline<T>(
   let overdue: Overdue | undefined
   const timer = setTimeout(
     () => {
-      overdue = new Overdue(`no answer within ${milliseconds / 1000} s`)
+      overdue = new Overdue(milliseconds)
       controller.abort(overdue)
     },
     Math.min(milliseconds, longestTimer),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import got, { type Method, Options, type Request } from 'got'
 import { Agents } from './agents.ts'
+import { Overdue } from './deadline.ts'
 import { option, Refusal } from './options.ts'
 import { cleanError, credentialsOf, type Redact, redactor } from './redaction.ts'
 import { longestTimer } from './retry.ts'
@@ -155,7 +156,7 @@ export class HttpClient {
         settle()
         reject(error)
       }
-      const timer = setTimeout(() => cut(new TimeoutError(timeout)), Math.min(timeout, longestTimer))
+      const timer = setTimeout(() => cut(new Overdue(timeout)), Math.min(timeout, longestTimer))
       cuts.add(cut)
       request.setEncoding('utf8')
       request.on('data', (chunk: string) => {
@@ -205,11 +206,3 @@ function nativeOptions(this: Options): ReturnType<Options['createNativeRequestOp
 
 /** Ends a request under way with an error. */
 type Cut = (error: Error) => void
-
-class TimeoutError extends Error {
-  override name = 'TimeoutError'
-  readonly code = 'ETIMEDOUT'
-  constructor(milliseconds: number) {
-    super(`no answer within ${milliseconds} ms`)
-  }
-}

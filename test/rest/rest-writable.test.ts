@@ -471,7 +471,7 @@ t.test('nothing shows the webhook, its query, a header or the password of a prox
         t.match(await run({}), { code: 'ERR_DELIVERY' })
       }
       rest.clearFaults().fail({ stall: 'before', times: Infinity })
-      t.match(await run({ request_timeout: 0.05 }), { message: /Timeout/ })
+      t.match(await run({ request_timeout: 0.05 }), { message: /no answer within 0\.05 s/ })
       rest.clearFaults()
       t.match(await run({ url: `http://127.0.0.1:1${path}` }), { cause: { code: 'ECONNREFUSED' } })
       t.match(await run({ url: hook.replace('http:', 'https:') }), { code: 'ERR_DELIVERY' })

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { Fault } from '../../lib/emulators/index.ts'
 import { type EmulatorsOptions, startEmulators } from '../../lib/emulators/index.ts'
+import { createWritable } from '../../lib/registry.ts'
 import { type SentinelOptions, SentinelWritable } from '../../lib/sentinel/sentinel-writable.ts'
 import {
   deliver,
@@ -467,6 +468,20 @@ t.test('connections are kept, and nothing is loaded before it is needed', async 
     program,
   ])
   t.match(stdout, /^ms-sentinel: .*loaded @azure\//, 'only the first request loads the SDK')
+})
+
+t.test('its registered names', async (t) => {
+  const options = {
+    dce: 'https://x.example',
+    dcr_id: 'dcr-1',
+    dcs: 'Custom-A',
+    azure_default_credential: true,
+  }
+  for (const name of ['ms-sentinel', 'azure-monitor'] as const) {
+    const sink = createWritable(name, options)
+    t.ok(sink instanceof SentinelWritable, name)
+    sink.destroy()
+  }
 })
 
 t.test('options: all problems at once', async (t) => {
