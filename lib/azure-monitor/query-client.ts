@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { text as readText } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import type { LogsQueryClientOptions } from '@azure/monitor-query'
 import type { AzureConnection } from '../azure/connection.ts'
@@ -137,10 +137,17 @@ function takeAnswer(exchange: Exchange, metadata: boolean): Policy {
   }
 }
 
-/** The text of an error answer. One that is cut is as good as it came. */
+/** The text of an error answer. Where that is cut, its status still tells enough. */
 async function readError(body: Readable, gzip: boolean): Promise<string> {
-  if (!gzip) return readText(body)
-  const gunzip = createGunzip()
-  body.once('error', (error) => gunzip.destroy(error))
-  return readText(body.pipe(gunzip))
+  const chunks: Buffer[] = []
+  const keep = async (source: AsyncIterable<Buffer>) => {
+    for await (const chunk of source) chunks.push(chunk)
+  }
+  try {
+    if (gzip) await pipeline(body, createGunzip(), keep)
+    else await pipeline(body, keep)
+  } catch {
+    // The connection is gone, and so is the rest.
+  }
+  return Buffer.concat(chunks).toString()
 }

@@ -77,7 +77,11 @@ export class ResponseIndexer {
 
   /** @throws MalformedResponse */
   end(): ResponseIndex {
-    if (!this.#ended || this.#inRows) throw new MalformedResponse('the response ends early', true)
+    if (!this.#ended) {
+      const start = (this.#outline[0] ?? '{').toString().trimStart()
+      if (start !== '' && !start.startsWith('{')) throw new MalformedResponse('the response is not JSON')
+      throw new MalformedResponse('the response ends early', true)
+    }
     let outline: unknown
     try {
       outline = parseExactly(Buffer.concat(this.#outline).toString())
