@@ -1,6 +1,5 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import { HttpProxyAgent } from 'http-proxy-agent'
 import { HttpsProxyAgent } from 'https-proxy-agent'
 import { getProxyForUrl } from 'proxy-from-env'
 
@@ -33,9 +32,10 @@ export class Agents {
     let pair = this.#pairs.get(proxy)
     if (!pair) {
       const options = { keepAlive: true, timeout: idleSocketTimeout, scheduling: 'lifo' as const }
+      // A tunnel for plain HTTP as well: http-proxy-agent 7 sends the head of a POST twice over a kept connection.
       pair = proxy
         ? {
-            http: new HttpProxyAgent(proxy, options),
+            http: new HttpsProxyAgent(proxy, options),
             https: new HttpsProxyAgent(proxy, options) as unknown as HttpsAgent,
           }
         : { http: new HttpAgent(options), https: new HttpsAgent(options) }
