@@ -1,4 +1,4 @@
-import type { LogsIngestionClientOptions } from '@azure/monitor-ingestion'
+import type { LogsIngestionClient, LogsIngestionClientOptions } from '@azure/monitor-ingestion'
 import type { AzureConnection } from '../azure/connection.ts'
 import type { HttpResponse } from '../core/http.ts'
 import { redacted } from '../core/redaction.ts'
@@ -17,9 +17,19 @@ export interface IngestionBody {
   readonly gzip: boolean
 }
 
-/** What a call gave: filled in by the policy that stands next to the wire. */
+/** What a call sends, and what it gave: filled in by the policy that stands next to the wire. */
 interface Exchange {
+  readonly body: IngestionBody
+  readonly token: string
   answer?: HttpResponse
+}
+
+/** An official client, which costs more to make than a call, and the one call that it makes now. */
+interface Line {
+  readonly client: LogsIngestionClient
+  exchange: Exchange
+  /** It got itself a token, which it would go on with. */
+  spent: boolean
 }
 
 /**
@@ -32,6 +42,8 @@ interface Exchange {
 export class IngestionClient {
   readonly #connection: AzureConnection
   readonly #target: IngestionTarget
+  /** Clients without a call. There are as many as calls are made at once. */
+  readonly #idle: Line[] = []
 
   constructor(connection: AzureConnection, target: IngestionTarget) {
     this.#connection = connection
@@ -42,46 +54,59 @@ export class IngestionClient {
   async send(body: IngestionBody, token: string, signal: AbortSignal): Promise<HttpResponse> {
     const { LogsIngestionClient } = await import('@azure/monitor-ingestion')
     signal.throwIfAborted()
+    const { dcr_id, dcs } = this.#target
+    const exchange: Exchange = { body, token }
+    const line = this.#idle.pop() ?? this.#makeLine(LogsIngestionClient, exchange)
+    line.exchange = exchange
+    try {
+      await line.client.upload(dcr_id, dcs, [{}], { abortSignal: signal })
+    } catch (error) {
+      // What the client makes of an answer that is no success is not needed: we have the answer itself.
+      if (!exchange.answer) throw faultOf(error)
+    }
+    if (!line.spent) this.#idle.push(line)
+    return exchange.answer!
+  }
+
+  #makeLine(Client: typeof LogsIngestionClient, exchange: Exchange): Line {
     const { clientOptions, tokens } = this.#connection
-    const { dce, dcr_id, dcs } = this.#target
-    const exchange: Exchange = {}
-    const client = new LogsIngestionClient(
-      dce,
+    const client = new Client(
+      this.#target.dce,
       {
-        // Claims are asked for by a challenge of the service: continuous access evaluation.
-        getToken: async (scopes, options) =>
-          options?.claims ? tokens.getToken(scopes, options) : { token, expiresOnTimestamp: 0 },
+        getToken: async (scopes, options) => {
+          if (!options?.claims) return { token: line.exchange.token, expiresOnTimestamp: 0 }
+          // Claims are asked for by a challenge of the service: continuous access evaluation.
+          line.spent = true
+          return tokens.getToken(scopes, options)
+        },
       },
       {
         ...clientOptions,
         additionalPolicies: [
           ...clientOptions.additionalPolicies,
-          { position: 'perRetry', policy: exchangeBody(body, token, exchange) },
+          { position: 'perRetry', policy: exchangeBody(() => line.exchange) },
         ],
       },
     )
-    try {
-      await client.upload(dcr_id, dcs, [{}], { abortSignal: signal })
-    } catch (error) {
-      // What the client makes of an answer that is no success is not needed: we have the answer itself.
-      if (!exchange.answer) throw faultOf(error)
-    }
-    return exchange.answer!
+    const line: Line = { client, exchange, spent: false }
+    return line
   }
 }
 
 /** Puts our body under the request, and takes the answer as it comes, but for the token, which a service may quote. */
-function exchangeBody({ bytes, gzip }: IngestionBody, token: string, exchange: Exchange): Policy {
+function exchangeBody(current: () => Exchange): Policy {
   return {
     name: 'cyberConnectorsExchangeBody',
     async sendRequest(request, next) {
+      const exchange = current()
+      const { bytes, gzip } = exchange.body
       request.body = bytes
       if (!gzip) request.headers.delete('content-encoding')
       // Answers are small; compressed ones that are cut hang the client for good on Node 20.
       request.headers.set('accept-encoding', 'identity')
       const response = await next(request)
       const { status, headers, bodyAsText } = response
-      const text = (bodyAsText ?? '').replaceAll(token, redacted)
+      const text = (bodyAsText ?? '').replaceAll(exchange.token, redacted)
       exchange.answer = { status, headers: headers.toJSON(), text }
       return response
     },
