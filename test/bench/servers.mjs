@@ -1,34 +1,114 @@
-// The servers of the bench. They do as little as they can, so that the sender is what is measured.
+// The servers of the bench. They do as little as they can, so that the other side is what is measured.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { gunzipSync } from 'node:zlib'
+import { createServer as createTlsServer } from 'node:https'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createGzip, gunzipSync, gzipSync } from 'node:zlib'
+import { product } from './product.mjs'
+import { queryAnswer } from './query-answer.mjs'
 
-const marks = { hec: Buffer.from('"event":') }
-
+/** How often a mark occurs in a body: a cheap count of rows. */
 function occurrences(body, mark) {
   let count = 0
   for (let at = body.indexOf(mark); at >= 0; at = body.indexOf(mark, at + mark.length)) count++
   return count
 }
 
-/** A HEC that counts events and says 200. */
-export async function hec() {
-  let count = 0
-  const answer = Buffer.from('{"text":"Success","code":0}')
-  const server = createServer((request, response) => {
-    const chunks = []
-    request.on('data', (chunk) => chunks.push(chunk))
-    request.on('end', () => {
-      const body = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
-      const zipped = request.headers['content-encoding'] === 'gzip'
-      count += occurrences(zipped ? gunzipSync(body) : body, marks.hec)
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
-      response.end(answer)
-    })
-  })
+async function listen(server) {
   server.keepAliveTimeout = 60_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const url = `http://127.0.0.1:${server.address().port}/services/collector/event`
-  return { facts: { url }, count: () => count }
+  return server.address().port
+}
+
+async function tls() {
+  const { createCertificateAuthority } = await product('emulators/index')
+  const authority = await createCertificateAuthority()
+  return { ca: authority.ca, ...(await authority.issue()) }
+}
+
+/** Counts rows by `mark` in the bodies that it gets, and gives each the same answer. */
+function counter({ mark, status = 200, answer = '', delay = 0 }) {
+  const state = { rows: 0, requests: 0 }
+  const bytes = Buffer.from(answer)
+  const head = answer === '' ? {} : { 'content-type': 'application/json', 'content-length': bytes.length }
+  const serve = (request, response) => {
+    const chunks = []
+    request.on('data', (chunk) => chunks.push(chunk))
+    request.on('end', async () => {
+      const body = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
+      const zipped = request.headers['content-encoding'] === 'gzip'
+      const rows = occurrences(zipped ? gunzipSync(body) : body, mark)
+      if (delay > 0) await sleep(delay)
+      state.rows += rows
+      state.requests++
+      response.writeHead(status, head)
+      response.end(bytes)
+    })
+  }
+  return { state, serve }
+}
+
+/** A HEC that counts events. `delay`: milliseconds until it answers. */
+export async function hec({ delay } = {}) {
+  const { state, serve } = counter({
+    mark: Buffer.from('"event":'),
+    answer: '{"text":"Success","code":0}',
+    delay,
+  })
+  const port = await listen(createServer(serve))
+  return { facts: { url: `http://127.0.0.1:${port}/services/collector/event` }, count: () => state.rows }
+}
+
+/** A webhook that counts objects with the key `uid`. */
+export async function webhook() {
+  const { state, serve } = counter({ mark: Buffer.from('"uid":'), answer: '{}' })
+  const port = await listen(createServer(serve))
+  return { facts: { url: `http://127.0.0.1:${port}/hook` }, count: () => state.rows }
+}
+
+/** A data collection endpoint that counts rows with the key `uid`. */
+export async function ingestion() {
+  const { state, serve } = counter({ mark: Buffer.from('"uid":'), status: 204 })
+  const { ca, key, cert } = await tls()
+  const port = await listen(createTlsServer({ key, cert }, serve))
+  return { facts: { url: `https://localhost:${port}`, ca }, count: () => state.rows }
+}
+
+/**
+ * A query API. With `rows` it has one answer, put together before, and ten rows for a query that begins with `warm`.
+ * Without, `take n` in the query says how many rows there are, all within the timespan of the request.
+ */
+export async function query({ rows, gzip = false }) {
+  let count = 0
+  const packed = (text) => (gzip ? gzipSync(text, { level: 6 }) : Buffer.from(text))
+  const text = rows && [...queryAnswer(rows)].join('')
+  const answers = text && { large: packed(text), small: packed([...queryAnswer(10)].join('')) }
+  const headers = {
+    'content-type': 'application/json; charset=utf-8',
+    ...(gzip && { 'content-encoding': 'gzip' }),
+  }
+  const { ca, key, cert } = await tls()
+  const server = createTlsServer({ key, cert }, async (request, response) => {
+    const chunks = []
+    for await (const chunk of request) chunks.push(chunk)
+    const { query, timespan } = JSON.parse(Buffer.concat(chunks).toString())
+    count++
+    if (answers) {
+      const body = query.startsWith('warm') ? answers.small : answers.large
+      response.writeHead(200, { ...headers, 'content-length': body.length })
+      response.end(body)
+      return
+    }
+    response.writeHead(200, headers)
+    const [start, end] = timespan.split('/')
+    const answer = Readable.from(queryAnswer(Number(/take (\d+)/.exec(query)[1]), { start, end }))
+    const parts = gzip ? [answer, createGzip({ level: 1 }), response] : [answer, response]
+    await pipeline(parts).catch(() => {})
+  })
+  const port = await listen(server)
+  const bytes = text ? Buffer.byteLength(text) : 0
+  return { facts: { url: `https://localhost:${port}`, ca, bytes }, count: () => count }
 }
