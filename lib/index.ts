@@ -44,6 +44,7 @@ export {
   QueryError,
   RefusedRow,
 } from './core/errors.ts'
+export type { Health } from './core/health.ts'
 export { serialize } from './core/json.ts'
 export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './core/observation.ts'
 export {
@@ -78,7 +79,7 @@ export {
 export { type RestOptions, RestWritable } from './rest/rest-writable.ts'
 export type { SentinelOptionsBase, SentinelOptionsDcrId } from './sentinel/options.types.ts'
 export { type SentinelOptions, SentinelWritable } from './sentinel/sentinel-writable.ts'
-export { type Health, type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'
+export { type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'
 export { Backlog, type BacklogOptions, openBacklog } from './streaming/backlog.ts'
 export { type PlanWindowsOptions, planWindows } from './streaming/plan-windows.ts'
 export type { QueryEvents, QueryIdle, QueryProgress, WindowRetry } from './streaming/progress.ts'

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { ConnectorError } from '../core/errors.ts'
+import type { Health } from '../core/health.ts'
 import { maker } from '../registry.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import { openDeadLetter, type Plan } from './plan.ts'
@@ -91,13 +92,6 @@ async function checkSink(plan: Plan): Promise<Finding> {
   } catch (error) {
     return failed(what, error)
   }
-}
-
-/** What a sink's `healthy()` tells. */
-interface Health {
-  readonly healthy: boolean
-  readonly status?: number | undefined
-  readonly text: string
 }
 
 /** HEC's health endpoint answers a bad token with 400. */

@@ -31,14 +31,14 @@ export class LiveLine {
 
   #draw(): void {
     const counts = this.#tally.snapshot()
-    const text = liveText(counts, this.#rate.look(counts.delivered))
+    const text = liveText(counts, this.#rate.look(counts.delivered ?? counts.read))
     // A line that wraps could not be written over.
     process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`)
   }
 }
 
 function liveText(counts: Snapshot, rate: number): string {
-  const { delivered, rejected, bytes, in_flight, retries, lag_seconds, range_done } = counts
+  const { read, delivered = read, rejected, bytes, in_flight, retries, lag_seconds, range_done } = counts
   const parts = [
     `${delivered.toLocaleString('en')} rows`,
     `${rate.toLocaleString('en')} rows/s`,

@@ -59,6 +59,9 @@ async function main(argv: readonly string[]): Promise<number> {
   return code
 }
 
+// Whoever reads may leave, as `head` does: that is no crash. Rows that can't be written any more are seen where they are.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {

@@ -45,10 +45,11 @@ class LiveReport implements Report {
     const { read, delivered, rejected } = this.#tally.snapshot()
     const seconds = (performance.now() - this.#started) / 1000
     const count = (rows: number) => rows.toLocaleString('en')
+    const arrived = delivered === undefined ? '' : `, ${count(delivered)} delivered`
     const refused = rejected > 0 ? `, ${count(rejected)} to the dead letter` : ''
     this.close()
     process.stderr.write(
-      `${outcome}: ${count(read)} rows read, ${count(delivered)} delivered${refused}, ${seconds.toFixed(1)} s\n`,
+      `${outcome}: ${count(read)} rows read${arrived}${refused}, ${seconds.toFixed(1)} s\n`,
     )
   }
 
@@ -107,7 +108,7 @@ class JsonReport implements Report {
 
   #counts(): Snapshot & { rows_per_second: number } {
     const counts = this.#tally.snapshot()
-    return { ...counts, rows_per_second: this.#rate.look(counts.delivered) }
+    return { ...counts, rows_per_second: this.#rate.look(counts.delivered ?? counts.read) }
   }
 
   #print(event: string, details: object): void {

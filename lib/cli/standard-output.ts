@@ -21,13 +21,10 @@ export class StandardOutput extends Writable {
     bytes: 0,
   }
   readonly #deadLetter: DeadLetterOffice | undefined
-  // Node ends the process for a stream that fails with nobody listening. Each write is told of it by its callback.
-  readonly #onError = () => {}
 
   constructor({ dead_letter }: { dead_letter?: Writable | undefined } = {}) {
     super({ objectMode: true, highWaterMark: 500 })
     this.#deadLetter = dead_letter && new DeadLetterOffice(dead_letter)
-    process.stdout.on('error', this.#onError)
   }
 
   override _write(row: unknown, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
@@ -39,7 +36,6 @@ export class StandardOutput extends Writable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    process.stdout.off('error', this.#onError)
     this.#deadLetter?.close()
     callback(error)
   }

@@ -4,8 +4,8 @@ import type { EventEmitter } from 'node:events'
 export interface Snapshot {
   /** Rows that came out of the source. */
   readonly read: number
-  /** Rows that the sink says are delivered. */
-  readonly delivered: number
+  /** Rows that the sink says are delivered; absent for a sink of the user's that does not count. */
+  readonly delivered?: number
   /** Rows that the dead letter took, lines that could not be read among them. */
   readonly rejected: number
   /** Bytes of the rows delivered, before compression. */
@@ -41,6 +41,8 @@ export class Tally {
   reruns = 0
   #done: number | undefined
   #closed = { delivered: 0, rejected: 0, bytes: 0, retries: 0 }
+  /** A sink has no counts. */
+  #uncounted = false
   readonly #sinks = new Set<Counted>()
   readonly #sources = new Set<Counted>()
 
@@ -53,6 +55,7 @@ export class Tally {
   }
 
   watchSink(sink: Counted): void {
+    if (sink.stats?.delivered === undefined) this.#uncounted = true
     this.#watch(sink, this.#sinks)
   }
 
@@ -67,9 +70,11 @@ export class Tally {
     }
     for (const { stats } of this.#sources) sum.retries += stats?.retries ?? 0
     const { read, committed, windows } = this
+    const { delivered, ...others } = sum
     return {
       read,
-      ...sum,
+      ...(!this.#uncounted && { delivered }),
+      ...others,
       rejected: sum.rejected + this.badLines,
       retries: sum.retries + this.reruns,
       ...(committed !== undefined && {

@@ -1,4 +1,5 @@
 import { BatchingWritable } from '../core/batching-writable.ts'
+import type { Health } from '../core/health.ts'
 import { sentinelOptions } from './options.ts'
 import type { SentinelOptions } from './options.types.ts'
 import { SentinelProtocol } from './sentinel-protocol.ts'
@@ -25,9 +26,20 @@ export type { SentinelOptions }
  * https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview
  */
 export class SentinelWritable extends BatchingWritable {
+  readonly #protocol: SentinelProtocol
+  readonly #timeout: number
+
   /** @throws OptionError that lists every wrong option */
   constructor(options: SentinelOptions) {
     const settings = sentinelOptions.resolve(options)
-    super(new SentinelProtocol(settings), settings)
+    const protocol = new SentinelProtocol(settings)
+    super(protocol, settings)
+    this.#protocol = protocol
+    this.#timeout = settings.request_timeout * 1000
+  }
+
+  /** Tries token, role, rule and stream by a call without rows. Never throws: what is wrong is in `text`. */
+  healthy(): Promise<Health> {
+    return this.#protocol.health(this.#timeout)
   }
 }

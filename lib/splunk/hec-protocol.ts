@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import type { Health } from '../core/health.ts'
 import { HttpClient, type HttpResponse } from '../core/http.ts'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
 import { joinRows } from '../core/row-bytes.ts'
@@ -14,14 +15,6 @@ const compress = promisify(gzip)
 
 /** Bodies under this many bytes gain nothing by compression. */
 const smallBody = 1500
-
-/** Whether HEC would take events now. https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTinput */
-export interface Health {
-  readonly healthy: boolean
-  readonly status?: number
-  readonly code?: number | undefined
-  readonly text: string
-}
 
 /** HEC: concatenated JSON objects (or lines of text) by POST, answered with a code of Splunk's own. */
 export class HecProtocol implements SinkProtocol {
@@ -56,6 +49,7 @@ export class HecProtocol implements SinkProtocol {
     return this.#settings.ack && rowsAreIn ? this.#acknowledged(channel, verdict, reply.ackId) : verdict
   }
 
+  /** https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTinput */
   async health(timeout: number): Promise<Health> {
     try {
       const response = await this.#http.request({

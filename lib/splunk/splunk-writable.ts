@@ -1,9 +1,10 @@
 import { BatchingWritable } from '../core/batching-writable.ts'
-import { type Health, HecProtocol } from './hec-protocol.ts'
+import type { Health } from '../core/health.ts'
+import { HecProtocol } from './hec-protocol.ts'
 import { splunkOptions } from './options.ts'
 import type { SplunkOptions } from './options.types.ts'
 
-export type { Health, SplunkOptions }
+export type { SplunkOptions }
 
 /**
  * A Writable in object mode that sends rows to Splunk's HTTP Event Collector.

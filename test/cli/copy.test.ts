@@ -187,7 +187,7 @@ t.test('secrets come from the environment or a file, never from a flag', async (
     })
   t.equal((await from('--token-file', 'token')).code, 0)
   t.equal(hec.events.length, 1)
-  for (const [flags, reason] of [
+  const refused = [
     [
       ['--token', hec.token],
       /--token: it is a secret, and a flag shows in the process list.*--token-env NAME/,
@@ -199,8 +199,10 @@ t.test('secrets come from the environment or a file, never from a flag', async (
     [['--token-file', 'empty'], /"empty" is empty/],
     [[`--tokne=${hec.token}`], /unknown option '--tokne=…'/],
     [['--proxy', `http://user:${hec.token}@proxy`, '--token-file', 'token'], /--proxy: it is a secret/],
-  ] as const) {
-    const { code, stdout, stderr } = await from(...flags)
+  ] as const
+  const ends = await Promise.all(refused.map(([flags]) => from(...flags)))
+  for (const [index, { code, stdout, stderr }] of ends.entries()) {
+    const [, reason] = refused[index]!
     t.equal(code, 2, reason.source)
     t.match(stderr, reason)
     t.notMatch(stdout + stderr, hec.token)
@@ -248,7 +250,7 @@ t.test('plain flags go to each that has the option, --from- and --to- to one', a
 })
 
 t.test('all that is wrong is told at once, before anything is sent', async (t) => {
-  for (const [args, code, reasons] of [
+  const wrong = [
     [['copy'], 2, [/--from: is required/, /--to: is required/]],
     [['copy', '--from', '-', '--to', 'splnk'], 2, [/there is no sink of this name; did you mean "splunk"\?/]],
     [['copy', '--from', 'splunk', '--to', '-'], 2, [/there is no source of this name/]],
@@ -295,8 +297,10 @@ t.test('all that is wrong is told at once, before anything is sent', async (t) =
     [['copy', '--from', '-', ...toSplunk, '--trigger', 'often'], 2, [/--trigger: expected "available_now"/]],
     [['cpoy'], 2, [/unknown command 'cpoy'/, /copy/]],
     [[], 2, [/Usage: cyber-connectors/, /emulate/]],
-  ] as [string[], number, RegExp[]][]) {
-    const ended = await command(args, { env, input: '{"a":1}\n' })
+  ] as [string[], number, RegExp[]][]
+  const ends = await Promise.all(wrong.map(([args]) => command(args, { env, input: '{"a":1}\n' })))
+  for (const [index, ended] of ends.entries()) {
+    const [args, code, reasons] = wrong[index]!
     t.equal(ended.code, code, args.join(' '))
     for (const reason of reasons) t.match(ended.stderr, reason)
   }
@@ -373,6 +377,52 @@ t.test('--check tries both ends and moves nothing', async (t) => {
   t.ok(logAnalytics.queries.slice(-1).every(({ query }) => query.endsWith('take 0')))
 })
 
+t.test('Sentinel: Zeek records in, token, role and rule tried by --check', async (t) => {
+  const { ingestion } = emulators
+  const flags = [
+    ...[
+      'copy',
+      '--from',
+      '-',
+      '--to',
+      'ms-sentinel',
+      '--dce',
+      ingestion.url,
+      '--dcr-id',
+      'dcr-1',
+      '--dcs',
+      'Custom-Zeek_CL',
+    ],
+    ...[
+      '--tenant-id',
+      entra.tenant_id,
+      '--client-id',
+      entra.client_id,
+      '--client-secret-env',
+      'CLIENT_SECRET',
+    ],
+    ...['--authority-host', entra.url, '--ca', caFile],
+  ]
+  const good = await command([...flags, '--check'], { env })
+  t.equal(good.code, 0, good.stdout + good.stderr)
+  t.match(good.stdout, /ok {4}sink ms-sentinel: the endpoint takes calls for this rule and stream/)
+  t.equal(ingestion.received, 0)
+  ingestion.roleMissing = true
+  const role = await command([...flags, '--check'], { env })
+  t.equal(role.code, 3)
+  t.match(role.stdout, /FAIL {2}sink ms-sentinel: .*Monitoring Metrics Publisher/)
+  ingestion.roleMissing = false
+  const secret = await command([...flags, '--check'], { env: { CLIENT_SECRET: 'wrong-secret' } })
+  t.equal(secret.code, 3)
+  t.match(secret.stdout, /AADSTS7000215/)
+  const input = '{"ts":"2024-05-01T00:00:00.123456Z","id.orig_h":"10.0.0.1","uid":9007199254740993}\n'
+  const { code, stderr } = await command(flags, { env, input })
+  t.equal(code, 0, stderr)
+  t.same(ingestion.rows, [
+    { ts: '2024-05-01T00:00:00.123456Z', 'id.orig_h': '10.0.0.1', uid: 9007199254740993n },
+  ])
+})
+
 t.test('--help lists every option of every connector, from the declarations', async (t) => {
   const { code, stdout } = await command(['copy', '--help'])
   t.equal(code, 0)
@@ -395,7 +445,7 @@ t.test('--help lists every option of every connector, from the declarations', as
   const narrowed = await command(['copy', '--from', '-', '--to', 'splunk', '--help'])
   t.match(narrowed.stdout, /Options of the sink splunk:/)
   t.notMatch(narrowed.stdout, /workspace-id <value>/)
-  for (const args of [
+  const helps = [
     ['--help'],
     ['help'],
     ['run', '--help'],
@@ -403,9 +453,9 @@ t.test('--help lists every option of every connector, from the declarations', as
     ['emulate', '--help'],
     ['help', 'copy'],
     ['--version'],
-  ]) {
-    const help = await command(args)
-    t.equal(help.code, 0, args.join(' '))
+  ]
+  for (const [index, help] of (await Promise.all(helps.map((args) => command(args)))).entries()) {
+    t.equal(help.code, 0, helps[index]!.join(' '))
     t.not(help.stdout, '')
     t.equal(help.stderr, '')
   }

@@ -38,12 +38,11 @@ t.test(
       .trim()
       .split(/\s+/)
     t.equal(proposed[0], 'cyber-connectors')
-    const copied = await command(
-      [...proposed.slice(1), '--initial-backoff', '0.01', '--min-partition-seconds', '0.1'],
-      {
-        env: variables,
-      },
-    )
+    const copy = () => command([...proposed.slice(1), '--initial-backoff', '0.01'], { env: variables })
+    const partial = await copy()
+    t.equal(partial.code, 1)
+    t.match(lastLine(partial.stderr, 'error'), { code: 'ERR_QUERY', service_code: 'PartialError' })
+    const copied = await copy()
     t.equal(copied.code, 0, copied.stderr)
     const end = lastLine(copied.stderr, 'end')
     t.match(end, { read: 2, delivered: 2 })

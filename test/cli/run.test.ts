@@ -140,7 +140,7 @@ t.test('--check says what to fix', async (t) => {
 
 t.test('a job file that is wrong: all of it is told, and no secret', async (t) => {
   const secret = 'hunter2-hunter2'
-  for (const [job, reasons, fitsSchema] of [
+  const wrong = [
     [`{ "sink": { "token": "${secret}", } }`, [/job\.json:\n {2}is not JSON: line 1, column \d+/], false],
     [[], [/expected an object of options, got an array/], false],
     [{}, [/source: is required/, /sink: is required/], false],
@@ -187,9 +187,17 @@ t.test('a job file that is wrong: all of it is told, and no secret', async (t) =
     ],
     [{ source: '-', sink: '-', checkpoint: 'offsets' }, [/standard input has no offsets to keep/], true],
     [{ source: { connector: 'rest', options: {} }, sink: '-' }, [/there is no source of this name/], true],
-  ] as [unknown, RegExp[], boolean][]) {
-    const folder = await jobFolder(t, job)
-    const { code, stdout, stderr } = await command(['run', 'job.json'], { env, cwd: folder })
+  ] as [unknown, RegExp[], boolean][]
+  const folder = await jobFolder(t, '')
+  const ends = await Promise.all(
+    wrong.map(async ([job], index) => {
+      const file = join(folder, `${index}-job.json`)
+      await writeFile(file, typeof job === 'string' ? job : JSON.stringify(job))
+      return command(['run', file], { env })
+    }),
+  )
+  for (const [index, { code, stdout, stderr }] of ends.entries()) {
+    const [job, reasons, fitsSchema] = wrong[index]!
     t.equal(code, 2, JSON.stringify(job))
     for (const reason of reasons) t.match(stderr, reason)
     t.notMatch(stdout + stderr, secret)
@@ -226,14 +234,15 @@ t.test('the schema knows options by name, in either spelling, and what must be a
 t.test('a connector of the user, added by a module of the job', async (t) => {
   const index = pathToFileURL(join(commandPath, '../../index.js')).href
   const files = {
-    'numbers.mjs': `import { Readable } from 'node:stream'
+    'numbers.mjs': `import { Readable, Writable } from 'node:stream'
       import { declareOptions, option, register } from ${JSON.stringify(index)}
       const declaration = declareOptions('numbers', { count: option.integer({ min: 1, required: true, doc: 'How many.' }) })
       const create = (options) => {
         const { count } = declaration.resolve(options)
         return Readable.from(Array.from({ length: count }, (_, n) => ({ n })))
       }
-      register('numbers', { readable: { create, declaration } })`,
+      const sink = { create: () => new Writable({ objectMode: true, write: (row, _, done) => done() }) }
+      register('numbers', { readable: { create, declaration }, writable: sink })`,
   }
   const folder = t.testdir({
     ...files,
