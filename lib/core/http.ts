@@ -114,11 +114,18 @@ export class HttpClient {
   /** @throws Error, cleaned of secrets, with the code of the fault: ECONNRESET, ETIMEDOUT… */
   async request(request: HttpRequest): Promise<HttpResponse> {
     try {
-      return await this.#exchange(request)
+      const response = await this.#exchange(request)
+      if (response.status < 300) return response
+      // It may be the proxy that answers, and quotes what it was sent.
+      return { ...response, text: this.#redactProxy(request.url)(response.text) }
     } catch (error) {
-      const redactProxy = redactor(credentialsOf(this.#agents.proxyFor(request.url)))
+      const redactProxy = this.#redactProxy(request.url)
       throw cleanError(error, (text) => redactProxy(this.#redact(text)))
     }
+  }
+
+  #redactProxy(url: string): Redact {
+    return redactor(credentialsOf(this.#agents.proxyFor(url)))
   }
 
   /** Ends all connections. */

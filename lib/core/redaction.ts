@@ -57,6 +57,7 @@ function messageOf(error: Error): string {
 
 /** What must not be seen of a URL that may carry a password, such as a proxy's. */
 export function credentialsOf(url: string): string[] {
+  if (url === '') return []
   if (!URL.canParse(url)) return [url]
   const { password, href } = new URL(url)
   if (password === '') return []
