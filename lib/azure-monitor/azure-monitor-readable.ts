@@ -1,15 +1,18 @@
-import { addAbortSignal, Readable } from 'node:stream'
+import { addAbortSignal, type Readable } from 'node:stream'
+import { BatchReadable } from '../core/batch-readable.ts'
 import { streamOptions } from '../core/options.ts'
-import { formatInstant } from '../core/time.ts'
-import { type PlainWindow, splitWindow, toPlainWindow, type Window } from '../core/window.ts'
-import { type BoundedValues, boundedDeclaration, connectorName, requestedWindow } from './options.ts'
+import { type PlainWindow, splitWindow, toPlainWindow } from '../core/window.ts'
+import { type BoundedValues, boundedDeclaration, requestedWindow } from './options.ts'
 import type { AzureMonitorReadableOptions } from './options.types.ts'
 import type { Row } from './result-rows.ts'
 import type { RowOf, RowSchema, TableSchema } from './schema.ts'
+import { observeReader } from './source-events.ts'
 import { WindowReader, type WindowRows } from './window-reader.ts'
 
 /** Answers asked for or held at once. The service serves a user 5 queries at a time, and others may ask too. */
 const parallelWindows = 4
+
+type Listener = Parameters<Readable['on']>[1]
 
 /** Counts of a source, live. */
 export interface SourceStats {
@@ -67,19 +70,10 @@ export interface WindowDoneEvent extends PlainWindow {
 export class AzureMonitorReadable<
   const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
-> extends Readable {
+> extends BatchReadable {
   readonly stats: SourceStats = { rows: 0, requests: 0, retries: 0, splits: 0, bytes: 0 }
   readonly #values: BoundedValues
   readonly #reader: WindowReader
-  readonly #stop = new AbortController()
-  #schema: string | undefined
-  #warned = false
-  #batches: AsyncGenerator<readonly Row[]> | undefined
-  #batch: readonly Row[] = []
-  #at = 0
-  #pumping = false
-  /** `_read` was called while rows were being pushed. */
-  #wanted = false
 
   constructor(
     options: AzureMonitorReadableOptions & {
@@ -88,53 +82,10 @@ export class AzureMonitorReadable<
     },
   ) {
     const values = boundedDeclaration.resolve(options)
-    super({ highWaterMark: 128, ...streamOptions(values), objectMode: true })
+    super(streamOptions(values))
     this.#values = values
-    this.#reader = new WindowReader(values, {
-      request: () => {
-        this.stats.requests++
-      },
-      retry: ({ attempts, wait, error, window }) => {
-        this.stats.retries++
-        this.#tell('retry', {
-          connector: connectorName,
-          attempts,
-          wait,
-          status: error.status,
-          text: error.message,
-          window: window && toPlainWindow(window),
-        } satisfies SourceRetryEvent)
-      },
-      split: (window, parts, reason) => {
-        this.stats.splits++
-        this.#tell('split', {
-          connector: connectorName,
-          window: toPlainWindow(window),
-          parts: parts.map(toPlainWindow),
-          text: reason.message,
-        } satisfies SourceSplitEvent)
-      },
-      response: (bytes) => {
-        this.stats.bytes += bytes
-      },
-      schema: (schema) => this.#announce(schema),
-      outside: (window, timestamp) => this.#warn(window, timestamp),
-    })
+    this.#reader = new WindowReader(values, observeReader(this, this.stats, values.timestamp_column))
     if (values.signal) addAbortSignal(values.signal, this)
-  }
-
-  override _read(): void {
-    this.#wanted = true
-    if (this.#pumping) return
-    this.#pumping = true
-    this.#pump().catch((error: Error) => this.destroy(error))
-  }
-
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#stop.abort()
-    this.#batch = []
-    this.#reader.close()
-    callback(error)
   }
 
   override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S, D>> {
@@ -145,63 +96,43 @@ export class AzureMonitorReadable<
     return super.read(size) as RowOf<S, D> | null
   }
 
-  /** Pushes rows until the stream has enough for now. */
-  async #pump(): Promise<void> {
-    this.#batches ??= this.#readAll()
-    for (;;) {
-      while (this.#at < this.#batch.length) {
-        this.#wanted = false
-        this.stats.rows++
-        if (!this.push(this.#batch[this.#at++]) && !this.#wanted) {
-          this.#pumping = false
-          return
-        }
-      }
-      const next = await this.#batches.next()
-      if (this.destroyed) return
-      if (next.done) {
-        this.push(null)
-        return
-      }
-      this.#batch = next.value
-      this.#at = 0
-    }
+  override toArray(options?: { signal?: AbortSignal }): Promise<RowOf<S, D>[]> {
+    return super.toArray(options)
+  }
+
+  override on(event: 'data', listener: (row: RowOf<S, D>) => void): this
+  override on(event: 'schema', listener: (schema: TableSchema) => void): this
+  override on(event: 'retry', listener: (event: SourceRetryEvent) => void): this
+  override on(event: 'split', listener: (event: SourceSplitEvent) => void): this
+  override on(event: 'window', listener: (event: WindowDoneEvent) => void): this
+  override on(event: string | symbol, listener: Listener): this
+  override on(event: string | symbol, listener: Listener): this {
+    return super.on(event, listener)
+  }
+
+  override push(row: unknown): boolean {
+    if (row !== null) this.stats.rows++
+    return super.push(row)
   }
 
   /** Windows are asked for ahead, and read in their order. */
-  async *#readAll(): AsyncGenerator<readonly Row[]> {
+  protected override async *batches(signal: AbortSignal): AsyncGenerator<readonly Row[], void> {
     const windows = splitWindow(requestedWindow(this.#values), this.#values.num_partitions)
     const kept = windows.length > 1 ? 'exact' : 'margin'
     const open: WindowRows[] = []
     for (let next = 0; next < windows.length || open.length > 0; ) {
       while (open.length < parallelWindows && next < windows.length) {
-        open.push(this.#reader.open(windows[next++]!, kept, this.#stop.signal))
+        open.push(this.#reader.open(windows[next++]!, kept, signal))
       }
       // It stays among the open ones until it is read, and so counts as held.
       yield* open[0]!.batches()
       const { window } = open.shift()!
       const done = (next - open.length) / windows.length
-      this.#tell('window', { ...toPlainWindow(window), done } satisfies WindowDoneEvent)
+      if (!this.destroyed) this.emit('window', { ...toPlainWindow(window), done } satisfies WindowDoneEvent)
     }
   }
 
-  #announce(schema: TableSchema): void {
-    const text = JSON.stringify(schema)
-    if (text === this.#schema) return
-    this.#schema = text
-    this.#tell('schema', schema)
-  }
-
-  #tell(event: string, message: object): void {
-    if (!this.destroyed) this.emit(event, message)
-  }
-
-  #warn(window: Window, timestamp: unknown): void {
-    if (this.#warned) return
-    this.#warned = true
-    process.emitWarning(
-      `${connectorName}: rows were left out whose ${this.#values.timestamp_column} (${String(timestamp)}) is not in the window that they came with (${formatInstant(window.start)} to ${formatInstant(window.end)}). A query that works out its timestamps, as bin() does, can not be read in several windows`,
-      { code: 'CYBER_CONNECTORS_ROWS_OUTSIDE' },
-    )
+  protected override async closing(): Promise<void> {
+    this.#reader.close()
   }
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { LogsQueryClient, LogsQueryResultStatus } from '@azure/monitor-query'
 import t from 'tap'
 import { AzureMonitorReadable } from '../../lib/azure-monitor/azure-monitor-readable.ts'
@@ -553,6 +554,15 @@ t.test('the type of rows follows the schema', async (t) => {
     const cell: unknown = row['long']
     t.equal(cell, 9007199254740991)
   }
+  const array: { int: number | null }[] = await new AzureMonitorReadable({
+    ...options,
+    schema: { int: 'int' },
+  }).toArray()
+  t.strictSame(array, [{ int: -2147483648 }])
+  const flowing = new AzureMonitorReadable({ ...options, schema: { int: 'int' } })
+  flowing.on('data', ({ int }: { int: number | null }) => t.equal(int, -2147483648))
+  flowing.on('schema', ({ columns }) => t.strictSame(columns, [{ name: 'int', type: 'int' }]))
+  await once(flowing, 'end')
   const paused = new AzureMonitorReadable({ ...options, schema: { int: 'int' } })
   const row = await new Promise<{ int: number | null } | null>((resolve) => {
     paused.once('readable', () => resolve(paused.read()))
