@@ -16,7 +16,7 @@ export interface QueryTarget {
 
 export interface QueryRequest {
   readonly query: string
-  /** Sent as `timespan`, in whole milliseconds. */
+  /** Sent as `timespan`, in whole milliseconds. Undefined for a query that time does not matter to. */
   readonly timespan: Window | undefined
   /** Seconds that the service may take, at most 600. */
   readonly wait: number
@@ -78,12 +78,12 @@ export class QueryClient {
       },
     )
     const { workspace_id, resource_id } = this.#target
-    const timespan = request.timespan && interval(request.timespan)
+    const timespan = request.timespan ? interval(request.timespan) : anyTime
     const options = { abortSignal: signal, serverTimeoutInSeconds: Math.min(600, Math.ceil(request.wait)) }
     try {
       if (resource_id !== undefined) {
-        await client.queryResource(resource_id, request.query, timespan!, options)
-      } else await client.queryWorkspace(workspace_id!, request.query, timespan!, options)
+        await client.queryResource(resource_id, request.query, timespan, options)
+      } else await client.queryWorkspace(workspace_id!, request.query, timespan, options)
     } catch (error) {
       // What the client makes of an answer that is no success is not needed: we have the answer itself.
       if (!exchange.answer || signal.aborted) throw error
@@ -91,6 +91,9 @@ export class QueryClient {
     return exchange.answer!
   }
 }
+
+/** The client wants a timespan for a resource. */
+const anyTime = { duration: 'P1D' }
 
 /** The window, ends moved outwards to whole milliseconds: the client sends no finer ones. */
 function interval({ start, end }: Window): { startTime: Date; endTime: Date } {
