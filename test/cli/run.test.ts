@@ -104,7 +104,7 @@ t.test('a streaming job reads what is there, and on from there when it is starte
   t.match(end, { outcome: 'done', read: 60, delivered: 60 })
   t.ok((end?.['windows'] as number) >= 5)
   t.ok((end?.['lag_seconds'] as number) >= 300, 'as far behind now as safety_lag_seconds says')
-  t.ok((end?.['lag_seconds'] as number) < 400)
+  t.ok((end?.['lag_seconds'] as number) < 3_600)
   t.ok((await readdir(join(folder, 'state/offsets'))).length > 0)
   const again = await command(['run', 'job.json'], { env: recent, cwd: folder })
   t.equal(again.code, 0, again.stderr)

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
@@ -82,6 +83,13 @@ for (const { file, timeColumn, count, long } of [
     })
   })
 }
+
+t.test('standard input to standard output: byte for byte', { skip }, async (t) => {
+  const bytes = await buffer(openFile(`${folder}windows-events.ndjson.gz`))
+  const { code, stdout, stderr } = await command(['copy', '--from', '-', '--to', '-'], { input: bytes })
+  t.equal(code, 0, stderr)
+  t.ok(Buffer.from(stdout).equals(bytes))
+})
 
 /** A table has null where a record has no such column: the two can't be told apart in a query's result. */
 function withoutNulls(row: Row): Row {
