@@ -127,7 +127,9 @@ export interface AzureMonitorReadableOptions extends StreamOptions {
   schema?: import('./schema.ts').RowSchema | undefined
   /**
    * The datetime column of the result that windows are kept by, to 100 ns. A read of more than one
-   * window needs it in the result. Default: `TimeGenerated`.
+   * window (`num_partitions`, halves of what is too large, streaming) needs it in the result as the
+   * rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows, gives its
+   * true result in one window only. Default: `TimeGenerated`.
    */
   timestamp_column?: string | undefined
   /** Same as `timestamp_column`. */
@@ -297,7 +299,9 @@ export interface AzureMonitorStreamReadableOptions extends StreamOptions {
   schema?: import('./schema.ts').RowSchema | undefined
   /**
    * The datetime column of the result that windows are kept by, to 100 ns. A read of more than one
-   * window needs it in the result. Default: `TimeGenerated`.
+   * window (`num_partitions`, halves of what is too large, streaming) needs it in the result as the
+   * rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows, gives its
+   * true result in one window only. Default: `TimeGenerated`.
    */
   timestamp_column?: string | undefined
   /** Same as `timestamp_column`. */

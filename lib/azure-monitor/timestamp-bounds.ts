@@ -1,4 +1,12 @@
-import { floorDivide, parseInstant, type Ticks, ticksPerMillisecond, toDate } from '../core/time.ts'
+import {
+  firstInstant,
+  floorDivide,
+  lastInstant,
+  parseInstant,
+  type Ticks,
+  ticksPerMillisecond,
+  toDate,
+} from '../core/time.ts'
 import { isWithin, type Window } from '../core/window.ts'
 import { instantMilliseconds } from './column-values.ts'
 
@@ -24,7 +32,10 @@ const nowhere: RowFilter = () => false
 export function askedWindow({ start, end }: Window, kept: KeptRows): Window {
   const [outerStart, outerEnd] = [floorMillisecond(start), -floorMillisecond(-end)]
   if (kept !== 'exact') return { start: outerStart, end: outerEnd }
-  return { start: outerStart - ticksPerMillisecond, end: outerEnd + ticksPerMillisecond }
+  return {
+    start: outerStart - ticksPerMillisecond < firstInstant ? outerStart : outerStart - ticksPerMillisecond,
+    end: outerEnd + ticksPerMillisecond > lastInstant ? outerEnd : outerEnd + ticksPerMillisecond,
+  }
 }
 
 function floorMillisecond(ticks: Ticks): Ticks {
