@@ -55,13 +55,16 @@ export class AckChannel {
     }
   }
 
-  /** Sends requests one at a time until one has been answered: its cookie must lead the others to the same indexer. */
-  async first<T>(send: () => Promise<T>): Promise<T> {
+  /**
+   * Sends requests one at a time until an indexer has answered one: its cookie must lead the others there. A gateway that
+   * is busy has none to give.
+   */
+  async first(send: () => Promise<HttpResponse>): Promise<HttpResponse> {
     if (this.#opened) return send()
     const turn = this.#opening.then(async () => {
-      const answer = await send()
-      this.#opened = true
-      return answer
+      const response = await send()
+      if (!isPassing(response.status, undefined)) this.#opened = true
+      return response
     })
     this.#opening = turn.then(
       () => {},
