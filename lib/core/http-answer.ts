@@ -8,6 +8,7 @@ export function headerOf({ headers }: Pick<HttpResponse, 'headers'>, name: strin
 
 /** A body as an error may quote it: tags of HTML and line ends taken out, at most 200 characters. */
 export function plainText(body: string): string {
+  if (body.length <= 200 && !/[<\s]/.test(body)) return body
   const text = body
     .replace(/<(style|title)[^>]*>.*?<\/\1>|<[^>]*>/gs, ' ')
     .replace(/\s+/g, ' ')

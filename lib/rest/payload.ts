@@ -1,4 +1,5 @@
 import { serialize } from '../core/json.ts'
+import { joinRows } from '../core/row-bytes.ts'
 import type { Entry } from '../core/sink-protocol.ts'
 
 /** How rows become the body of a request. */
@@ -22,7 +23,7 @@ const arrayOfObjects: Payload = {
   framing: { around: 2, between: 1 },
   write: serialize,
   body: async (entries) => ({
-    body: `[${entries.map(({ wire }) => wire).join(',')}]`,
+    body: joinRows(entries, '[', ',', ']'),
     type: 'application/json',
   }),
 }
@@ -31,7 +32,7 @@ const lines: Payload = {
   framing: { around: 1, between: 1 },
   write: serialize,
   body: async (entries) => ({
-    body: entries.map(({ wire }) => `${wire}\n`).join(''),
+    body: joinRows(entries, '', '\n', '\n'),
     type: 'application/x-ndjson',
   }),
 }

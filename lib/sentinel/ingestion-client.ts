@@ -13,7 +13,7 @@ export interface IngestionTarget {
 
 export interface IngestionBody {
   /** A JSON array of rows. */
-  readonly bytes: string | Buffer
+  readonly bytes: Buffer
   readonly gzip: boolean
 }
 

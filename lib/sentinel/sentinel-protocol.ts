@@ -1,22 +1,17 @@
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import { azureClouds } from '../azure/clouds.ts'
 import { AzureConnection } from '../azure/connection.ts'
 import { AuthError } from '../azure/tokens.ts'
+import { compressBody } from '../core/compression.ts'
 import { withDeadline } from '../core/deadline.ts'
 import type { Health } from '../core/health.ts'
 import type { HttpResponse } from '../core/http.ts'
 import { serialize } from '../core/json.ts'
 import { cleanError } from '../core/redaction.ts'
+import { joinRows } from '../core/row-bytes.ts'
 import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
 import { type IngestionBody, IngestionClient } from './ingestion-client.ts'
 import { verdictOf } from './ingestion-response.ts'
 import { callBytes, connectorName, type SentinelSettings } from './options.ts'
-
-const compress = promisify(gzip)
-
-/** Bodies under this many bytes gain nothing by compression. */
-const smallBody = 1500
 
 /** Logs Ingestion API: an array of rows a call, taken as a whole or not at all. */
 export class SentinelProtocol implements SinkProtocol {
@@ -101,9 +96,7 @@ export class SentinelProtocol implements SinkProtocol {
     return renewed.token === token ? answer : this.#client.send(body, renewed.token, signal)
   }
 
-  async #body(entries: readonly Entry[]): Promise<IngestionBody> {
-    const text = `[${entries.map(({ wire }) => wire).join(',')}]`
-    const zipped = this.#settings.compression === 'gzip' && text.length >= smallBody
-    return { bytes: zipped ? await compress(text, { level: 1 }) : text, gzip: zipped }
+  #body(entries: readonly Entry[]): Promise<IngestionBody> {
+    return compressBody(joinRows(entries, '[', ',', ']'), this.#settings.compression)
   }
 }

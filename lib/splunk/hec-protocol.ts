@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
+import { compressBody } from '../core/compression.ts'
 import type { Health } from '../core/health.ts'
 import { HttpClient, type HttpResponse } from '../core/http.ts'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
@@ -10,11 +9,6 @@ import { AckChannel, type AckOutcome } from './ack-channel.ts'
 import { eventEncoder } from './event.ts'
 import { fatalError, readReply, verdictOf } from './hec-response.ts'
 import type { SplunkSettings } from './options.ts'
-
-const compress = promisify(gzip)
-
-/** Bodies under this many bytes gain nothing by compression. */
-const smallBody = 1500
 
 /** HEC: concatenated JSON objects (or lines of text) by POST, answered with a code of Splunk's own. */
 export class HecProtocol implements SinkProtocol {
@@ -77,17 +71,16 @@ export class HecProtocol implements SinkProtocol {
     channel: AckChannel,
   ): Promise<HttpResponse> {
     const { mode, compression } = this.#settings
-    const body = joinRows(entries, '', '\n', '')
-    const zipped = compression === 'gzip' && body.length >= smallBody
+    const { bytes, gzip } = await compressBody(joinRows(entries, '', '\n', ''), compression)
     const response = await this.#http.request({
       method: 'POST',
       url: this.#endpoint(mode, entries[0]?.group),
       headers: {
         ...this.#headers(channel),
         'content-type': mode === 'raw' ? 'text/plain; charset=utf-8' : 'application/json',
-        'content-encoding': zipped ? 'gzip' : undefined,
+        'content-encoding': gzip ? 'gzip' : undefined,
       },
-      body: zipped ? await compress(body, { level: 1 }) : body,
+      body: bytes,
       signal,
       timeout,
     })

@@ -48,17 +48,39 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** The median of each figure of several results. */
-export function medians(results) {
-  const names = new Set(results.flatMap((result) => Object.keys(result)))
-  return Object.fromEntries([...names].map((name) => [name, median(results.map((result) => result[name]))]))
+/** What several rounds of contestants gave. */
+class Comparison {
+  /** By label, in the order of the rounds. */
+  #results
+
+  constructor(results) {
+    this.#results = results
+  }
+
+  get labels() {
+    return Object.keys(this.#results)
+  }
+
+  /** The median of a figure, by name or by a function of a result. */
+  of(label, figure) {
+    return median(this.#results[label].map(figureOf(figure)))
+  }
+
+  /** How many times as much one has as another: the median over the rounds, as what is measured next to each other compares best. */
+  ratio(label, other, figure) {
+    const value = figureOf(figure)
+    return median(
+      this.#results[label].map((result, round) => value(result) / value(this.#results[other][round])),
+    )
+  }
 }
+
+const figureOf = (figure) => (typeof figure === 'function' ? figure : (result) => result[figure])
 
 /**
  * Runs contestants in turn, `rounds` times, in another order each time.
  * @param contestants as { label: { suite, contestant, options, env } }
- * @param check called with each result; throws where it is not what it should be
- * @returns medians by label
+ * @param check called with each label and result; throws where it is not what it should be
  */
 export async function alternate(contestants, { rounds, check }) {
   const labels = Object.keys(contestants)
@@ -74,5 +96,5 @@ export async function alternate(contestants, { rounds, check }) {
     }
   }
   process.stderr.write('\n')
-  return Object.fromEntries(labels.map((label) => [label, medians(results[label])]))
+  return new Comparison(results)
 }

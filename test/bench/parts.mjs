@@ -1,0 +1,424 @@
+// The parts of the bench: what is run, and how it is told.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { alternate, startServer, trial } from './harness.mjs'
+import { linePlot } from './plot.mjs'
+import { profile } from './profile.mjs'
+import { goal, megabytes, ratio, round, table } from './report.mjs'
+import { recordNames } from './rows.mjs'
+
+const ours = 'cyber-connectors'
+const rate = ({ rows, seconds }) => rows / seconds
+const perCpu = ({ rows, cpu }) => rows / cpu
+
+/** Senders in turn against one server, which must have got every row that was sent. */
+async function compareSenders(suite, serverKind, labels, options, rounds) {
+  const server = await startServer(serverKind)
+  let seen = 0
+  const contestants = {}
+  for (const [label, { contestant = label, ...own }] of Object.entries(labels))
+    contestants[label] = {
+      suite,
+      contestant,
+      options: { ...options, ...own, url: server.url, ca: server.ca },
+    }
+  try {
+    return await alternate(contestants, {
+      rounds,
+      async check(label, { rows }) {
+        const count = await server.count()
+        if (count - seen !== rows + options.warmUp)
+          throw new Error(
+            `${label}: the server got ${count - seen} rows in place of ${rows + options.warmUp}`,
+          )
+        seen = count
+      },
+    })
+  } finally {
+    await server.close()
+  }
+}
+
+function senderTable(result) {
+  return table(
+    ['', 'rows/s', 'rows per CPU second', 'peak memory', 'ours to it, rows/s', 'ours to it, per CPU second'],
+    result.labels.map((label) => [
+      label,
+      round(result.of(label, rate)),
+      round(result.of(label, perCpu)),
+      megabytes(result.of(label, 'peak')),
+      label === ours ? '' : ratio(result.ratio(ours, label, rate)),
+      label === ours ? '' : ratio(result.ratio(ours, label, perCpu)),
+    ]),
+  )
+}
+
+const scaled = ({ quick }, rows) => (quick ? Math.ceil(rows / 4) : rows)
+const hecPeers = { [ours]: {}, 'got loop': {}, 'node:http loop': {}, 'splunk-logging': {} }
+
+async function splunk(scale) {
+  const of = (batch, rows, warmUp) =>
+    compareSenders(
+      'splunk',
+      'hec',
+      hecPeers,
+      { batch, rows: scaled(scale, rows), warmUp: scaled(scale, warmUp) },
+      scale.rounds,
+    )
+  const small = await of(50, 120_000, 60_000)
+  const large = await of(500, 400_000, 200_000)
+  return `### Splunk sink
+
+Rows of about 470 bytes to a HEC that only counts, over HTTP on loopback, 4 requests under way, not compressed. The loops are bare: they make the same bodies of the same rows and post them, with no backpressure, no retry, no time limit. splunk-logging was given a keep-alive agent and was held to 4 requests under way, which it does not do itself.
+
+50 rows a request:
+
+${senderTable(small)}
+
+500 rows a request:
+
+${senderTable(large)}
+
+${goal('of the bare got loop, per CPU second, 50 a request', small.ratio(ours, 'got loop', perCpu), 0.95)}
+${goal('of splunk-logging, rows/s, 50 a request', small.ratio(ours, 'splunk-logging', rate), 1.2)}
+${goal('of splunk-logging, rows/s, 500 a request', large.ratio(ours, 'splunk-logging', rate), 1.5)}
+${goal('of bare node:http, rows/s, 500 a request', large.ratio(ours, 'node:http loop', rate), 0.85)}
+${goal('of bare node:http, per CPU second, 500 a request', large.ratio(ours, 'node:http loop', perCpu), 0.85)}`
+}
+
+async function gzip(scale) {
+  const levels = [1, 2, 3, 4, 5, 6]
+  const labels = { none: { contestant: ours } }
+  for (const level of levels) labels[`gzip ${level}`] = { contestant: ours, level }
+  const options = { batch: 50, rows: scaled(scale, 80_000), warmUp: scaled(scale, 40_000) }
+  const result = await compareSenders('splunk', 'hec', labels, options, scale.rounds)
+  const bytes = await bytesARow(levels, options.batch)
+  const lines = result.labels.map((label) => {
+    const size = bytes[label]
+    const own = result.of(label, rate)
+    const over = (bitsPerSecond) => round(Math.min(own, bitsPerSecond / 8 / size))
+    return [label, round(own), round(result.of(label, perCpu)), round(size), over(1e8), over(1e9)]
+  })
+  return `### Compression
+
+The Splunk sink, 50 rows a request, by level of gzip; what a row has on the wire with its share of the head; and the rows/s that a link of 100 Mbit/s and of 1 Gbit/s would let through.
+
+${table(['', 'rows/s', 'rows per CPU second', 'bytes a row', 'at 100 Mbit/s', 'at 1 Gbit/s'], lines)}
+
+Higher levels take more of the CPU for bodies that are little smaller, so level 1 it is. Compression is on by default: it costs the sender CPU, but events go over networks that are shared or paid for, and what an unpacked row needs there is several times as much; on a link of 100 Mbit/s and less it is faster too. \`compression: 'none'\` is for loopback and fast networks of one's own.`
+}
+
+/** Bytes a row on the wire, with about 330 bytes of head for each request. */
+async function bytesARow(levels, batch) {
+  const { gzipSync } = await import('node:zlib')
+  const { zeekRows } = await import('./rows.mjs')
+  const rows = zeekRows(batch * 20)
+  const sizes = { none: 0 }
+  for (const level of levels) sizes[`gzip ${level}`] = 0
+  for (let at = 0; at < rows.length; at += batch) {
+    const body = rows
+      .slice(at, at + batch)
+      .map((row) => `{"time":1700000000.123,"sourcetype":"_json","event":${JSON.stringify(row)}}`)
+      .join('\n')
+    sizes.none += Buffer.byteLength(body)
+    for (const level of levels) sizes[`gzip ${level}`] += gzipSync(body, { level }).length
+  }
+  return Object.fromEntries(
+    Object.entries(sizes).map(([label, size]) => [label, size / rows.length + 330 / batch]),
+  )
+}
+
+async function source(scale) {
+  const rows = scaled(scale, 200_000)
+  const of = async (gzipped, names) => {
+    const server = await startServer('query', { rows, gzip: gzipped })
+    const options = { ...server, rows, loopDelay: true }
+    try {
+      const result = await alternate(
+        Object.fromEntries(names.map((name) => [name, { suite: 'source', contestant: name, options }])),
+        { rounds: scale.rounds },
+      )
+      return { result, bytes: server.bytes }
+    } finally {
+      await server.close()
+    }
+  }
+  const lines = (result) =>
+    table(
+      [
+        '',
+        'seconds',
+        'first row',
+        'CPU seconds',
+        'peak memory',
+        'loop delay p99.9',
+        'longest',
+        'rate, ours to it',
+      ],
+      result.labels.map((label) => [
+        label,
+        round(result.of(label, 'seconds')),
+        round(result.of(label, 'first')),
+        round(result.of(label, 'cpu')),
+        megabytes(result.of(label, 'peak')),
+        `${round(result.of(label, 'delay'))} ms`,
+        `${round(result.of(label, 'longest'))} ms`,
+        label === ours ? '' : ratio(result.ratio(ours, label, rate)),
+      ]),
+    )
+  const others = ['JSON.parse', 'download']
+  const { result: plain, bytes } = await of(false, [ours, 'LogsQueryClient', ...others])
+  const { result: packed } = await of(true, [ours, ...others])
+  const share = packed.ratio(ours, 'download', 'first')
+  return `### Source
+
+One answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} rows of 10 columns, over TLS on loopback, into a Writable that counts. \`JSON.parse\` receives the text and parses it in one go, without types, Dates or objects; \`download\` only receives.
+
+Not compressed:
+
+${lines(plain)}
+
+With gzip, as the service sends it to who takes it:
+
+${lines(packed)}
+
+${goal('of the rate of LogsQueryClient', plain.ratio(ours, 'LogsQueryClient', rate), 6)}
+${goal('of its memory', plain.ratio(ours, 'LogsQueryClient', 'peak'), 0.167, { most: true })}
+${goal('of the rate of JSON.parse, not compressed', plain.ratio(ours, 'JSON.parse', rate), 0.75)}
+${goal('of the rate of JSON.parse, gzip', packed.ratio(ours, 'JSON.parse', rate), 0.75)}
+${goal('event-loop delay at p99.9 in ms, not compressed', plain.of(ours, 'delay'), 50, { most: true })}
+${goal('event-loop delay at p99.9 in ms, gzip', packed.of(ours, 'delay'), 50, { most: true })}
+${goal('first row against a bare download, not compressed', plain.ratio(ours, 'download', 'first'), 1.3, { most: true })}
+${goal('first row against a bare download, gzip', share, 1.3, { most: true })}`
+}
+
+async function sentinel(scale) {
+  const peer = 'LogsIngestionClient loop'
+  const of = (batch, rows, warmUp) =>
+    compareSenders(
+      'sentinel',
+      'ingestion',
+      { [ours]: {}, [peer]: {} },
+      { batch, rows: scaled(scale, rows), warmUp: scaled(scale, warmUp) },
+      scale.rounds,
+    )
+  const small = await of(50, 40_000, 20_000)
+  const large = await of(2000, 200_000, 100_000)
+  return `### Sentinel sink
+
+The same rows to an endpoint that only counts, over TLS, 4 calls under way, compressed by both.
+
+50 rows a call:
+
+${senderTable(small)}
+
+2,000 rows a call, about 1 MB:
+
+${senderTable(large)}
+
+${goal('of the loop, rows/s, 50 a call', small.ratio(ours, peer, rate), 1)}
+${goal('of the loop, rows/s, 1 MB a call', large.ratio(ours, peer, rate), 1)}
+${goal('of its memory, 50 a call', small.ratio(ours, peer, 'peak'), 1, { most: true })}
+${goal('of its memory, 1 MB a call', large.ratio(ours, peer, 'peak'), 1, { most: true })}`
+}
+
+async function rest(scale) {
+  const result = await compareSenders(
+    'rest',
+    'webhook',
+    { [ours]: {}, 'got loop': {} },
+    { rows: scaled(scale, 12_000), warmUp: scaled(scale, 4_000) },
+    scale.rounds,
+  )
+  return `### REST sink
+
+One JSON object a request to a server that only counts, over HTTP, 4 requests under way.
+
+${senderTable(result)}
+
+${goal('of the got loop, rows/s', result.ratio(ours, 'got loop', rate), 0.95)}
+${goal('of the got loop, per CPU second', result.ratio(ours, 'got loop', perCpu), 0.95)}`
+}
+
+async function pathServers({ delay } = {}) {
+  const query = await startServer('query', { gzip: true })
+  const hec = await startServer('hec', { delay })
+  return {
+    options: { query: { url: query.url, ca: query.ca }, hec: { url: hec.url } },
+    async close() {
+      await query.close()
+      await hec.close()
+    },
+  }
+}
+
+const folder = new URL('../../.github/bench/', import.meta.url)
+
+function writePlot(name, text) {
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(new URL(`${name}.svg`, folder), text)
+  return `.github/bench/${name}.svg`
+}
+
+async function path(scale) {
+  const sizes = [10_000, 100_000, 1_000_000, ...(scale.full ? [5_000_000] : [])]
+  const servers = await pathServers()
+  const name = (rows) => `${rows.toLocaleString('en-US')} rows`
+  const contestants = Object.fromEntries(
+    sizes.map((rows) => [
+      name(scaled(scale, rows)),
+      {
+        suite: 'path',
+        contestant: 'to Splunk',
+        options: { ...servers.options, rows: scaled(scale, rows), warmUp: 100_000, batch: 500 },
+      },
+    ]),
+  )
+  try {
+    const result = await alternate(contestants, { rounds: scale.quick ? 1 : 3 })
+    const micros = ({ rows, cpu }) => (cpu * 1e6) / rows
+    const middle = result.labels[1]
+    const last = result.labels.at(-1)
+    return `### Whole path
+
+Query API, windows of up to 100,000 rows, through \`AzureMonitorReadable\` and \`SplunkWritable\` (500 rows a request, compressed) to HEC; both servers in processes of their own${scale.full ? '' : '; `--full` adds 5 million rows'}.
+
+${table(
+  ['', 'rows/s', 'CPU µs a row', 'peak memory while it runs'],
+  result.labels.map((label) => [
+    label,
+    round(result.of(label, rate)),
+    round(result.of(label, micros)),
+    megabytes(result.of(label, 'memory')),
+  ]),
+)}
+
+${goal(`CPU a row, ${last} to ${middle}`, result.of(last, micros) / result.of(middle, micros), 1.1, { most: true })}`
+  } finally {
+    await servers.close()
+  }
+}
+
+async function backpressure(scale) {
+  const batch = 50
+  const inFlight = 4
+  const seconds = scale.quick ? 15 : 60
+  const rows = 10_000_000
+  const free = await pathServers()
+  const { rows: read, seconds: took } = await trial('path', 'to nowhere', {
+    ...free.options,
+    rows: 500_000,
+    warmUp: 100_000,
+  })
+  await free.close()
+  const slowRate = read / took / 10
+  const delay = Math.max(1, Math.round((batch * inFlight * 1000) / slowRate))
+  const servers = await pathServers({ delay })
+  const samples = []
+  try {
+    await trial(
+      'path',
+      'to Splunk',
+      { ...servers.options, rows, warmUp: 0, batch, compression: 'none', seconds },
+      { onMessage: (sample) => samples.push(sample) },
+    )
+  } finally {
+    await servers.close()
+  }
+  const at = (figure) => samples.map((sample) => [sample.at, figure(sample)])
+  const file = writePlot(
+    'backpressure',
+    linePlot(
+      'A sink ten times slower than the source',
+      [
+        {
+          title: 'Memory, MB',
+          lines: [
+            { name: 'of the process', points: at(({ rss }) => rss / 1e6) },
+            { name: 'heap', points: at(({ heapUsed }) => heapUsed / 1e6) },
+          ],
+        },
+        {
+          title: 'Rows, thousands',
+          lines: [
+            { name: 'given out by the source', points: at(({ read }) => read / 1000) },
+            { name: 'acknowledged', points: at(({ delivered }) => delivered / 1000) },
+          ],
+        },
+        {
+          title: 'Rows out and not acknowledged',
+          lines: [{ name: '', points: at(({ read, delivered }) => read - delivered) }],
+        },
+      ],
+      'seconds',
+    ),
+  )
+  const settled = samples.filter(({ at }) => at > seconds / 3)
+  const half = settled.filter(({ at }) => at > (seconds * 2) / 3)
+  const mean = (list) => list.reduce((sum, { rss }) => sum + rss, 0) / list.length
+  const most = Math.max(...samples.map(({ read, delivered }) => read - delivered))
+  return `### Backpressure
+
+A HEC that answers so late that the sink takes a tenth of what the source could give (${round(slowRate)} rows/s), for ${seconds} seconds: the source stands still while the sink is full, at most ${most} rows are out and not acknowledged, and memory stays where it is.
+
+![Memory and rows over time](${file})
+
+${goal('memory in the last third to that in the middle third', mean(half) / mean(settled.filter(({ at }) => at <= (seconds * 2) / 3)), 1.1, { most: true })}`
+}
+
+async function records(scale) {
+  const names = recordNames()
+  if (names.length === 0)
+    return '### Real records\n\nSkipped: there are none here (`BENCH_DATA` names their folder).'
+  const { 'node:http loop': _, ...peers } = hecPeers
+  const sections = []
+  for (const name of names.filter((name) => name !== 'zeek-weird')) {
+    const large = name === 'windows-events'
+    const result = await compareSenders(
+      'splunk',
+      'hec',
+      peers,
+      {
+        workload: name,
+        batch: 50,
+        rows: scaled(scale, large ? 40_000 : 100_000),
+        warmUp: scaled(scale, large ? 20_000 : 40_000),
+      },
+      scale.rounds,
+    )
+    sections.push(`${name}:\n\n${senderTable(result)}`)
+  }
+  return `### Real records
+
+Events of a Windows exercise (1,500 bytes a row) and Zeek's dns.log (500 bytes) through the Splunk sink, 50 rows a request.
+
+${sections.join('\n\n')}`
+}
+
+async function profiles(scale) {
+  const top = async (title, suite, contestant, options) => {
+    const { functions, places } = await profile(suite, contestant, options)
+    const lines = functions
+      .slice(0, 10)
+      .map(({ name, share }, index) => [
+        `\`${name.replace(/, $/, '')}\``,
+        `${(share * 100).toFixed(1)} %`,
+        places[index] ? `${places[index].name} ${(places[index].share * 100).toFixed(1)} %` : '',
+      ])
+    return `${title}:\n\n${table(['its own time', 'share', 'by place'], lines)}`
+  }
+  const hec = await startServer('hec')
+  const query = await startServer('query', { rows: 200_000, gzip: true })
+  try {
+    const options = { rows: scaled(scale, 400_000), warmUp: 60_000, batch: 50, url: hec.url }
+    return `### Where the time goes
+
+${await top('Splunk sink, 50 rows a request', 'splunk', ours, options)}
+
+${await top('Source, one answer with gzip', 'source', ours, { ...query, rows: 200_000 })}`
+  } finally {
+    await hec.close()
+    await query.close()
+  }
+}
+
+export const parts = { source, splunk, gzip, sentinel, rest, path, backpressure, records, profiles }
