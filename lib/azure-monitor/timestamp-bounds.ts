@@ -30,12 +30,11 @@ const nowhere: RowFilter = () => false
  * it takes whole milliseconds, and does not say whether a row right on an end is in it.
  */
 export function askedWindow({ start, end }: Window, kept: KeptRows): Window {
-  const [outerStart, outerEnd] = [floorMillisecond(start), -floorMillisecond(-end)]
-  if (kept !== 'exact') return { start: outerStart, end: outerEnd }
-  return {
-    start: outerStart - ticksPerMillisecond < firstInstant ? outerStart : outerStart - ticksPerMillisecond,
-    end: outerEnd + ticksPerMillisecond > lastInstant ? outerEnd : outerEnd + ticksPerMillisecond,
-  }
+  const margin = kept === 'exact' ? ticksPerMillisecond : 0n
+  const [from, to] = [floorMillisecond(start) - margin, margin - floorMillisecond(-end)]
+  // A text of the service's form has no years before 1 and after 9999.
+  const last = floorMillisecond(lastInstant)
+  return { start: from < firstInstant ? firstInstant : from, end: to > last ? last : to }
 }
 
 function floorMillisecond(ticks: Ticks): Ticks {

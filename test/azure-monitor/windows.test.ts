@@ -356,5 +356,7 @@ t.test('ranges of time', async (t) => {
     end: new Date(now - 3_600_000).toISOString(),
   }
   t.strictSame(numbers(await trial.read({ window })), [1])
+  const ever = { start_time: '0001-01-01', end_time: '9999-12-31T23:59:59.9999999Z' }
+  for (const num_partitions of [1, 2]) t.equal((await trial.read({ ...ever, num_partitions })).length, 100)
   t.strictSame(numbers(await trial.read({ window: { ...window, id: `${window.start}/${window.end}` } })), [1])
 })
