@@ -3,7 +3,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { Ajv } from 'ajv'
 import { errorCodes } from 'cyber-connectors'
+import { startEmulators } from 'cyber-connectors/emulators'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 
@@ -108,6 +110,59 @@ t.test('the OpenTelemetry recipe counts rows, retries and refusals', async (t) =
 
 t.test('the emulator program runs', async (t) => {
   t.equal((await runProgram(t, 'startEmulators')).trim(), '2 events, of which 1 came twice')
+})
+
+t.test('the job file fits its schema', async (t) => {
+  const schema = JSON.parse(readFileSync(join(root, 'lib/cli/job.schema.json'), 'utf8'))
+  const valid = new Ajv({
+    strict: false,
+    formats: { uuid: true, duration: true, 'date-time': true },
+  }).compile(schema)
+  for (const text of blocks('json')) t.ok(valid(JSON.parse(text)), JSON.stringify(valid.errors))
+})
+
+t.test('each command line runs as written, against emulators in place of the services', async (t) => {
+  const emulators = await startEmulators()
+  t.teardown(() => emulators.close())
+  const { entra, logAnalytics, ingestion, hec } = emulators
+  logAnalytics.addTable('SecurityAlert', [
+    { name: 'TimeGenerated', type: 'datetime' },
+    { name: 'AlertName', type: 'string' },
+  ])
+  logAnalytics.append('SecurityAlert', [[new Date(Date.now() - 60_000), 'Kerberoasting']])
+  const signIn = `--tenant-id ${entra.tenant_id} --client-id ${entra.client_id} --client-secret-env SECRET --authority-host ${entra.url} --ca ${emulators.caFile}`
+  const bin = `${process.execPath} ${join(root, 'dist/cli/main.js')}`
+  const adapt = (line: string) =>
+    line
+      .replace('npx cyber-connectors', bin)
+      .replace('--azure-default-credential', signIn)
+      .replace(/--workspace-id/, `--endpoint ${logAnalytics.url} --workspace-id`)
+      .replace(/https:\/\/my-dce\S+/, ingestion.url)
+      .replace('https://splunk.example:8088', `${hec.endpoint} --ca ${emulators.caFile}`)
+      .replace('jq .AlertName', 'cat')
+  const folder = t.testdir({
+    'dns.log': '{"ts":"2026-11-01T00:00:00Z","query":"example.com"}\n',
+    'events.ndjson': '{"a":9223372036854775807}\n{"b":2}\n',
+  })
+  await run('gzip', ['dns.log'], { cwd: folder })
+  const env = { ...process.env, SECRET: entra.client_secret, SPLUNK_TOKEN: hec.token }
+  const sh = async (start: string) => {
+    const line = blocks('sh')
+      .flatMap((text) => text.split('\n'))
+      .find((text) => text.includes(start))
+    if (line === undefined) throw new Error(`no command with ${start}`)
+    return (await run('sh', ['-c', adapt(line)], { cwd: folder, env })).stdout
+  }
+
+  t.match(await sh('cyber-connectors demo'), /Every row arrived/)
+  t.match(await sh('--to -'), /"AlertName":"Kerberoasting"/)
+  await sh('--from - --to splunk')
+  t.same(
+    hec.events.map(({ event }) => event),
+    [{ a: 9223372036854775807n }, { b: 2 }],
+  )
+  await sh('zcat dns.log.gz')
+  t.match(ingestion.rows, [{ query: 'example.com' }])
 })
 
 t.test('every error code is in the table of README, and every code there exists', async (t) => {
