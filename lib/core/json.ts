@@ -30,7 +30,7 @@ export function describe(value: unknown): string {
  * the text that Azure uses for them (`"NaN"`, `"Infinity"`), `toJSON` is honoured.
  *
  * @param path where the value is, for an error: a column's name; empty for a whole row
- * @throws UnserializableValue for what JSON can't hold: a cycle, a function, a symbol, an invalid Date, a Map or Set
+ * @throws UnserializableValue for what JSON can't hold: a cycle, a function, a symbol, an invalid Date, a Map or Set, an Error (JSON would leave its message out)
  */
 export function serialize(row: unknown, path = ''): string {
   // The native serializer is much the fastest, but drops or turns into null what it can't write: so look first.
@@ -76,7 +76,7 @@ function hasNoJsonForm(value: object): boolean {
   return (
     types.isMap(value) || types.isSet(value) || types.isRegExp(value) || types.isPromise(value) ||
     types.isWeakMap(value) || types.isWeakSet(value) || types.isAnyArrayBuffer(value) ||
-    types.isSymbolObject(value) // biome-ignore format: a list
+    types.isSymbolObject(value) || (types.isNativeError(value) && !('toJSON' in value)) // biome-ignore format: a list
   )
 }
 

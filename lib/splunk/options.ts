@@ -58,7 +58,7 @@ export const splunkOptions = declareOptions(
     sourcetype_column: option.text({ doc: 'Column that holds the sourcetype of the row.' }),
     mode: option.oneOf(['event', 'raw'], {
       default: 'event',
-      doc: '`raw` sends the texts of `single_event_column` to the /raw endpoint, a line each; Splunk finds time and fields by the sourcetype.',
+      doc: '`raw` sends the texts of `single_event_column` to the /raw endpoint, a line each; Splunk finds time and fields by the sourcetype, and a text of several lines may become several events.',
     }),
   },
   (values, report) => {

@@ -133,7 +133,8 @@ export interface SplunkOptions extends StreamOptions {
   sourcetypeColumn?: string | undefined
   /**
    * `raw` sends the texts of `single_event_column` to the /raw endpoint, a line each; Splunk finds time
-   * and fields by the sourcetype. Default: `event`.
+   * and fields by the sourcetype, and a text of several lines may become several events. Default:
+   * `event`.
    */
   mode?: 'event' | 'raw' | undefined
 }
