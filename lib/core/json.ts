@@ -12,8 +12,13 @@ export class UnserializableValue extends RefusedRow {
 
 /** Whether a value is a row: a plain object of columns, not a text, number, array, Date, Map, Buffer… */
 export function isRow(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !hasNoJsonForm(value) &&
-    !(value instanceof Date) && !ArrayBuffer.isView(value) // biome-ignore format: one condition
+  if (typeof value !== 'object' || value === null) return false
+  // Nearly all rows are told by this alone.
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null) return true
+  return (
+    !Array.isArray(value) && !hasNoJsonForm(value) && !(value instanceof Date) && !ArrayBuffer.isView(value)
+  )
 }
 
 /** What a value is, for an error. */
