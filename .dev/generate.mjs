@@ -52,7 +52,7 @@ export function optionTypes({ declaration, name, title }) {
     if (other !== option) body += `  /** Same as \`${option}\`. */\n  ${other}?: ${spec.type} | undefined\n`
   }
   for (const [prefix, spec] of Object.entries(declaration.prefixes)) {
-    body += `${comment(spec.doc, '  ')}  [name: \`${prefix}\${string}\`]: string | undefined\n`
+    body += `${comment(documented(spec), '  ')}  [name: \`${prefix}\${string}\`]: string | undefined\n`
   }
   const base = required.length > 0 ? `${name}Base` : name
   let text = `import type { StreamOptions } from '../core/stream-options.ts'\n\n`

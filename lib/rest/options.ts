@@ -101,7 +101,7 @@ export const restOptions = declareOptions(
   },
   {
     [headerPrefix]: {
-      ...option.text({ doc: 'Request header of that name. A secret: never shown.', secret: true }),
+      ...option.text({ doc: 'Request header of that name.', secret: true }),
       form: 'a text',
       parse: headerValue,
     },
