@@ -229,7 +229,7 @@ export class BatchingWritable extends Writable {
     const first = this.#open[0]
     const { around, between } = this.#protocol.framing
     if (first) {
-      const fits = first.group === group && this.#openBytes + between + bytes <= this.#settings.batch_bytes
+      const fits = first.group === group && this.#openBytes + between + bytes <= this.#batchBytes
       if (!fits && !this.#launch()) return false
     }
     this.#openBytes += this.#open.length === 0 ? around + bytes : between + bytes
@@ -262,7 +262,11 @@ export class BatchingWritable extends Writable {
   }
 
   #isFull(): boolean {
-    return this.#open.length >= this.#settings.batch_size || this.#openBytes >= this.#settings.batch_bytes
+    return this.#open.length >= this.#settings.batch_size || this.#openBytes >= this.#batchBytes
+  }
+
+  get #batchBytes(): number {
+    return Math.min(this.#settings.batch_bytes, this.#delivery.bodyBytes)
   }
 
   /** Sends the open batch off. @returns false where no request may be added now */

@@ -46,6 +46,7 @@ export class Delivery {
   /** Fires when no further request is to be made. */
   readonly #halt: AbortSignal
   #pausedUntil = 0
+  #bodyBytes = Infinity
 
   constructor(
     protocol: SinkProtocol,
@@ -62,6 +63,11 @@ export class Delivery {
     this.#halt = signals.halt
   }
 
+  /** Bytes of the largest body that may be sent, as far as the destination's refusals of larger ones have told. */
+  get bodyBytes(): number {
+    return this.#bodyBytes
+  }
+
   /** @throws DeliveryStopped, FatalDelivery, or the DeliveryError that ends the stream */
   async deliver(batch: readonly Entry[]): Promise<void> {
     const parts: (readonly Entry[])[] = [batch]
@@ -72,13 +78,28 @@ export class Delivery {
       if (verdict.kind !== 'split') continue
       // Some may be in already, or refused by name, before the rest was found to be too much.
       const rest = part.filter(({ settled }) => !settled)
-      if (rest.length === 1 || (verdict.bounded && searches-- <= 0)) {
-        for (const entry of rest) await this.#events.refuse(entry, verdict.reason)
+      if (rest.length === 1) await this.#refuse(rest, verdict.reason)
+      else if (verdict.bounded && searches-- <= 0) {
+        const text = `${verdict.reason.text} (of a request with ${rest.length} rows; which are at fault was not looked for any further)`
+        await this.#refuse(rest, { ...verdict.reason, text })
       } else {
         const middle = Math.ceil(rest.length / 2)
-        parts.unshift(rest.slice(0, middle), rest.slice(middle))
+        const halves = [rest.slice(0, middle), rest.slice(middle)]
+        // What is too much now would be the next time too.
+        if (!verdict.bounded)
+          this.#bodyBytes = Math.min(this.#bodyBytes, Math.max(...halves.map((half) => this.#bytesOf(half))))
+        parts.unshift(...halves)
       }
     }
+  }
+
+  #bytesOf(entries: readonly Entry[]): number {
+    const { around, between } = this.#protocol.framing
+    return entries.reduce((sum, { bytes }) => sum + between + bytes, around - between)
+  }
+
+  async #refuse(entries: readonly Entry[], reason: Reason): Promise<void> {
+    for (const entry of entries) await this.#events.refuse(entry, reason)
   }
 
   /** Sends entries until they are settled, or the verdict is to split what is left of them. */
@@ -97,7 +118,7 @@ export class Delivery {
           this.#settle(entries, attempts, since, verdict.reason)
           return verdict
         case 'refused':
-          for (const entry of entries) await this.#events.refuse(entry, verdict.reason)
+          await this.#refuse(entries, verdict.reason)
           return verdict
         case 'split':
           return verdict

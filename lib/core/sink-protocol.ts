@@ -36,8 +36,8 @@ export type Verdict =
       readonly refusesNext: boolean
       readonly reason: Reason
     })
-  /** None is in, and the request was too much or held a row at fault: each half is sent by itself, down to one row.
-   * `bounded`: give up on the search for the rows at fault when it takes too many requests. */
+  /** None is in, and the request was too large: each half is sent by itself, down to one row, and later ones are smaller.
+   * `bounded`: it holds a row at fault; the search is given up when it takes too many requests. */
   | { readonly kind: 'split'; readonly reason: Reason; readonly bounded?: boolean }
   /** None is known to be in; it may pass. */
   | (Wait & { readonly kind: 'retry'; readonly reason: Reason; readonly cause?: Error })

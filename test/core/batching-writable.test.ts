@@ -182,6 +182,40 @@ t.test('verdicts', async (t) => {
     t.equal(await deliver(rowsOf(1000), sink), undefined)
     t.equal(box.letters.length, 1000)
     t.ok(trial.sent.length < 400, `${trial.sent.length} requests`)
+    t.match(box.letters.at(-1)?.reason.text, /^no \(of a request with \d+ rows; which are at fault/)
+  })
+  t.test(
+    'what is too large: later bodies are smaller from the start, those with a row at fault are not',
+    async (t) => {
+      for (const bounded of [false, true]) {
+        const trial = new Trial()
+        const box = new LetterBox()
+        let refusals = 0
+        trial.answer = (ids) => {
+          const large = bounded ? ids.includes(3) : trial.sent.at(-1)!.bytes > 300
+          if (large) refusals++
+          return large ? { kind: 'split', bounded, reason } : accepted
+        }
+        t.equal(await deliver(rowsOf(2000), sinkOf(trial, { batch_size: 100, dead_letter: box })), undefined)
+        t.equal(box.letters.length, bounded ? 1 : 0)
+        const late = trial.sent.slice(-11, -1)
+        if (bounded)
+          t.ok(late.every(({ ids }) => ids.length === 100), 'whole batches') // biome-ignore format: one check
+        else {
+          t.ok(refusals <= 6, `${refusals} refusals`)
+          t.ok(late.every(({ bytes }) => bytes > 150 && bytes <= 300), `${late.map(({ bytes }) => bytes)}`) // biome-ignore format: one check
+        }
+      }
+    },
+  )
+  t.test('one row that is too large does not make later bodies smaller than it', async (t) => {
+    const trial = new Trial()
+    const box = new LetterBox()
+    trial.answer = () => (trial.sent.at(-1)!.bytes > 600 ? { kind: 'split', reason } : accepted)
+    const rows = rowsOf(300).map((row, id) => (id === 5 ? { ...row, text: 'x'.repeat(900) } : row))
+    t.equal(await deliver(rows, sinkOf(trial, { batch_size: 50, dead_letter: box })), undefined)
+    t.match(box.letters, [{ row: { id: 5 } }])
+    t.ok(trial.sent.slice(-5).every(({ ids }) => ids.length === 50)) // biome-ignore format: one check
   })
   t.test('fatal, and what is thrown', async (t) => {
     const own = new DeliveryError('ERR_AUTH', 'no', { connector: 'trial' })
