@@ -1,5 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import { AzureMonitorReadable } from '../azure-monitor/azure-monitor-readable.ts'
+import { firstInstant, formatInstant, lastInstant } from '../core/time.ts'
 import { startEmulators } from '../emulators/index.ts'
 import { SplunkWritable } from '../splunk/splunk-writable.ts'
 import { sampleTable, type TableSource } from './sample-table.ts'
@@ -33,7 +34,9 @@ export async function demo(options: TableSource, tally: Tally, signal: AbortSign
   const source = new AzureMonitorReadable({
     workspace_id: '00000000-0000-0000-0000-000000000001',
     query: table.name,
-    start_time: '1970-01-01T00:00:00Z',
+    // Whatever the times of the records are.
+    start_time: formatInstant(firstInstant),
+    end_time: formatInstant(lastInstant),
     timestamp_column: table.timeColumn,
     datetime: 'string',
     tenant_id: entra.tenant_id,

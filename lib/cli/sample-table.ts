@@ -1,3 +1,4 @@
+import { OptionError } from '../core/errors.ts'
 import { type RecordsTable, tableFromRecords } from '../emulators/index.ts'
 import { openFile, readNdjson } from './ndjson.ts'
 import { signinColumns, signinRows } from './signin-sample.ts'
@@ -16,7 +17,7 @@ export interface TableSource {
 
 const sampleSize = 3000
 
-/** The records of a file, or a made-up day of sign-ins. */
+/** The records of a file, or a made-up day of sign-ins. @throws OptionError where a record has no time to be found by */
 export async function sampleTable({
   input,
   timeColumn = 'TimeGenerated',
@@ -27,5 +28,11 @@ export async function sampleTable({
   }
   const records: Record<string, unknown>[] = []
   for await (const record of readNdjson(openFile(input))) records.push(record)
-  return { name: 'Records', ...tableFromRecords(records, timeColumn) }
+  const table = tableFromRecords(records, timeColumn)
+  if (table.untimed > 0) {
+    const count = (number: number) => number.toLocaleString('en')
+    const problem = `${count(table.untimed)} of ${count(records.length)} records have no time in the column ${JSON.stringify(timeColumn)}, so no query would find them; --time-column names another`
+    throw new OptionError('demo', [problem])
+  }
+  return { name: 'Records', ...table }
 }

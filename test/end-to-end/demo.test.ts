@@ -43,3 +43,26 @@ t.test("a file's records in place of the sample, zipped or not", async (t) => {
   t.equal(missing.code, 1)
   t.match(missing.stderr, /ENOENT/)
 })
+
+t.test('records of any time are read; one without a time is an error, not left out', async (t) => {
+  const lines = ['0001-01-01T00:00:00Z', '1969-07-20T20:17:40Z', '2999-01-01T00:00:00Z'].map((at) =>
+    JSON.stringify({ at }),
+  )
+  const folder = t.testdir({
+    'any.ndjson': lines.join('\n'),
+    'some.ndjson': [...lines, '{"id":4}'].join('\n'),
+  })
+  const any = await command(['demo', '--input', `${folder}/any.ndjson`, '--time-column', 'at', '--json'])
+  t.match(JSON.parse(any.stdout), { read: 3, delivered: 3, received: 3 })
+  for (const [file, column, untimed] of [
+    ['any', 'TimeGenerated', 3],
+    ['some', 'at', 1],
+  ] as const) {
+    const { code, stdout, stderr } = await command([
+      ...['demo', '--input', `${folder}/${file}.ndjson`, '--time-column', column],
+    ])
+    t.equal(code, 2)
+    t.equal(stdout, '')
+    t.match(stderr, `${untimed} of ${file === 'any' ? 3 : 4} records have no time in the column "${column}"`)
+  }
+})
