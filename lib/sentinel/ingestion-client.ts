@@ -88,6 +88,8 @@ export class IngestionClient {
         ],
       },
     )
+    // What it would compress is not what is sent.
+    client.pipeline.removePolicy({ name: 'GzippingPolicy' })
     const line: Line = { client, exchange, spent: false }
     return line
   }

@@ -19,8 +19,8 @@ export interface IngestionContext extends IngestionTarget {
  */
 export function verdictOf(response: HttpResponse, rows: number, context: IngestionContext): Verdict {
   const { status } = response
+  if (status === 204) return { kind: 'accepted', reason: { status, text: 'HTTP status 204' } }
   const reason = reasonOf(response, context.redact)
-  if (status === 204) return { kind: 'accepted', reason }
   if (isPassingStatus(status)) {
     return {
       kind: 'retry',

@@ -1,6 +1,7 @@
 // One run of one contestant, in a process of its own: `node trial.mjs <suite> <contestant> <options as JSON>`.
 // A suite gives for each contestant a function of the options: it sets up and returns { warmUp?, run, close? }.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 const [suite, name, json] = process.argv.slice(2)
 const options = JSON.parse(json)
@@ -18,6 +19,8 @@ const start = performance.now()
 const result = await run()
 const seconds = (performance.now() - start) / 1000
 const { user, system } = process.cpuUsage(cpuBefore)
+// A stall is noted by the first timer after it.
+if (delay) await sleep(5)
 delay?.disable()
 await close?.()
 

@@ -17,9 +17,8 @@ export const contestants = {
   'cyber-connectors': sender(async ({ url, batch, level }) => {
     // The level of gzip is not an option of the sink: here it is turned to see what another one would give.
     if (level) {
-      const { gzip, gzipSync } = zlib
-      zlib.gzipSync = (body, options) => gzipSync(body, { ...options, level })
-      zlib.gzip = (body, options, callback) => gzip(body, { ...options, level }, callback)
+      const { createGzip } = zlib
+      zlib.createGzip = (settings) => createGzip({ ...settings, level })
       syncBuiltinESMExports()
     }
     const { SplunkWritable } = await product('splunk/splunk-writable')
