@@ -6,11 +6,15 @@ export function headerOf({ headers }: Pick<HttpResponse, 'headers'>, name: strin
   return Array.isArray(value) ? value[0] : value
 }
 
+/** Of a longer body no more is looked at: to take tags out takes the square of the time in the worst case. */
+const longestLook = 10_000
+
 /** A body as an error may quote it: tags of HTML and line ends taken out, at most 200 characters. */
 export function plainText(body: string): string {
   if (body.length <= 200 && !/[<\s]/.test(body)) return body
   const text = body
-    .replace(/<(style|title)[^>]*>.*?<\/\1>|<[^>]*>/gs, ' ')
+    .slice(0, longestLook)
+    .replace(/<(style|title)[^<>]*>.*?<\/\1>|<[^<>]*>/gs, ' ')
     .replace(/\s+/g, ' ')
     .trim()
   return text.slice(0, 200)

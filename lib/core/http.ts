@@ -55,6 +55,9 @@ const { name, version } = createRequire(import.meta.url)('../../package.json') a
 /** Sent with every request. Splunk falls back to HTTP/1.0, without keep-alive, for a client that does not name itself. */
 export const userAgent = `${name}/${version} node/${process.versions.node}`
 
+/** Characters of an answer that are kept, about. None that means something is longer, and memory has to hold it. */
+const longestAnswer = 1_000_000
+
 export interface HttpSettings {
   readonly ca?: string | undefined
   readonly verify_ssl: boolean
@@ -167,7 +170,7 @@ export class HttpClient {
       cuts.add(cut)
       request.setEncoding('utf8')
       request.on('data', (chunk: string) => {
-        text += chunk
+        if (text.length < longestAnswer) text += chunk
       })
       request.on('error', cut)
       request.on('close', () => cut(new Error('the request was closed before it was answered')))

@@ -23,11 +23,13 @@ export function isRow(value: unknown): value is Record<string, unknown> {
 
 /** What a value is, for an error. */
 export function describe(value: unknown): string {
-  if (value === null) return 'null'
+  if (value === null || value === undefined) return String(value)
   if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'object') return `a ${value.constructor?.name ?? 'object'}`
   if (typeof value === 'bigint' || typeof value === 'number') return `the number ${value}`
-  return `a ${typeof value}`
+  if (types.isDate(value) && Number.isNaN(value.getTime())) return 'an invalid Date'
+  const name = typeof value === 'object' ? (value.constructor?.name ?? 'Object') : typeof value
+  if (name === 'Object') return 'an object'
+  return `${/^[aeiou]/i.test(name) ? 'an' : 'a'} ${name}`
 }
 
 /**

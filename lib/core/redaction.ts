@@ -21,11 +21,30 @@ const shortestSecret = 8
 
 /** The parts of a URL that may be secret: its user, password, path and query. What is left is the origin. */
 export function urlSecrets(url: string): string[] {
-  const { pathname, search, searchParams, username, password } = new URL(url)
+  const given = new URL(url)
+  const { pathname, search, searchParams, username, password } = given
   const path = pathname.length > 1 ? [pathname] : []
   const parts = [...pathname.split('/'), ...searchParams.values()]
   const long = parts.filter((part) => part.length >= shortestSecret)
-  return [...path, ...long, search.slice(1), username, password].filter((part) => part !== '')
+  const all = [...path, ...long, search.slice(1), username, password]
+  return [...all.flatMap((part) => [part, decoded(part)]), basicCredentials(given)].filter(
+    (part) => part !== '',
+  )
+}
+
+/** A part of a URL as it was meant, without percent signs. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+/** User and password as they are sent in a header. */
+function basicCredentials({ username, password }: URL): string {
+  if (username === '' && password === '') return ''
+  return Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')
 }
 
 /**
@@ -59,8 +78,7 @@ function messageOf(error: Error): string {
 export function credentialsOf(url: string): string[] {
   if (url === '') return []
   if (!URL.canParse(url)) return [url]
-  const { password, href } = new URL(url)
-  if (password === '') return []
-  const plain = /%(?![0-9a-f]{2})/i.test(password) ? password : decodeURIComponent(password)
-  return [url, href, password, plain]
+  const given = new URL(url)
+  const { password, href } = given
+  return password === '' ? [] : [url, href, password, decoded(password), basicCredentials(given)]
 }

@@ -122,6 +122,10 @@ function checkHeaders(
   if (values.idempotency_header !== undefined)
     names.push({ name: values.idempotency_header, source: 'idempotency_header' })
   const seen = new Map<string, string>()
+  if (values.url !== undefined) {
+    const { username, password } = new URL(values.url)
+    if (username || password) seen.set('authorization', 'the user and password in url')
+  }
   for (const { name, source } of names) {
     const key = name.toLowerCase()
     const before = seen.get(key)

@@ -71,12 +71,12 @@ export const splunkOptions = declareOptions(
     if (values.token !== undefined && !/^[\x21-\x7e]+$/.test(values.token)) {
       report('token: holds a space, a line break or another character that no HTTP header can carry')
     }
-    if (
-      values.mode === 'event' &&
-      values.url !== undefined &&
-      /\/raw(\/1\.0)?\/*$/.test(new URL(values.url).pathname)
-    ) {
-      report('url: is the /raw endpoint, which needs mode "raw"')
+    if (values.url !== undefined) {
+      const { pathname, username, password } = new URL(values.url)
+      if (values.mode === 'event' && /\/raw(\/1\.0)?\/*$/.test(pathname))
+        report('url: is the /raw endpoint, which needs mode "raw"')
+      if (username || password)
+        report('url: has a user or password, which would be sent in place of the token')
     }
   },
 )

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import t from 'tap'
 import { Agents } from '../../lib/core/agents.ts'
 import { HttpClient, type HttpSettings } from '../../lib/core/http.ts'
+import { plainText } from '../../lib/core/http-answer.ts'
 import { cleanError, credentialsOf, redacted, redactor, urlSecrets } from '../../lib/core/redaction.ts'
 import { createCertificateAuthority, RestEmulator } from '../../lib/emulators/index.ts'
 import { LocalProxy } from '../fixtures/proxy.ts'
@@ -54,6 +55,20 @@ t.test('a client names itself, keeps its connection and follows no redirect', as
   t.ok(rest.requests.every(({ path }) => path === '/a'))
   t.match(rest.requests[0]?.headers['user-agent'], /^cyber-connectors\/\d+\.\d+\.\d+ node\/\d+/)
   t.equal(rest.connectionCount, 1)
+})
+
+t.test('long answers: no more than what an error needs is kept or looked at', async (t) => {
+  const rest = await startRest(t)
+  rest.fail({ status: 200, body: 'x'.repeat(5_000_000) })
+  const { text } = await post(clientFor(t), rest.url)
+  t.ok(text.length >= 1_000_000 && text.length < 1_200_000, `${text.length} characters`)
+  t.match(await post(clientFor(t), rest.url), { status: 200 })
+  // Each of these would take minutes if all of it were searched for tags.
+  for (const tag of ['<', '<style>', '<a <']) t.ok(plainText(tag.repeat(1_000_000)).length <= 200)
+  t.equal(
+    plainText('<html><style>b{}</style><title>t</title>\n<h1 id="1">Not\tFound</h1></html>'),
+    'Not Found',
+  )
 })
 
 t.test('an idle connection is closed before 12 s, and does not keep the process alive', async (t) => {
@@ -201,6 +216,9 @@ t.test('redaction', async (t) => {
   t.ok(credentialsOf('http://ann:pass%20word1@proxy').includes('pass word1'))
   t.ok(credentialsOf('http://ann:100%@proxy').includes('100%'))
   t.same(credentialsOf('no url'), ['no url'])
+  const parts = urlSecrets('https://ann:p%40ss@hook.example/p%C3%A4th-long-enough')
+  for (const part of ['p@ss', '/päth-long-enough', Buffer.from('ann:p@ss').toString('base64')])
+    t.ok(parts.includes(part), part)
   t.ok(urlSecrets('https://hook.example/webhook/abcdefgh12345?key=verysecret').includes('abcdefgh12345'))
 
   const inner = Object.assign(new TypeError('inner s3cret'), {

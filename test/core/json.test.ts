@@ -80,7 +80,7 @@ t.test('what can not be written says where it is', async (t) => {
     [{ a: /x/ }, 'a is a RegExp, which has no form in JSON'],
     [{ a: new WeakMap() }, 'a is a WeakMap, which has no form in JSON'],
     [{ a: Promise.resolve() }, 'a is a Promise, which has no form in JSON'],
-    [{ a: new ArrayBuffer(1) }, 'a is a ArrayBuffer, which has no form in JSON'],
+    [{ a: new ArrayBuffer(1) }, 'a is an ArrayBuffer, which has no form in JSON'],
     [{ a: Object(Symbol('x')) }, 'a is a Symbol, which has no form in JSON'],
     [cycle, 'a.b[1] is a reference to an object that holds it (a cycle)'],
     [() => {}, 'the row is a function, which has no form in JSON'],
@@ -127,7 +127,11 @@ t.test('rows', async (t) => {
   }
   t.equal(describe(null), 'null')
   t.equal(describe(5n), 'the number 5')
-  t.equal(describe(Object.create(null)), 'a object')
+  t.equal(describe(Object.create(null)), 'an object')
+  t.equal(describe({}), 'an object')
+  t.equal(describe(undefined), 'undefined')
+  t.equal(describe(new Error('x')), 'an Error')
+  t.equal(describe(new Date(Number.NaN)), 'an invalid Date')
 })
 
 t.test('parseJson keeps long integers exact, and only these', async (t) => {

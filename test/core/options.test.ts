@@ -169,6 +169,9 @@ t.test('options together', async (t) => {
   t.same(problems({ ...good, url: 'https://s/services/collector/raw' }), [
     'url: is the /raw endpoint, which needs mode "raw"',
   ])
+  t.same(problems({ ...good, url: 'https://ann:pw@s' }), [
+    'url: has a user or password, which would be sent in place of the token',
+  ])
   t.same(
     problems({ ...good, remove_indexed_fields: 'true' }),
     [],

@@ -414,6 +414,9 @@ t.test('options: all problems at once', async (t) => {
       'idempotency_header: the same header is given by headers: "x-a"',
     ],
   )
+  t.strictSame(problems({ url: 'https://ann:pw@x.example', http_header_Authorization: 'c' }), [
+    'http_header_Authorization: the same header is given by the user and password in url',
+  ])
   t.strictSame(problems({ url, headers: ['a'] }), [
     'headers: expected an object of header names and texts, got a secret object',
   ])
@@ -428,6 +431,8 @@ t.test('nothing shows the webhook, its query, a header or the password of a prox
     'hunter2-header',
     'pr0xy-pass',
     'hidden-target',
+    'über-s3cr3t',
+    Buffer.from('user:c0nfidential').toString('base64'),
   ]
   const rest = await service(t)
   const path = '/webhook/s3cr3t-hook-path/c0nfidential'
@@ -475,7 +480,14 @@ t.test('nothing shows the webhook, its query, a header or the password of a prox
       rest.clearFaults()
       t.match(await run({ url: `http://127.0.0.1:1${path}` }), { cause: { code: 'ECONNREFUSED' } })
       t.match(await run({ url: hook.replace('http:', 'https:') }), { code: 'ERR_DELIVERY' })
-      t.ok(await run({ url: `http://user:c0nfidential@no-such-host.invalid${path}` }))
+      t.ok(await run({ url: `http://user:c0nfidential@no-such-host.invalid${path}`, headers: {} }))
+      rest.answer = (request) => ({
+        status: 400,
+        body: `${request.headers.authorization} ${decodeURIComponent(request.path)} ${request.query.get('more')}`,
+      })
+      const withUser = `${hook.replace('//', '//user:c0nfidential@')}&more=%C3%BCber-s3cr3t`
+      t.ok(await run({ url: withUser.replace('s3cr3t-hook', 's3cr3t%2Dhook'), headers: {} }))
+      rest.answer = undefined
       t.ok(await run({ proxy: 'http://user:pr0xy-pass@127.0.0.1:1/', url: hook }))
       rest.answer = () => ({ status: 407, body: 'pr0xy-pass' })
       t.ok(

@@ -334,7 +334,7 @@ t.test('what is no row', async (t) => {
     [5, 'the number 5'],
     [7n, 'the number 7'],
     [true, 'a boolean'],
-    [undefined, 'a undefined'],
+    [undefined, 'undefined'],
     [() => {}, 'a function'],
     [Symbol('s'), 'a symbol'],
     [new Date(), 'a Date'],
