@@ -8,6 +8,7 @@ import { describe, isRow } from './json.ts'
 import { publish, type SinkEvents, type SinkStats } from './observation.ts'
 import { type StreamOptionValues, streamOptions } from './options.ts'
 import { longestTimer } from './retry.ts'
+import { RowStore } from './row-store.ts'
 import type { SinkSettings } from './sink-options.ts'
 import type { EncodedRow, Entry, Reason, SinkProtocol } from './sink-protocol.ts'
 
@@ -21,6 +22,9 @@ interface Intake {
   /** A refused row is on its way to the dead letter. */
   refusal: Promise<void> | undefined
 }
+
+/** Bytes by which a batch may be larger than the last one before its store has to grow. */
+const spare = 2048
 
 /** How long `destroy()` waits for requests that it has cut, in milliseconds. */
 const grace = 2000
@@ -56,6 +60,10 @@ export class BatchingWritable extends Writable {
   readonly #flights = new Set<Promise<void>>()
   #intake: Intake | undefined
   #open: Entry[] = []
+  /** The bytes of the open batch. */
+  #store: RowStore | undefined
+  /** What a batch is likely to need: as much as the last one. */
+  #storeSize = spare
   #openBytes = 0
   #linger: NodeJS.Timeout | undefined
   /** The open batch is to leave as soon as it can, full or not. */
@@ -225,7 +233,7 @@ export class BatchingWritable extends Writable {
       )
       return false
     }
-    const { wire, bytes, group } = intake.encoded
+    const { bytes, group } = intake.encoded
     const first = this.#open[0]
     const { around, between } = this.#protocol.framing
     if (first) {
@@ -233,7 +241,8 @@ export class BatchingWritable extends Writable {
       if (!fits && !this.#launch()) return false
     }
     this.#openBytes += this.#open.length === 0 ? around + bytes : between + bytes
-    this.#open.push({ row, wire, bytes, group, settled: false })
+    this.#store ??= new RowStore(this.#storeSize)
+    this.#open.push(this.#store.add(row, intake.encoded))
     intake.encoded = undefined
     intake.next++
     // Not unref'd: rows that wait here keep the process alive until they are out.
@@ -274,6 +283,8 @@ export class BatchingWritable extends Writable {
     if (this.#flights.size >= this.#settings.max_in_flight) return false
     clearTimeout(this.#linger)
     const batch = this.#open
+    if (this.#store) this.#storeSize = this.#store.size + spare
+    this.#store = undefined
     this.#open = []
     this.#openBytes = 0
     this.#due = this.#final !== undefined

@@ -1,5 +1,5 @@
 import { serialize } from '../core/json.ts'
-import { joinRows } from '../core/row-bytes.ts'
+import { joinRows } from '../core/row-store.ts'
 import type { Entry } from '../core/sink-protocol.ts'
 
 /** How rows become the body of a request. */
