@@ -29,7 +29,7 @@ export async function startServer(kind, options = {}, env = {}) {
 /** Runs one contestant of a suite once. */
 export async function trial(suite, contestant, options, { nodeOptions = [], env = {}, onMessage } = {}) {
   const child = fork(file('trial.mjs'), [suite, contestant, JSON.stringify(options)], {
-    execArgv: ['--expose-gc', ...nodeOptions],
+    execArgv: nodeOptions,
     env: { ...process.env, ...env },
   })
   let result

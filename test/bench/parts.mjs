@@ -1,5 +1,5 @@
 // The parts of the bench: what is run, and how it is told.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { alternate, startServer, trial } from './harness.mjs'
 import { linePlot } from './plot.mjs'
 import { profile } from './profile.mjs'
@@ -292,7 +292,9 @@ ${table(
   ]),
 )}
 
-${goal(`CPU a row, ${last} to ${middle}`, result.of(last, micros) / result.of(middle, micros), 1.1, { most: true })}`
+${goal(`CPU a row, ${last} to ${middle}`, result.of(last, micros) / result.of(middle, micros), 1.1, { most: true })}
+${goal(`CPU a row, ${result.labels[0]} to ${middle}`, result.of(result.labels[0], micros) / result.of(middle, micros), 1.1, { most: true })}
+${goal(`peak memory, ${last} to ${middle}`, result.of(last, 'memory') / result.of(middle, 'memory'), 1.1, { most: true })}`
   } finally {
     await servers.close()
   }
@@ -414,7 +416,9 @@ async function profiles(scale) {
 
 ${await top('Splunk sink, 50 rows a request', 'splunk', ours, options)}
 
-${await top('Source, one answer with gzip', 'source', ours, { ...query, rows: 200_000 })}`
+${await top('Source, one answer with gzip', 'source', ours, { ...query, rows: 200_000 })}
+
+${readFileSync(new URL('changes.md', import.meta.url), 'utf8').trim()}`
   } finally {
     await hec.close()
     await query.close()

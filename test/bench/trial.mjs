@@ -9,7 +9,6 @@ const { contestants } = await import(new URL(`./suites/${suite}.mjs`, import.met
 const { warmUp, run, close } = await contestants[name](options)
 
 await warmUp?.()
-globalThis.gc?.()
 const resolution = 1
 const delay = options.loopDelay ? monitorEventLoopDelay({ resolution }) : undefined
 delay?.enable()
