@@ -118,7 +118,8 @@ export class AzureMonitorReadable<
   /** Windows are asked for ahead, and read in their order. */
   protected override async *batches(signal: AbortSignal): AsyncGenerator<readonly Row[], void> {
     const windows = splitWindow(requestedWindow(this.#values), this.#values.num_partitions)
-    const kept = windows.length > 1 ? 'exact' : 'margin'
+    // A window that was given has neighbours that somebody else reads.
+    const kept = windows.length > 1 || this.#values.window ? 'exact' : 'margin'
     const open: WindowRows[] = []
     for (let next = 0; next < windows.length || open.length > 0; ) {
       while (open.length < parallelWindows && next < windows.length) {

@@ -109,7 +109,7 @@ export const sourceSpecs = {
   ),
   timestamp_column: option.text({
     default: 'TimeGenerated',
-    doc: "The datetime column of the result that windows are kept by, to 100 ns. A read of more than one window (`num_partitions`, halves of what is too large, streaming) needs it in the result as the rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows, gives its true result in one window only.",
+    doc: "The datetime column of the result that windows are kept by, to 100 ns. A read of more than one window (`num_partitions`, halves of what is too large, a `window`, streaming) needs it in the result as the rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows, gives its true result in one window only.",
   }),
   datetime: option.oneOf(['date', 'string'], {
     default: 'date',
@@ -147,7 +147,9 @@ export const boundedSpecs = {
       },
       parse: fromPlainWindow,
     },
-    { doc: 'One window of `planWindows`, in place of `timespan` and `start_time`.' },
+    {
+      doc: 'One window of `planWindows`, in place of `timespan` and `start_time`. As others are read elsewhere, the result needs the `timestamp_column`.',
+    },
   ),
   num_partitions: option.integer({
     min: 1,

@@ -127,9 +127,9 @@ export interface AzureMonitorReadableOptions extends StreamOptions {
   schema?: import('./schema.ts').RowSchema | undefined
   /**
    * The datetime column of the result that windows are kept by, to 100 ns. A read of more than one
-   * window (`num_partitions`, halves of what is too large, streaming) needs it in the result as the
-   * rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows, gives its
-   * true result in one window only. Default: `TimeGenerated`.
+   * window (`num_partitions`, halves of what is too large, a `window`, streaming) needs it in the result
+   * as the rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows,
+   * gives its true result in one window only. Default: `TimeGenerated`.
    */
   timestamp_column?: string | undefined
   /** Same as `timestamp_column`. */
@@ -162,7 +162,10 @@ export interface AzureMonitorReadableOptions extends StreamOptions {
   end_time?: string | Date | undefined
   /** Same as `end_time`. */
   endTime?: string | Date | undefined
-  /** One window of `planWindows`, in place of `timespan` and `start_time`. */
+  /**
+   * One window of `planWindows`, in place of `timespan` and `start_time`. As others are read elsewhere,
+   * the result needs the `timestamp_column`.
+   */
   window?: { readonly start: string; readonly end: string; readonly id?: string } | undefined
   /**
    * Equal slices of the time range, asked for in parallel; their rows come out in order of the slices.
@@ -299,9 +302,9 @@ export interface AzureMonitorStreamReadableOptions extends StreamOptions {
   schema?: import('./schema.ts').RowSchema | undefined
   /**
    * The datetime column of the result that windows are kept by, to 100 ns. A read of more than one
-   * window (`num_partitions`, halves of what is too large, streaming) needs it in the result as the
-   * rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows, gives its
-   * true result in one window only. Default: `TimeGenerated`.
+   * window (`num_partitions`, halves of what is too large, a `window`, streaming) needs it in the result
+   * as the rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows,
+   * gives its true result in one window only. Default: `TimeGenerated`.
    */
   timestamp_column?: string | undefined
   /** Same as `timestamp_column`. */

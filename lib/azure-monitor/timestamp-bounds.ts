@@ -12,8 +12,8 @@ import { instantMilliseconds } from './column-values.ts'
 
 /**
  * Which rows of an answer are kept:
- * - `exact`: those whose timestamp lies in the window, to a tick. For reads of more than one window: no row on a
- *   boundary comes twice or not at all.
+ * - `exact`: those whose timestamp lies in the window, to a tick. For reads of more than one window, by one reader
+ *   or several: no row on a boundary comes twice or not at all.
  * - `margin`: all but those in the margin that the request asks for beyond the window. For a read of one window: there
  *   may be timestamps that the query worked out, such as the start of a bin that began before the window.
  * - `all`: every row. The query itself keeps to the window.

@@ -71,6 +71,30 @@ t.test('no row on a boundary comes twice or not at all', async (t) => {
   )
 })
 
+t.test('a row right at the start is in the range, one right at its end is not', async (t) => {
+  const trial = await AzureTrial.start(t)
+  const around = (instant: Ticks) => [-10_000n, -1n, 0n, 1n, 10_000n].map((offset) => instant + offset)
+  for (const fraction of ['', '.5', '.0000001', '.9999999']) {
+    const [start, end] = ['01:00:00', '03:00:00'].map(
+      (time) => parseInstant(`2024-05-01T${time}${fraction}Z`)!,
+    )
+    const instants = [...around(start!), ...around(end!)]
+    trial.service.addTable(
+      'T',
+      columns,
+      instants.map((instant, n) => [instant, n]),
+    )
+    const range = { start_time: formatInstant(start!), end_time: formatInstant(end!) }
+    const window = { start: range.start_time, end: range.end_time }
+    for (const bounds of ['inclusive', 'exclusive'] as const) {
+      trial.service.bounds = bounds
+      for (const options of [range, { ...range, num_partitions: 3 }, { window }]) {
+        t.strictSame(numbers(await trial.read(options)), [2, 3, 4, 5, 6], `${fraction} ${bounds}`)
+      }
+    }
+  }
+})
+
 t.test('slices are asked for in parallel, come out in order, and few are held', async (t) => {
   const trial = await AzureTrial.start(t)
   const { service } = trial
@@ -134,6 +158,12 @@ t.test('a read in several windows needs the timestamp', async (t) => {
   t.equal(rows.length, 0)
   const text = await trial.failure({ query: 'E', timestamp_column: 'Text', num_partitions: 2 })
   t.match(text.error, { code: 'ERR_RESULT', message: /column "Text" that is of type string, not datetime/ })
+  const window = { start: '2024-05-01T00:00:00Z', end: '2024-05-01T12:00:00Z' }
+  t.match(
+    (await trial.failure({ query: 'T | project n', window })).error,
+    { code: 'ERR_RESULT', message: /no column "TimeGenerated"/ },
+    'a window that was planned is one of several',
+  )
   const renamed = await trial.read({ query: 'E | project At, n', timestamp_column: 'At', num_partitions: 5 })
   t.strictSame(numbers(renamed), count(24))
 })
