@@ -35,11 +35,10 @@ interface OpenWindow {
  * Events: `start`, `progress` after each window, `retry`, `idle`. The query is also an async iterable of its progress.
  */
 export class StreamingQuery extends EventEmitter<QueryEvents> {
-  /**
-   * Resolves when the query has ended as its trigger says or by `stop()`. Rejects with a StreamingError where a window
-   * did not go through, a CheckpointError, or an AbortError where the signal fired.
-   */
-  readonly done: Promise<void>
+  readonly #done: Promise<void>
+  /** Whether somebody has `done`, and so hears of a failure. */
+  #awaited = false
+  #iterators = 0
   readonly #settings: QuerySettings
   readonly #stop = new AbortController()
   readonly #abort = new AbortController()
@@ -56,7 +55,17 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     const settings = queryOptions.resolve(options)
     this.#settings = settings
     setMaxListeners(0, this.#abort.signal, this.#stop.signal)
-    this.done = this.#run(settings.signal)
+    this.#done = this.#run(settings.signal)
+  }
+
+  /**
+   * Resolves when the query has ended as its trigger says or by `stop()`. Rejects with a StreamingError where a window
+   * did not go through, a CheckpointError, or an AbortError where the signal fired. Where nobody
+   * asks for it or iterates, that is an unhandled rejection.
+   */
+  get done(): Promise<void> {
+    this.#awaited = true
+    return this.#done
   }
 
   /** Where the query stands: all before it is committed. Undefined until it has started. */
@@ -74,7 +83,7 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     await this.stop()
   }
 
-  /** The progress of each window until the query ends; throws where it fails. */
+  /** The progress of each window until the query ends; throws where it fails. To stop iterating does not stop the query. */
   async *[Symbol.asyncIterator](): AsyncGenerator<QueryProgress, void> {
     const waiting: QueryProgress[] = []
     let wake = () => {}
@@ -88,7 +97,12 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
       wake()
     }
     this.on('progress', take)
-    this.done.then(end, end)
+    this.#iterators++
+    this.#done.then(end, (error) => {
+      end()
+      // Who stopped iterating must not have silenced it.
+      if (this.#iterators === 0 && !this.#awaited) throw error
+    })
     try {
       for (;;) {
         const progress = waiting.shift()
@@ -98,8 +112,9 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
       }
     } finally {
       this.off('progress', take)
+      this.#iterators--
+      if (ended) await this.#done
     }
-    await this.done
   }
 
   async #run(signal: AbortSignal | undefined): Promise<void> {

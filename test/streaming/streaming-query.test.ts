@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -549,6 +550,54 @@ t.test('the end', async (t) => {
     await query.done
     t.same(ats(), seconds(0, 20))
     t.equal(query.listenerCount('progress'), 0)
+  })
+
+  await t.test('who stops iterating has not silenced what fails later', async (t) => {
+    const failing = () => {
+      const { sink, failures } = memorySink()
+      failures.push(undefined, new ConnectorError('ERR_REJECTED', 'bad row'))
+      return streamingQuery({ source: new MemorySource(20), sink, checkpointLocation: t.testdir() })
+    }
+    const asked = failing()
+    for await (const _ of asked) break
+    await t.rejects(asked.done, { code: 'ERR_REJECTED' }, 'who has done hears of it')
+
+    const shared = failing()
+    const other = (async () => {
+      for await (const _ of shared);
+    })()
+    for await (const _ of shared) break
+    await t.rejects(other, { code: 'ERR_REJECTED' }, 'who still iterates hears of it')
+
+    const failed = failing()
+    const left = (async () => {
+      for await (const _ of failed) {
+        await failed.done.catch(() => {})
+        break
+      }
+    })()
+    await t.rejects(left, { code: 'ERR_REJECTED' }, 'who leaves a query that has failed hears of it')
+
+    const program = `
+      import { Readable, Writable } from 'node:stream'
+      import { streamingQuery } from ${JSON.stringify(new URL('../../dist/index.js', import.meta.url))}
+      const offset = (second) => ({ timestamp: new Date(second * 1000).toISOString() })
+      const query = streamingQuery({
+        source: {
+          connector: 'own', identity: {}, partitionDuration: 10, pollInterval: 60, availableNow: true,
+          initialOffset: async () => offset(0), latestOffset: async () => offset(20),
+          readWindow: ({ start }) => Readable.from([{ start }]),
+        },
+        transform: ({ start }) => start === offset(0).timestamp ? [] : async function* () { throw new Error('no tens') },
+        sink: () => new Writable({ objectMode: true, write: (row, encoding, callback) => callback() }),
+        checkpointLocation: ${JSON.stringify(t.testdir())},
+      })
+      for await (const { rowsOut } of query) { console.log(rowsOut); break }`
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+    })
+    t.match({ status, stdout }, { status: 1, stdout: '1\n' }, 'nobody: the process ends with it')
+    t.match(stderr, /StreamingError: the transform failed .*no tens/)
   })
 })
 
