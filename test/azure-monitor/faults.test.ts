@@ -346,6 +346,43 @@ t.test('a slow reader holds the source back', async (t) => {
   t.equal(rows, 20_000)
 })
 
+t.test('an answer of 50 MB: its bytes are held as they came, its rows a few at a time', async (t) => {
+  const trial = await AzureTrial.start(t, { logAnalytics: { record: false } })
+  const count = 240_000
+  const cells = (n: number) => JSON.stringify(['2024-05-01T12:00:00Z', n, `${n} `.repeat(30).slice(0, 180)])
+  const body = Buffer.from(
+    `{"tables":[{"name":"PrimaryResult","columns":[{"name":"TimeGenerated","type":"datetime"},` +
+      `{"name":"n","type":"long"},{"name":"Text","type":"string"}],"rows":[${Array.from({ length: count }, (_, n) => cells(n)).join(',')}]}]}`,
+  )
+  t.ok(body.length > 50e6, `${body.length} bytes`)
+  trial.service.fail({ body })
+  // The schema sees each row when it is parsed.
+  let parsed = 0
+  const schema = {
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      validate(value: unknown) {
+        parsed++
+        return { value }
+      },
+    },
+  }
+  const source = trial.source({ schema, highWaterMark: 10 })
+  let rows = 0
+  let most = 0
+  for await (const row of source) {
+    if ((row as Row)['n'] !== rows++) t.fail(`row ${rows}`)
+    most = Math.max(most, parsed - rows)
+    // A slow consumer.
+    if (rows % 10_000 === 0) await sleep(1)
+  }
+  t.equal(rows, count)
+  t.ok(most < 500, `${most} rows held besides the one in hand`)
+  t.equal(source.stats.requests, 1)
+  t.ok(source.stats.bytes < body.length / 3, `${source.stats.bytes} bytes held`)
+})
+
 t.test('connections', async (t) => {
   const trial = await start(t)
 

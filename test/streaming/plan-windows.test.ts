@@ -1,8 +1,11 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import t from 'tap'
 import { boundedDeclaration } from '../../lib/azure-monitor/options.ts'
 import { openBacklog } from '../../lib/streaming/backlog.ts'
 import { planWindows } from '../../lib/streaming/plan-windows.ts'
+import { AzureTrial } from '../fixtures/azure-trial.ts'
 
 const day = { start_time: '2024-05-01', end_time: '2024-05-02' }
 
@@ -89,3 +92,79 @@ t.test('a backlog keeps account of windows done in any order', async (t) => {
   })
   t.ok((await readdir(checkpointLocation)).every((name) => name.startsWith('checkpoint-')))
 })
+
+/** Reads the windows that it is sent, and answers each with its id and the rows. */
+const worker = `
+  import { AzureMonitorReadable } from ${JSON.stringify(new URL('../../dist/index.js', import.meta.url))}
+  const options = JSON.parse(process.env.OPTIONS)
+  process.on('message', async (window) => {
+    const rows = await new AzureMonitorReadable({ ...options, window }).toArray()
+    process.send({ id: window.id, rows: rows.map(({ n }) => n) })
+  })`
+
+t.test('a backlog spread over two processes, one of which dies', async (t) => {
+  const trial = await AzureTrial.start(t)
+  // A row right at the start of each window, one right before its end, and one in between.
+  const options = { ...trial.target, query: 'T' }
+  const windows = planWindows({ ...options, ...day, partition_duration: 7200 })
+  const instants = windows.flatMap(({ start, end }) => [start, `${start.slice(0, 14)}30:00Z`, before(end)])
+  trial.service.addTable(
+    'T',
+    [
+      { name: 'TimeGenerated', type: 'datetime' },
+      { name: 'n', type: 'long' },
+    ],
+    instants.map((instant, n) => [instant, n]),
+  )
+  const start = () => {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', worker], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: { ...process.env, OPTIONS: JSON.stringify(options) },
+    })
+    t.teardown(() => child.kill())
+    return child
+  }
+  const [steady, mortal] = [start(), start()]
+  const checkpointLocation = t.testdir()
+  const settled: number[] = []
+
+  /** Gives a worker windows until there are none. Each is sent as JSON and committed when it is done. */
+  async function feed(child: ChildProcess, queue: unknown[], commit: (id: string) => Promise<void>) {
+    for (let window = queue.shift(); window; window = queue.shift()) {
+      child.send(window)
+      const [{ id, rows }] = (await once(child, 'message')) as [{ id: string; rows: number[] }]
+      settled.push(...rows)
+      await commit(id)
+    }
+  }
+
+  let lost: unknown
+  {
+    await using backlog = await openBacklog({ checkpointLocation, windows })
+    const queue: unknown[] = backlog.pending
+    const commit = (id: string) => backlog.commit(id)
+    await feed(mortal, [queue.pop()], commit)
+    lost = queue.shift()
+    trial.service.fail({ stall: 'before' })
+    mortal.send(lost as object)
+    await once(trial.service, 'request')
+    mortal.kill('SIGKILL')
+    await once(mortal, 'exit')
+    await feed(steady, queue.splice(0, 5), commit)
+    t.equal(backlog.pending.length, windows.length - 6)
+    t.same(backlog.pending[0], lost, 'what the dead one had is not done')
+  }
+  await using again = await openBacklog({ checkpointLocation })
+  await feed(steady, again.pending, (id) => again.commit(id))
+  t.same(again.pending, [])
+  t.same(
+    settled.sort((a, b) => a - b),
+    instants.map((_, n) => n),
+    'every row once',
+  )
+})
+
+/** The instant 100 ns before a full hour. */
+function before(end: string): string {
+  return new Date(Date.parse(end) - 1).toISOString().replace('Z', '9999Z')
+}
