@@ -53,6 +53,10 @@ export interface RecordedRequest {
   brokenGzip?: true
   /** The rows or events that the service took in from it, if it looked at them. */
   rows?: readonly unknown[]
+  /** HEC: the acknowledgement id that it was given. */
+  ackId?: number
+  /** HEC: the ids that it was told are acknowledged. */
+  acknowledged?: readonly number[]
   /** Status of the answer, once there is one. */
   status?: number
 }

@@ -215,8 +215,9 @@ export class HecEmulator extends Emulator {
     const acks: Record<string, boolean> = {}
     for (const id of ids) {
       acks[String(id)] = ledger.ask(channel, Number(id), this.#pace)
-      if (acks[String(id)]) this.acknowledged++
     }
+    request.acknowledged = ids.map(Number).filter((id) => acks[String(id)])
+    this.acknowledged += request.acknowledged.length
     return { status: 200, body: { acks } }
   }
 
@@ -307,7 +308,9 @@ export class HecEmulator extends Emulator {
         this.emit('taken', events, request)
       }
     }
-    return this.#ack ? this.#ledger(node).issue(channel, lost || withheld) : undefined
+    if (!this.#ack) return undefined
+    request.ackId = this.#ledger(node).issue(channel, lost || withheld)
+    return request.ackId
   }
 }
 

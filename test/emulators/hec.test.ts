@@ -326,6 +326,9 @@ t.test('acknowledgement', async (t) => {
   t.strictSame(await acks(channel, 0, 1), { 0: false, 1: true }, 'true is said once')
   t.strictSame(await acks(randomUUID(), 0, 1), { 0: false, 1: false }, 'a channel never seen')
   t.equal(hec.acknowledged, 2)
+  const kept = hec.requests.filter(({ status }) => status === 200)
+  t.strictSame(kept.map(({ ackId }) => ackId), [0, 1, 0, 1, undefined, undefined, undefined, undefined]) // biome-ignore format: a list
+  t.strictSame(kept.slice(4).map(({ acknowledged }) => acknowledged), [[], [0], [1], []]) // biome-ignore format: a list
   t.match(await ask(hec, '/ack', '{"acks":[0]}'), { code: 10 })
   t.match(await ask(hec, '/ack', '{"ack":[0]}', on(channel)), { code: 6 })
   t.match(await ask(hec, '/ack', '', on(channel)), { code: 5 })

@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import type { ConnectorError } from '../../lib/core/errors.ts'
-import { type Fault, HecEmulator } from '../../lib/emulators/index.ts'
+import { type Fault, HecEmulator, type RecordedRequest } from '../../lib/emulators/index.ts'
 import { LetterBox, type Row, soak } from '../fixtures/sink-trial.ts'
 import { idsOf, splunkSink, startHec } from '../fixtures/splunk-trial.ts'
 
@@ -68,6 +68,23 @@ const plans: fc.Arbitrary<Plan> = fc.record({
   destroyAt: fc.option(fc.nat(8), { nil: undefined, freq: 3 }),
 })
 
+/** Whether the sink can not know that a row was taken in by this request, which took in those of `ids`. */
+function isInDoubt(
+  id: number,
+  ids: readonly number[],
+  { fault, status, ackId, headers }: RecordedRequest,
+  hec: HecEmulator,
+  ack: boolean,
+): boolean {
+  if (fault?.reset || status === undefined) return true
+  // It was busy: the count in its answer may begin at 0 or 1.
+  if (status === 503 && ids.at(-1) === id) return true
+  const channel = 'x-splunk-request-channel'
+  const isTold = ({ acknowledged, headers: asked, fault, status }: RecordedRequest) =>
+    acknowledged?.includes(ackId!) && asked[channel] === headers[channel] && !fault?.reset && status === 200
+  return ack && !hec.requests.some(isTold)
+}
+
 async function run(plan: Plan): Promise<void> {
   await using hec = await new HecEmulator({ ack: plan.ack }).start()
   for (const each of plan.troubles) {
@@ -88,9 +105,14 @@ async function run(plan: Plan): Promise<void> {
     ack_timeout: 0.05,
     ...(plan.deadLetter && { dead_letter: box }),
   })
+  let cut = false
+  const destroy = () => {
+    cut ||= !sink.destroyed
+    sink.destroy()
+  }
   if (plan.destroyAt) {
     hec.on('request', () => {
-      if (hec.count === plan.destroyAt) setImmediate(() => sink.destroy())
+      if (hec.count === plan.destroyAt) setImmediate(destroy)
     })
   }
   let error: ConnectorError | undefined
@@ -101,7 +123,7 @@ async function run(plan: Plan): Promise<void> {
   let callbacks = 0
   if (plan.cork) sink.cork()
   for (let id = 0; id < plan.rows && !sink.destroyed; id++) {
-    if (plan.destroyAt === 0 && id === plan.rows >> 1) sink.destroy()
+    if (plan.destroyAt === 0 && id === plan.rows >> 1) destroy()
     if (sink.destroyed) break
     written.push(id)
     const row = plan.unwritable.includes(id) ? { id, value: () => {} } : { id }
@@ -116,9 +138,9 @@ async function run(plan: Plan): Promise<void> {
   const left = idsOf(sink.unsettled)
   const dead = idsOf(box.letters.map(({ row }) => row))
   const fail = (what: string): never => {
-    const takings = hec.requests.map(({ path, rows, status, fault }) => ({ path, rows: idsOf((rows ?? []).map((row) => (row as { event: Row }).event)), status, fault })) // biome-ignore format: one object
+    const requests = hec.requests.map(({ path, rows, status, fault, ackId, acknowledged }) => ({ path, rows: idsOf((rows ?? []).map((row) => (row as { event: Row }).event)), status, fault, ackId, acknowledged })) // biome-ignore format: one object
     throw new Error(
-      `${what}\n${inspect({ written, dead, left, error, takings }, { depth: 6, maxArrayLength: null })}`,
+      `${what}\n${inspect({ written, dead, left, error, requests }, { depth: 6, maxArrayLength: null })}`,
     )
   }
   if (!premature && error && !error.rows) fail('the error has no rows')
@@ -132,27 +154,25 @@ async function run(plan: Plan): Promise<void> {
   if (sink.stats.inFlight !== 0) fail('a request is under way after the end')
   if (sink.stats.delivered + dead.length + left.length !== written.length) fail('the counts do not add up')
 
-  // The end was abrupt: answers of requests that were under way may not have been read.
-  const abrupt = plan.destroyAt !== undefined || (error !== undefined && error.attempts === undefined && error.code !== 'ERR_REJECTED' && error.code !== 'ERR_ROW') // biome-ignore format: one condition
+  // The end was abrupt: answers to the requests under way may not have been read.
+  const abrupt = cut || (error !== undefined && error.attempts === undefined && error.code !== 'ERR_REJECTED' && error.code !== 'ERR_ROW') // biome-ignore format: one condition
+  const takings = hec.requests.flatMap((request) => {
+    const ids = idsOf((request.rows ?? []).map((row) => (row as { event: Row }).event))
+    return ids.map((id) => ({ id, request, inDoubt: isInDoubt(id, ids, request, hec, plan.ack) }))
+  })
   for (const id of [...dead, ...left]) if (!written.includes(id)) fail(`row ${id} was never written`)
   for (const id of written) {
-    let taken = 0
-    let inDoubt = 0
-    for (const { rows = [], fault, status } of hec.requests) {
-      const ids = idsOf(rows.map((row) => (row as { event: Row }).event))
-      if (!ids.includes(id)) continue
-      taken++
-      // No answer came; or it was busy, and the count in its answer may begin at 0 or 1.
-      if (fault?.reset || status === undefined || (status === 503 && ids.at(-1) === id)) inDoubt++
-      else if (plan.ack) inDoubt++ // An acknowledgement may come too late or be lost.
-    }
+    const own = takings.filter((taking) => taking.id === id)
+    const known = own.filter(({ inDoubt }) => !inDoubt).length
     const isDead = dead.includes(id)
     const isLeft = left.includes(id)
-    if (taken === 0 && !isDead && !isLeft) fail(`row ${id} is lost`)
-    if (taken > inDoubt + 1) fail(`row ${id} was taken ${taken} times`)
-    if (isDead && taken > inDoubt) fail(`row ${id} was taken and dead-lettered`)
-    if (isLeft && taken > inDoubt && !abrupt) fail(`row ${id} was taken and is left`)
+    if (own.length === 0 && !isDead && !isLeft) fail(`row ${id} is lost`)
+    if (known > 1) fail(`row ${id} was taken ${own.length} times`)
+    if (isDead && known > 0) fail(`row ${id} was taken and dead-lettered`)
+    if (isLeft && known > 0 && !abrupt) fail(`row ${id} was taken and is left`)
   }
+  const unread = new Set(takings.filter(({ id, inDoubt }) => !inDoubt && left.includes(id)).map(({ request }) => request)) // biome-ignore format: one set
+  if (unread.size > plan.max_in_flight - (cut ? 0 : 1)) fail(`${unread.size} answers were not read`)
   if (!error && plan.refused.some((id) => id < plan.rows && !dead.includes(id)))
     fail('a refused row is nowhere')
 }
