@@ -25,6 +25,7 @@ export async function readJobFile(path: string, environment: NodeJS.ProcessEnv):
   const folder = dirname(resolve(path))
   const absolute = (relative: string) => resolve(folder, relative)
   const { source, sink, transforms = [], imports = [], checkpoint, trigger } = job
+  const { read_ahead, max_retries, initial_backoff, max_backoff } = job
   return {
     source: located(source, absolute),
     sink: located(sink, absolute),
@@ -32,6 +33,7 @@ export async function readJobFile(path: string, environment: NodeJS.ProcessEnv):
     imports: imports.map(absolute),
     checkpoint: checkpoint === undefined ? undefined : absolute(checkpoint),
     trigger,
+    windows: { read_ahead, max_retries, initial_backoff, max_backoff },
   }
 }
 

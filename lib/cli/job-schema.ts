@@ -22,6 +22,7 @@ export function jobSchema(): Schema {
       source: endpointSchema('source'),
       sink: endpointSchema('sink'),
       ...properties(others),
+      ...otherSpellings(others),
     },
   }
 }

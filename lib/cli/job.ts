@@ -1,5 +1,5 @@
 import { declareOptions, type OptionSpecs, option, Refusal } from '../core/options.ts'
-import { queryOptions, type Trigger } from '../streaming/query-options.ts'
+import { queryOptions, type Trigger, type WindowSettings, windowSpecs } from '../streaming/query-options.ts'
 
 /** A connector with its options as the user wrote them; `-` for standard input or output, which has none but these. */
 export interface Endpoint {
@@ -16,6 +16,8 @@ export interface Job {
   /** Directory of the offsets. With it, or a trigger, the job is a streaming one. */
   readonly checkpoint?: string | undefined
   readonly trigger?: Trigger | undefined
+  /** How the windows of a streaming job are run. Default: as `streamingQuery` does by itself. */
+  readonly windows?: WindowSettings | undefined
   /** Paths of modules that are loaded first, such as one that registers a connector. */
   readonly imports: readonly string[]
 }
@@ -81,15 +83,18 @@ export const jobSpecs = {
     doc: 'Directory where offsets are kept. With it the source is read window by window, each committed when its rows are delivered, and a job that is started again goes on where it stood.',
   }),
   trigger: queryOptions.specs.trigger,
+  ...windowSpecs,
   imports: option.custom<readonly string[]>(paths, {
     doc: 'Modules that are loaded first, by their paths: such as one that adds a connector by `register`.',
   }),
 } satisfies OptionSpecs
 
 /** The declaration of a job file. */
-export const jobOptions = declareOptions('job', jobSpecs, ({ trigger, checkpoint, source }, report) => {
-  const kept = checkpoint !== undefined || (source && checkpointOf(source) !== undefined)
-  if (trigger !== undefined && !kept) report('trigger: needs a checkpoint')
+export const jobOptions = declareOptions('job', jobSpecs, ({ checkpoint, source }, report, given) => {
+  if (checkpoint !== undefined || (source && checkpointOf(source) !== undefined)) return
+  for (const name of ['trigger', ...Object.keys(windowSpecs)]) {
+    if (given.has(name)) report(`${name}: needs a checkpoint`)
+  }
 })
 
 /** The checkpoint that is given among the options of a source. */

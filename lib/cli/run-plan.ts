@@ -54,7 +54,7 @@ async function runStreaming(
   deadLetter: Writable | undefined,
   { tally, signals, report }: RunContext,
 ): Promise<void> {
-  const { checkpoint, trigger, source: endpoint } = plan.job
+  const { checkpoint, trigger, windows, source: endpoint } = plan.job
   const source = plan.makeSource!() as Readable & WindowSource
   tally.watchSource(source)
   tally.windows = 0
@@ -73,6 +73,7 @@ async function runStreaming(
     sink: () => makeSink(plan, deadLetter, tally),
     ...(checkpointOf(endpoint) === undefined && { checkpointLocation: checkpoint }),
     trigger,
+    ...windows,
     signal: signals.abort,
   })
   query.on('start', ({ timestamp }) => {

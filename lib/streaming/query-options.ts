@@ -1,6 +1,6 @@
 import type { Duplex, Writable } from 'node:stream'
 import { types } from 'node:util'
-import { declareOptions, type OptionValues, option, Refusal } from '../core/options.ts'
+import { declareOptions, type OptionSpecs, type OptionValues, option, Refusal } from '../core/options.ts'
 import { retrySpecs } from '../core/retry.ts'
 import type { PlainWindow } from '../core/window.ts'
 import type { WindowSource } from '../core/window-source.ts'
@@ -95,6 +95,26 @@ function makes<T>(what: string) {
   }
 }
 
+/** How windows are run. */
+export const windowSpecs = {
+  read_ahead: option.integer({
+    min: 0,
+    default: 1,
+    doc: 'Windows asked for while the one before them is delivered. Each holds its result in memory.',
+  }),
+  max_retries: {
+    ...retrySpecs.max_retries,
+    doc: 'How often a window is run again after its source or sink failed in a way that may pass.',
+  },
+  initial_backoff: {
+    ...retrySpecs.initial_backoff,
+    doc: 'Seconds of the first wait before a window is run again, doubled each time, with full jitter.',
+  },
+  max_backoff: { ...retrySpecs.max_backoff, doc: 'Seconds that such a wait never passes.' },
+} satisfies OptionSpecs
+
+export type WindowSettings = OptionValues<typeof windowSpecs>
+
 /** How an option is declared that must be given. */
 type Required = { readonly doc: string; readonly required: true }
 
@@ -142,12 +162,7 @@ export const queryOptions = declareOptions(
         doc: 'When the query looks for windows: all that is there and then end, one window and then end, or again and again.',
       },
     ),
-    read_ahead: option.integer({
-      min: 0,
-      default: 1,
-      doc: 'Windows asked for while the one before them is delivered. Each holds its result in memory.',
-    }),
-    ...retrySpecs,
+    ...windowSpecs,
   },
   ({ source, checkpointLocation }, report) => {
     const own = source?.checkpointLocation

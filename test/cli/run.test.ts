@@ -124,6 +124,24 @@ t.test('a streaming job reads what is there, and on from there when it is starte
   t.equal(rowsOf(flags.stdout).length, 60)
 })
 
+t.test('a streaming job says how often a window is run again', async (t) => {
+  const options = { ...source.options, start_time: '2024-01-01', partition_duration: 365 * 86_400 }
+  const fails = { ...sink, options: { ...sink.options, max_retries: 0, batch_size: 100 } }
+  const job = { source: { ...source, options }, sink: fails, checkpoint: 'offsets', trigger: 'once' }
+  const again = { max_retries: 2, initial_backoff: '0.01', maxBackoff: 0.02, read_ahead: 0 }
+  t.ok(valid({ ...job, ...again }), JSON.stringify(valid.errors))
+  hec.fail({ status: 503, times: 2 })
+  const folder = await jobFolder(t, { ...job, max_retries: 1, initial_backoff: 0.01 })
+  const short = await command(['run', 'job.json'], { env, cwd: folder })
+  t.equal(short.code, 1, short.stderr)
+  t.match(short.stderr, /after 2 attempts/)
+  hec.fail({ status: 503, times: 2 })
+  await writeFile(join(folder, 'job.json'), JSON.stringify({ ...job, ...again }))
+  const enough = await command(['run', 'job.json'], { env, cwd: folder })
+  t.equal(enough.code, 0, enough.stderr)
+  t.match(lastLine(enough.stderr, 'end'), { windows: 1, delivered: 100 })
+})
+
 t.test('--check says what to fix', async (t) => {
   const options = { ...source.options, partition_duration: 600 }
   const job = { source: { ...source, options }, sink, checkpoint: 'offsets' }
@@ -155,8 +173,8 @@ t.test('a job file that is wrong: all of it is told, and no secret', async (t) =
       false,
     ],
     [
-      { source: bounded, sink, trigger: 'once', transforms: ['none.mjs', 'mask.mjs#nothing'] },
-      [/trigger: needs a checkpoint/],
+      { source: bounded, sink, trigger: 'once', read_ahead: 1, transforms: ['none.mjs'] },
+      [/trigger: needs a checkpoint/, /read_ahead: needs a checkpoint/],
       true,
     ],
     [
