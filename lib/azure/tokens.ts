@@ -122,7 +122,8 @@ export class AzureTokens implements TokenCredential {
   #failure(error: unknown): AuthError {
     const { connector, requests } = this.#source
     const { fault } = requests
-    const status = fault?.status ?? statusOf(error)
+    // The clients' errors have the status 400 where they got no answer at all.
+    const status = fault ? fault.status : statusOf(error)
     const passing =
       status === undefined
         ? isPassingFault(fault?.error ?? error) || isCut(fault?.error)

@@ -53,8 +53,9 @@ export class HecProtocol implements SinkProtocol {
         signal: this.#ended.signal,
         timeout,
       })
+      const { status } = response
       const { code, text } = readReply(response, this.#redact)
-      return { healthy: response.status === 200, status: response.status, code, text }
+      return { healthy: status === 200, status, code, text: text || `HTTP status ${status}` }
     } catch (error) {
       return { healthy: false, text: (error as Error).message }
     }

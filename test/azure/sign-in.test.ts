@@ -204,6 +204,16 @@ t.test('what the token service refuses is said, without the secret', async (t) =
       attempts: 2,
       message: /127\.0\.0\.1:9 failed: connect ECONNREFUSED/,
     })
+    environment(t, {
+      AZURE_TENANT_ID: entra.tenant_id,
+      AZURE_CLIENT_ID: entra.client_id,
+      AZURE_CLIENT_SECRET: entra.client_secret,
+      AZURE_TOKEN_CREDENTIALS: 'EnvironmentCredential',
+    })
+    const byDefault = { ...noPrincipal, azure_default_credential: true, max_retries: 1 }
+    const away = (await trial.failure({ ...byDefault, authority_host: 'https://127.0.0.1:9' })).error
+    t.match(away, { code: 'ERR_AUTH', attempts: 2, message: /127\.0\.0\.1:9 failed: connect ECONNREFUSED/ })
+    t.equal(away.status, undefined, 'there was no answer')
     t.match((await trial.failure({ ca: undefined })).error, {
       code: 'ERR_AUTH',
       attempts: 1,

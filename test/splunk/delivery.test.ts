@@ -421,6 +421,8 @@ t.test('healthy()', async (t) => {
   t.match(await splunkSink(hec, { ack: true }).healthy(), { healthy: false, code: 19 })
   hec.queuesFull = true
   t.match(await splunkSink(hec, { ack: true }).healthy(), { healthy: false, code: 20 })
+  hec.fail({ status: 502 })
+  t.match(await sink.healthy(), { healthy: false, status: 502, text: 'HTTP status 502' })
   t.match(await splunkSink(hec, { token: 'wrong' }).healthy(), { healthy: false, status: 400, code: 21 })
   await hec.close()
   t.match(await sink.healthy(), { healthy: false, text: /ECONNREFUSED|hang up/ })
