@@ -80,6 +80,8 @@ export class DeadLetterFile extends Writable {
   constructor(path: string) {
     super({ objectMode: true })
     this.#path = resolvePath(path)
+    // Each of the sinks that share it listens.
+    this.setMaxListeners(0)
   }
 
   override _construct(callback: (error?: Error | null) => void): void {

@@ -74,6 +74,11 @@ export class Delivery {
     // Finding k rows at fault among n by halves takes about 2 k log2(n) requests.
     let searches = 16 * Math.ceil(Math.log2(batch.length + 1))
     for (let part = parts.shift(); part; part = parts.shift()) {
+      // Put together before it was known how large a body may be.
+      if (part.length > 1 && this.#bodyBytes < Infinity && this.#bytesOf(part) > this.#bodyBytes) {
+        parts.unshift(...halvesOf(part))
+        continue
+      }
       const verdict = await this.#send(part)
       if (verdict.kind !== 'split') continue
       // Some may be in already, or refused by name, before the rest was found to be too much.
@@ -83,8 +88,7 @@ export class Delivery {
         const text = `${verdict.reason.text} (of a request with ${rest.length} rows; which are at fault was not looked for any further)`
         await this.#refuse(rest, { ...verdict.reason, text })
       } else {
-        const middle = Math.ceil(rest.length / 2)
-        const halves = [rest.slice(0, middle), rest.slice(middle)]
+        const halves = halvesOf(rest)
         // What is too much now would be the next time too.
         if (!verdict.bounded)
           this.#bodyBytes = Math.min(this.#bodyBytes, Math.max(...halves.map((half) => this.#bytesOf(half))))
@@ -239,4 +243,9 @@ export class Delivery {
       duration: Date.now() - since,
     })
   }
+}
+
+function halvesOf(entries: readonly Entry[]): (readonly Entry[])[] {
+  const middle = Math.ceil(entries.length / 2)
+  return [entries.slice(0, middle), entries.slice(middle)]
 }

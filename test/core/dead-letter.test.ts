@@ -150,6 +150,20 @@ t.test('DeadLetterFile', async (t) => {
     t.equal(readFileSync(file, 'utf8'), '{"row":1}\n{"row":{"te\n{"row":2}\n')
   })
 
+  t.test('as many sinks as one likes share it, with no warning of Node', async (t) => {
+    const file = new DeadLetterFile(join(t.testdir({}), 'refused.ndjson'))
+    const hec = await startHec(t)
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', onWarning)
+    const sinks = Array.from({ length: 12 }, () => splunkSink(hec, { dead_letter: file }))
+    await Promise.all(sinks.map((sink) => deliver(['no row'], sink)))
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', onWarning)
+    t.same(warnings, [])
+    t.equal(sinks.reduce((sum, { stats }) => sum + stats.rejected, 0), 12) // biome-ignore format: one sum
+  })
+
   t.test('the file may be moved away', async (t) => {
     const file = join(t.testdir({}), 'refused.ndjson')
     const letters = new DeadLetterFile(file)
