@@ -1,9 +1,10 @@
-// Every option declaration, and where its type is written.
+// Every option declaration, and where its type is written, unless that is done by hand.
 import { boundedDeclaration, targetDeclaration } from '../dist/azure-monitor/options.js'
 import { streamDeclaration } from '../dist/azure-monitor/stream-options.js'
 import { restOptions } from '../dist/rest/options.js'
 import { sentinelOptions } from '../dist/sentinel/options.js'
 import { splunkOptions } from '../dist/splunk/options.js'
+import { queryOptions } from '../dist/streaming/query-options.js'
 
 export const declarations = [
   {
@@ -48,4 +49,5 @@ export const declarations = [
       'Options of the Sentinel sink. Each name may be written in camelCase as well; numbers and booleans may be texts.',
     file: 'lib/sentinel/options.types.ts',
   },
+  { declaration: queryOptions, name: 'StreamingQueryOptions' },
 ]

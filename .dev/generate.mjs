@@ -72,8 +72,9 @@ export function optionTypes({ declaration, name, title }) {
 const cell = (text) => text.replaceAll('|', '\\|')
 
 /** The options of one declaration as a table of README. */
-export function optionTable({ declaration }) {
-  const rows = Object.entries(declaration.specs).map(([name, spec]) => {
+export function optionTable({ declaration }, known = {}) {
+  const added = Object.entries(declaration.specs).filter(([name, { doc }]) => known[name]?.doc !== doc)
+  const rows = added.map(([name, spec]) => {
     const type = cell(spec.type.replace(/import\('[^']+'\)\./g, ''))
     const fallback = spec.required ? '**required**' : (defaultOf(spec) ?? '')
     return `| \`${name}\` | ${type} | ${cell(fallback)} | ${cell(spec.doc)} |`
@@ -84,7 +85,7 @@ export function optionTable({ declaration }) {
   return ['| option | type | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
 }
 
-/** README with its option tables, each between two markers, written anew. */
+/** README with its option tables, each between two markers, written anew. A marker may leave out what another table has. */
 function withTables(readme) {
   const example = current('test/fixtures/line-sink.ts')
   readme = readme.replace(
@@ -92,10 +93,11 @@ function withTables(readme) {
     (_, start, end) => `${start}\`\`\`ts\n${example}\`\`\`\n${end}`,
   )
   return readme.replace(
-    /(<!-- options:(\w+) -->\n)[\s\S]*?(<!-- end of options -->)/g,
-    (whole, start, name, end) => {
-      const entry = declarations.find((each) => each.name === name)
-      return entry ? `${start}${optionTable(entry)}\n${end}` : whole
+    /(<!-- options:(\w+)(?: but those of (\w+))? -->\n)[\s\S]*?(<!-- end of options -->)/g,
+    (whole, start, name, other, end) => {
+      const find = (wanted) => declarations.find((each) => each.name === wanted)
+      const entry = find(name)
+      return entry ? `${start}${optionTable(entry, find(other)?.declaration.specs)}\n${end}` : whole
     },
   )
 }
@@ -104,6 +106,7 @@ function withTables(readme) {
 export function generated() {
   const files = new Map()
   for (const entry of declarations) {
+    if (!entry.file) continue
     const before = files.get(entry.file)
     const text = optionTypes(entry)
     files.set(

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -163,6 +164,41 @@ t.test('each command line runs as written, against emulators in place of the ser
   )
   await sh('zcat dns.log.gz')
   t.match(ingestion.rows, [{ query: 'example.com' }])
+})
+
+t.test('the job of README runs, with its transform, and is stopped', async (t) => {
+  const emulators = await startEmulators({ hec: { ack: true } })
+  t.teardown(() => emulators.close())
+  const { entra, logAnalytics, hec, caFile } = emulators
+  const columns = ['TimeGenerated', 'EventID', 'Account'] as const
+  logAnalytics.addTable(
+    'SecurityEvent',
+    columns.map((name, index) => ({ name, type: (['datetime', 'int', 'string'] as const)[index]! })),
+    [[new Date(Date.now() - 3_600_000), 4625, 'ada']],
+  )
+  const job = JSON.parse(blocks('json')[0]!)
+  const { source, sink } = job
+  const elsewhere = { endpoint: logAnalytics.url, authority_host: entra.url, ca: caFile }
+  source.options = { ...source.options, ...elsewhere }
+  sink.options = { ...sink.options, url: hec.endpoint, ca: caFile }
+  const folder = t.testdir({ 'job.json': JSON.stringify(job), 'mask.mjs': blocks('js')[0]! })
+  const env = {
+    ...process.env,
+    AZURE_TENANT_ID: entra.tenant_id,
+    AZURE_CLIENT_ID: entra.client_id,
+    AZURE_CLIENT_SECRET: entra.client_secret,
+    SPLUNK_TOKEN: hec.token,
+  }
+  const bin = join(root, 'dist/cli/main.js')
+  const { stdout } = await run(process.execPath, [bin, 'run', 'job.json', '--check'], { cwd: folder, env })
+  t.match(stdout, /ok {4}options.*\nok {4}source.*\nok {4}sink/)
+  const child = spawn(process.execPath, [bin, 'run', 'job.json'], { cwd: folder, env, stdio: 'ignore' })
+  t.teardown(() => child.kill('SIGKILL'))
+  while (hec.events.length === 0) await once(hec, 'response')
+  child.kill('SIGTERM')
+  t.same(await once(child, 'exit'), [0, null])
+  t.match(hec.events, [{ event: { EventID: 4625 } }])
+  t.notOk('Account' in (hec.events[0]!.event as object))
 })
 
 t.test('every error code is in the table of README, and every code there exists', async (t) => {
