@@ -128,7 +128,8 @@ export class AzureTokens implements TokenCredential {
       status === undefined
         ? isPassingFault(fault?.error ?? error) || isCut(fault?.error)
         : isPassingStatus(status)
-    const cause = cleanError(error, this.redact)
+    // What happened to the connection says more than what a client made of it, and whether it may pass.
+    const cause = cleanError(fault?.error ?? error, this.redact)
     // The clients' texts run over several lines: trace ids, times, advice for other languages.
     const text = fault ? this.redact(fault.text) : cause.message.split(/\r?\n/)[0]
     return new AuthError(`${connector}: no token for Azure: ${text}`, passing, fault?.wait, {

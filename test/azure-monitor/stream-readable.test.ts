@@ -409,4 +409,27 @@ t.test('as the source of a streaming query', async (t) => {
   t.equal(source.offset, undefined, 'the stream itself was not read')
 })
 
+t.test('a streaming query outlasts a service that is away, and not one that refuses', async (t) => {
+  const { options } = table(rowsEvery(1, 5))
+  const outcome = async (wrong: object) => {
+    const query = streamingQuery({
+      source: new AzureMonitorStreamReadable({ ...options, ...wrong, max_retries: 0 }),
+      sink: () => new Writable({ objectMode: true }),
+      checkpointLocation: t.testdir(),
+      max_retries: 1,
+      initial_backoff: 0.001,
+    })
+    return query.done.then(
+      () => ({}),
+      ({ code, part, attempts }) => ({ code, part, attempts }),
+    )
+  }
+  const nowhere = 'https://127.0.0.1:9'
+  t.same(await outcome({ endpoint: nowhere }), { code: 'ERR_QUERY', part: 'source', attempts: 2 })
+  t.same(await outcome({ authority_host: nowhere }), { code: 'ERR_AUTH', part: 'source', attempts: 2 })
+  services.entra.fail({ status: 503, match: '/token', times: 2 })
+  t.same(await outcome({}), { code: 'ERR_AUTH', part: 'source', attempts: 2 })
+  t.same(await outcome({ client_secret: 'wrong' }), { code: 'ERR_AUTH', part: 'source', attempts: 1 })
+})
+
 t.test('the services end', () => services.close())
