@@ -195,7 +195,7 @@ export class Delivery {
       )
       throw new DeliveryError(
         'ERR_DELIVERY',
-        `${connector}: gave up after ${attempts} attempts: ${said.join(' ')}`,
+        `${connector}: gave up after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ${said.join(' ')}`,
         {
           connector,
           status,
