@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import got, { type Method, Options, type Request } from 'got'
+import type { Method, Options, Request } from 'got'
 import { Agents } from './agents.ts'
 import { Overdue } from './deadline.ts'
 import { option, Refusal } from './options.ts'
@@ -80,6 +80,11 @@ export interface HttpResponse {
   readonly text: string
 }
 
+type Got = typeof import('got')
+
+/** Loaded with the first request: a connector that speaks by an Azure client needs only the options from here. */
+let got: Got | undefined
+
 /**
  * One got client for a connector: connections kept alive, no retry of got's own (ours is one for everybody), no redirect
  * followed (it would carry a body or credentials to another place), every status a response.
@@ -88,8 +93,9 @@ export interface HttpResponse {
  * bodies as bytes (of a text it would make bytes three times), and is read as a stream; time limit and abort are ours.
  */
 export class HttpClient {
+  readonly #settings: HttpSettings
   /** Of the last request. Got takes a copy. */
-  readonly #options: Options
+  #options: Options | undefined
   #url: string | undefined
   readonly #redact: Redact
   readonly #agents: Agents
@@ -98,26 +104,14 @@ export class HttpClient {
   constructor(settings: HttpSettings, redact: Redact) {
     this.#redact = redact
     this.#agents = new Agents(settings.proxy)
-    this.#options = new Options(
-      undefined,
-      {
-        isStream: true,
-        retry: { limit: 0 },
-        throwHttpErrors: false,
-        followRedirect: false,
-        https: {
-          rejectUnauthorized: settings.verify_ssl,
-          ...(settings.ca === undefined ? {} : { certificateAuthority: settings.ca }),
-        },
-      },
-      got.defaults.options,
-    )
+    this.#settings = settings
   }
 
   /** @throws Error, cleaned of secrets, with the code of the fault: ECONNRESET, ETIMEDOUT… */
   async request(request: HttpRequest): Promise<HttpResponse> {
     try {
-      const response = await this.#exchange(request)
+      got ??= await import('got')
+      const response = await this.#exchange(got, request)
       if (response.status < 300) return response
       // It may be the proxy that answers, and quotes what it was sent.
       return { ...response, text: this.#redactProxy(request.url)(response.text) }
@@ -136,8 +130,25 @@ export class HttpClient {
     this.#agents.close()
   }
 
-  #exchange({ url, method, headers, body, signal, timeout }: HttpRequest): Promise<HttpResponse> {
+  #prepare({ default: { defaults }, Options }: Got): Options {
+    const { verify_ssl, ca } = this.#settings
+    const https = {
+      rejectUnauthorized: verify_ssl,
+      ...(ca === undefined ? {} : { certificateAuthority: ca }),
+    }
+    const fixed = {
+      isStream: true,
+      retry: { limit: 0 },
+      throwHttpErrors: false,
+      followRedirect: false,
+      https,
+    }
+    return new Options(undefined, fixed, defaults.options)
+  }
+
+  #exchange(got: Got, { url, method, headers, body, signal, timeout }: HttpRequest): Promise<HttpResponse> {
     signal.throwIfAborted()
+    this.#options ??= this.#prepare(got)
     const options = this.#options
     if (url !== this.#url) {
       options.url = url
@@ -147,7 +158,7 @@ export class HttpClient {
     options.method = method
     options.headers = { 'user-agent': userAgent, ...headers }
     options.body = typeof body === 'string' ? Buffer.from(body) : body
-    const request = got(undefined, undefined, options) as Request
+    const request = got.default(undefined, undefined, options) as Request
     request.options.createNativeRequestOptions = nativeOptions
     options.body = undefined
     if (body === undefined) request.end()
