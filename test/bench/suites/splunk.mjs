@@ -18,7 +18,7 @@ export const contestants = {
     // The level of gzip is not an option of the sink: here it is turned to see what another one would give.
     if (level) {
       const { createGzip } = zlib
-      zlib.createGzip = (settings) => createGzip({ ...settings, level })
+      Object.defineProperty(zlib, 'createGzip', { value: (settings) => createGzip({ ...settings, level }) })
       syncBuiltinESMExports()
     }
     const { SplunkWritable } = await product('splunk/splunk-writable')
