@@ -453,7 +453,7 @@ t.test('a program that does not speak to Azure does not load its clients', async
   }
   follow(resolve(lib, 'index.ts'))
   t.ok(
-    seen.has(resolve(lib, 'azure-monitor/query-client.ts')) && packages.has('http-proxy-agent'),
+    seen.has(resolve(lib, 'azure-monitor/query-client.ts')) && packages.has('https-proxy-agent'),
     'the imports are followed',
   )
   t.strictSame(
