@@ -29,9 +29,11 @@ const path = (makeSink) => async (options) => {
     const to = await makeSink(options)
     const start = performance.now()
     let peak = 0
+    let heap = 0
     const sample = () => {
       const { rss, heapUsed } = process.memoryUsage()
       peak = Math.max(peak, rss)
+      heap = Math.max(heap, heapUsed)
       if (seconds === undefined) return
       process.send({
         at: (performance.now() - start) / 1000,
@@ -54,7 +56,7 @@ const path = (makeSink) => async (options) => {
       clearTimeout(timer)
       sample()
     }
-    return { rows: to.stats.delivered, memory: peak }
+    return { rows: to.stats.delivered, memory: peak, heap }
   }
   return {
     warmUp: () => options.warmUp && go(options.warmUp),
