@@ -2,7 +2,7 @@ import { Writable } from 'node:stream'
 import { DeadLetterOffice } from '../core/dead-letter.ts'
 import { DeliveryError } from '../core/errors.ts'
 import { serialize } from '../core/json.ts'
-import type { SinkStats } from '../core/observation.ts'
+import { noStats, type SinkStats } from '../core/observation.ts'
 
 /** Whoever read standard output has closed it, as `head` does: the end, and no failure. */
 export class ReaderGone extends Error {
@@ -11,15 +11,7 @@ export class ReaderGone extends Error {
 
 /** Writes rows to standard output, NDJSON. A row counts as delivered when the operating system has taken it. */
 export class StandardOutput extends Writable {
-  readonly stats: SinkStats = {
-    written: 0,
-    delivered: 0,
-    rejected: 0,
-    requests: 0,
-    retries: 0,
-    inFlight: 0,
-    bytes: 0,
-  }
+  readonly stats: SinkStats = noStats()
   readonly #deadLetter: DeadLetterOffice | undefined
 
   constructor({ dead_letter }: { dead_letter?: Writable | undefined } = {}) {

@@ -5,7 +5,7 @@ import { DeadLetterOffice } from './dead-letter.ts'
 import { Delivery, DeliveryStopped, FatalDelivery } from './delivery.ts'
 import { attachRows, DeliveryError } from './errors.ts'
 import { describe, isRow } from './json.ts'
-import { publish, type SinkEvents, type SinkStats } from './observation.ts'
+import { noStats, publish, type SinkEvents, type SinkStats } from './observation.ts'
 import { type StreamOptionValues, streamOptions } from './options.ts'
 import { longestTimer } from './retry.ts'
 import { RowStore } from './row-store.ts'
@@ -46,15 +46,7 @@ export class BatchingWritable extends Writable {
   readonly #deadLetter: DeadLetterOffice | undefined
   readonly #abort = new AbortController()
   readonly #halt = new AbortController()
-  readonly #stats: SinkStats = {
-    written: 0,
-    delivered: 0,
-    rejected: 0,
-    requests: 0,
-    retries: 0,
-    inFlight: 0,
-    bytes: 0,
-  }
+  readonly #stats: SinkStats = noStats()
   /** Batches that left and are not settled yet, oldest first. */
   readonly #batches = new Set<readonly Entry[]>()
   readonly #flights = new Set<Promise<void>>()

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { ConnectorError, DeliveryError } from './errors.ts'
-import type { BatchEvent, RejectedEvent, RetryEvent, SinkStats } from './observation.ts'
+import type { BatchEvent, RetryEvent, SinkStats } from './observation.ts'
 import { backoff, isPassingFault, pause, type RetryPolicy } from './retry.ts'
 import type { Entry, Reason, SinkProtocol, Verdict } from './sink-protocol.ts'
 
@@ -17,8 +17,6 @@ export interface DeliveryEvents {
   /** Settles a refused row, or throws where nobody takes it. */
   refuse(entry: Entry, reason: Reason): Promise<void>
 }
-
-export type { BatchEvent, RejectedEvent, RetryEvent }
 
 /** Thrown inside a delivery that is to stop: what it had in hand stays unsettled. */
 export class DeliveryStopped extends Error {}

@@ -1,9 +1,19 @@
 import type { HttpResponse } from './http.ts'
+import { retryAfter } from './retry.ts'
 
 /** A header of an answer; the first where it came several times. `name` in lower case. */
 export function headerOf({ headers }: Pick<HttpResponse, 'headers'>, name: string): string | undefined {
   const value = headers[name]
   return Array.isArray(value) ? value[0] : value
+}
+
+/** How long to wait before the request is sent again, and for whom: a throttled or overloaded server is meant by all. */
+export function waitOf(response: Pick<HttpResponse, 'status' | 'headers'>): {
+  after: number | undefined
+  everybody: boolean
+} {
+  const { status } = response
+  return { after: retryAfter(headerOf(response, 'retry-after')), everybody: status === 429 || status === 503 }
 }
 
 /** Of a longer body no more is looked at: to take tags out takes the square of the time in the worst case. */

@@ -59,6 +59,11 @@ export interface SinkStats {
   bytes: number
 }
 
+/** The counts of a sink that has done nothing yet. */
+export function noStats(): SinkStats {
+  return { written: 0, delivered: 0, rejected: 0, requests: 0, retries: 0, inFlight: 0, bytes: 0 }
+}
+
 const channels = {
   batch: channel('cyber-connectors:batch'),
   retry: channel('cyber-connectors:retry'),

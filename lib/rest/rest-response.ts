@@ -1,8 +1,8 @@
 import { DeliveryError } from '../core/errors.ts'
 import type { HttpResponse } from '../core/http.ts'
-import { headerOf, plainText } from '../core/http-answer.ts'
+import { headerOf, plainText, waitOf } from '../core/http-answer.ts'
 import type { Redact } from '../core/redaction.ts'
-import { isPassingStatus, retryAfter } from '../core/retry.ts'
+import { isPassingStatus } from '../core/retry.ts'
 import type { Reason, Verdict } from '../core/sink-protocol.ts'
 
 const authStatuses = new Set([401, 403, 407])
@@ -21,12 +21,7 @@ export function verdictOf(response: HttpResponse, url: string, rows: number, red
   if (status >= 200 && status < 300) return { kind: 'accepted', reason }
   if (status === 413) return { kind: 'split', reason }
   if (isPassingStatus(status)) {
-    return {
-      kind: 'retry',
-      reason,
-      after: retryAfter(headerOf(response, 'retry-after')),
-      everybody: status === 429 || status === 503,
-    }
+    return { kind: 'retry', reason, ...waitOf(response) }
   }
   if (bodyStatuses.has(status) && rows > 1) return { kind: 'split', bounded: true, reason }
   const isForGood = status >= 400 && status < 500

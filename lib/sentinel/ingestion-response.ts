@@ -1,8 +1,8 @@
 import { DeliveryError } from '../core/errors.ts'
 import type { HttpResponse } from '../core/http.ts'
-import { headerOf, plainText } from '../core/http-answer.ts'
+import { headerOf, plainText, waitOf } from '../core/http-answer.ts'
 import type { Redact } from '../core/redaction.ts'
-import { isPassingStatus, retryAfter } from '../core/retry.ts'
+import { isPassingStatus } from '../core/retry.ts'
 import type { Reason, Verdict } from '../core/sink-protocol.ts'
 import type { IngestionTarget } from './ingestion-client.ts'
 import { connectorName } from './options.ts'
@@ -22,12 +22,7 @@ export function verdictOf(response: HttpResponse, rows: number, context: Ingesti
   if (status === 204) return { kind: 'accepted', reason: { status, text: 'HTTP status 204' } }
   const reason = reasonOf(response, context.redact)
   if (isPassingStatus(status)) {
-    return {
-      kind: 'retry',
-      reason,
-      after: retryAfter(headerOf(response, 'retry-after')),
-      everybody: status === 429 || status === 503,
-    }
+    return { kind: 'retry', reason, ...waitOf(response) }
   }
   if (status === 413) return { kind: 'split', reason }
   const advice = adviceOf(status, reason, context)

@@ -1,8 +1,8 @@
 import { type ConnectorError, DeliveryError } from '../core/errors.ts'
 import type { HttpResponse } from '../core/http.ts'
-import { headerOf, plainText } from '../core/http-answer.ts'
+import { plainText, waitOf } from '../core/http-answer.ts'
 import type { Redact } from '../core/redaction.ts'
-import { isPassingStatus, retryAfter } from '../core/retry.ts'
+import { isPassingStatus } from '../core/retry.ts'
 import type { Reason, Verdict } from '../core/sink-protocol.ts'
 
 /** The body of a HEC answer. */
@@ -62,10 +62,6 @@ export function verdictOf(
   const { status } = response
   const { code, number } = reply
   const reason: Reason = { status, code, text: reply.text || `HTTP status ${status}` }
-  const wait = {
-    after: retryAfter(headerOf(response, 'retry-after')),
-    everybody: status === 429 || status === 503,
-  }
   if (status >= 200 && status < 300) {
     if (code !== undefined && acceptedCodes.has(code)) {
       return { kind: 'accepted', reason, slowDown: fullCodes.has(code) }
@@ -84,9 +80,9 @@ export function verdictOf(
   if (code === noData) return { kind: 'refused', reason }
   if (code === busy && number !== undefined && number > 0 && number <= request.rows) {
     // Whether the number counts from 0 or 1 is not known. One less loses nothing in either case.
-    return { kind: 'partial', accepted: number - 1, refusesNext: false, reason, ...wait }
+    return { kind: 'partial', accepted: number - 1, refusesNext: false, reason, ...waitOf(response) }
   }
-  if (isPassing(status, code)) return { kind: 'retry', reason, ...wait }
+  if (isPassing(status, code)) return { kind: 'retry', reason, ...waitOf(response) }
   return { kind: 'fatal', error: fatalError(reason) }
 }
 
