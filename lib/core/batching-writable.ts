@@ -15,6 +15,8 @@ import type { EncodedRow, Entry, Reason, SinkProtocol } from './sink-protocol.ts
 /** Rows that Node has handed over, and its callback, kept until each row has a place in a batch. */
 interface Intake {
   readonly rows: readonly unknown[]
+  /** When they were handed over, in milliseconds since the epoch. */
+  readonly at: number
   readonly callback: (error?: Error | null) => void
   next: number
   /** The next row, encoded but not yet placed. */
@@ -170,7 +172,7 @@ export class BatchingWritable extends Writable {
 
   #take(rows: readonly unknown[], callback: (error?: Error | null) => void): void {
     this.#stats.written += rows.length
-    this.#intake = { rows, callback, next: 0, encoded: undefined, refusal: undefined }
+    this.#intake = { rows, at: Date.now(), callback, next: 0, encoded: undefined, refusal: undefined }
     this.#proceed()
   }
 
@@ -201,11 +203,11 @@ export class BatchingWritable extends Writable {
     }
   }
 
-  /** Puts the next row of the intake into the open batch. @returns false where it has to wait */
+  /** Puts the next row of the intake into the open batch, or sends that off for it. @returns false where it has to wait */
   #place(intake: Intake): boolean {
     const row = intake.rows[intake.next]
     try {
-      intake.encoded ??= this.#encode(row)
+      intake.encoded ??= this.#encode(row, intake.at)
     } catch (problem) {
       // Getters and toJSON are the user's: they may throw anything.
       const text = problem instanceof Error ? problem.message : `it threw ${describe(problem)}`
@@ -225,16 +227,17 @@ export class BatchingWritable extends Writable {
       )
       return false
     }
-    const { bytes, group } = intake.encoded
-    const first = this.#open[0]
+    const { wire, group } = intake.encoded
     const { around, between } = this.#protocol.framing
-    if (first) {
-      const fits = first.group === group && this.#openBytes + between + bytes <= this.#batchBytes
-      if (!fits && !this.#launch()) return false
-    }
-    this.#openBytes += this.#open.length === 0 ? around + bytes : between + bytes
+    const first = this.#open[0]
+    const left = this.#batchBytes - this.#openBytes - between
+    // A text has at least as many bytes as characters: what can't fit is not even written.
+    if (first && (first.group !== group || wire.length > left)) return this.#launch()
     this.#store ??= new RowStore(this.#storeSize)
-    this.#open.push(this.#store.add(row, intake.encoded))
+    const bytes = this.#store.write(wire)
+    if (first && bytes > left) return this.#launch()
+    this.#open.push(this.#store.keep(row, group, bytes))
+    this.#openBytes += (first ? between : around) + bytes
     intake.encoded = undefined
     intake.next++
     // Not unref'd: rows that wait here keep the process alive until they are out.
@@ -250,14 +253,15 @@ export class BatchingWritable extends Writable {
     return true
   }
 
-  #encode(row: unknown): EncodedRow {
+  #encode(row: unknown, at: number): EncodedRow {
     if (!isRow(row)) throw new Error(`expected a row (a plain object), got ${describe(row)}`)
-    const encoded = this.#protocol.encode(row)
+    const encoded = this.#protocol.encode(row, at)
     const { maxRowBytes } = this.#protocol
-    if (maxRowBytes !== undefined && encoded.bytes > maxRowBytes) {
-      throw new Error(
-        `the row has ${encoded.bytes} bytes as JSON, the most that can be sent is ${maxRowBytes}`,
-      )
+    // A UTF-16 unit has no more than 3 bytes in UTF-8: mostly there is no need to count.
+    if (maxRowBytes !== undefined && encoded.wire.length * 3 > maxRowBytes) {
+      const bytes = Buffer.byteLength(encoded.wire)
+      if (bytes > maxRowBytes)
+        throw new Error(`the row has ${bytes} bytes as JSON, the most that can be sent is ${maxRowBytes}`)
     }
     return encoded
   }

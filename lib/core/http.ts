@@ -156,7 +156,7 @@ export class HttpClient {
       this.#url = url
     }
     options.method = method
-    options.headers = { 'user-agent': userAgent, ...headers }
+    options.headers = { 'user-agent': userAgent, ...present(headers) }
     options.body = typeof body === 'string' ? Buffer.from(body) : body
     const request = got.default(undefined, undefined, options) as Request
     request.options.createNativeRequestOptions = nativeOptions
@@ -184,7 +184,9 @@ export class HttpClient {
         if (text.length < longestAnswer) text += chunk
       })
       request.on('error', cut)
-      request.on('close', () => cut(new Error('the request was closed before it was answered')))
+      request.on('close', () => {
+        if (!settled) cut(new Error('the request was closed before it was answered'))
+      })
       request.on('end', () => {
         const { response } = request
         if (settled || !response) return
@@ -207,6 +209,13 @@ export class HttpClient {
     }
     return cuts
   }
+}
+
+/** Without those that are undefined: got would delete them, which makes the object slow from then on. */
+function present(headers: HttpRequest['headers']): Record<string, string> {
+  const given: Record<string, string> = {}
+  for (const name in headers) if (headers[name] !== undefined) given[name] = headers[name]
+  return given
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { EncodedRow, Entry } from './sink-protocol.ts'
+import type { Entry } from './sink-protocol.ts'
 
 /** Bytes left before each row and after the last, for what goes between rows and around them. */
 const gap = 1
@@ -24,15 +24,19 @@ export class RowStore {
     return this.#used
   }
 
-  add(row: unknown, encoded: EncodedRow): StoredEntry {
-    const { wire } = encoded
-    const start = this.#used
-    // A UTF-16 unit has no more than 3 bytes in UTF-8. What `encoded` says of its bytes is not relied on.
+  /** Writes a row behind those that are kept. @returns its bytes */
+  write(wire: string): number {
+    // A UTF-16 unit has no more than 3 bytes in UTF-8.
     const most = wire.length > longText ? Buffer.byteLength(wire) : wire.length * 3
-    this.#provide(start + most + gap)
-    const end = start + this.#bytes.write(wire, start)
-    this.#used = end + gap
-    return new StoredEntry(row, encoded, this, start, end)
+    this.#provide(this.#used + most + gap)
+    return this.#bytes.write(wire, this.#used)
+  }
+
+  /** Keeps the row that was written last, of so many bytes. */
+  keep(row: unknown, group: string | undefined, bytes: number): StoredEntry {
+    const start = this.#used
+    this.#used = start + bytes + gap
+    return new StoredEntry(row, group, bytes, this, start)
   }
 
   text(start: number, end: number): string {
@@ -74,15 +78,17 @@ export class StoredEntry implements Entry {
   settled = false
   readonly store: RowStore
   readonly start: number
-  readonly end: number
 
-  constructor(row: unknown, { bytes, group }: EncodedRow, store: RowStore, start: number, end: number) {
+  constructor(row: unknown, group: string | undefined, bytes: number, store: RowStore, start: number) {
     this.row = row
-    this.bytes = bytes
     this.group = group
+    this.bytes = bytes
     this.store = store
     this.start = start
-    this.end = end
+  }
+
+  get end(): number {
+    return this.start + this.bytes
   }
 
   get wire(): string {

@@ -3,8 +3,6 @@ import type { ConnectorError } from './errors.ts'
 /** One row as it goes over the wire. */
 export interface EncodedRow {
   readonly wire: string
-  /** Length of `wire` in UTF-8. */
-  readonly bytes: number
   /** Rows of different groups never share a request (their request line or headers differ). */
   readonly group?: string | undefined
 }
@@ -12,6 +10,8 @@ export interface EncodedRow {
 /** A row that was accepted by `write()`. */
 export interface Entry extends EncodedRow {
   readonly row: unknown
+  /** Length of `wire` in UTF-8. */
+  readonly bytes: number
   /** Acknowledged by the destination, or taken by the dead letter. */
   settled: boolean
 }
@@ -71,8 +71,11 @@ export interface SinkProtocol {
   readonly framing: { readonly around: number; readonly between: number }
   /** Rows of more bytes are refused before they are sent. */
   readonly maxRowBytes?: number
-  /** @throws RefusedRow for a row that can't be sent */
-  encode(row: Record<string, unknown>): EncodedRow
+  /**
+   * @param at when the row was handed over, in milliseconds since the epoch
+   * @throws RefusedRow for a row that can't be sent
+   */
+  encode(row: Record<string, unknown>, at: number): EncodedRow
   /** Sends rows in one request. Faults of the connection are thrown as they come, cleaned of secrets. */
   send(entries: readonly Entry[], attempt: Attempt): Promise<Verdict>
   /** Lets go of connections and waits; called once, when the stream has ended or is destroyed. */

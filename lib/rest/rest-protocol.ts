@@ -34,7 +34,7 @@ export class RestProtocol implements SinkProtocol {
   encode(row: Record<string, unknown>): EncodedRow {
     const query = this.#query(row)
     const wire = this.#settings.http_method === 'get' ? query : this.#payload.write(row)
-    return { wire, bytes: Buffer.byteLength(wire), group: query }
+    return { wire, group: query }
   }
 
   async send(entries: readonly Entry[], { signal, timeout, key }: Attempt): Promise<Verdict> {

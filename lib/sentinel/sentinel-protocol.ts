@@ -34,8 +34,7 @@ export class SentinelProtocol implements SinkProtocol {
   }
 
   encode(row: Record<string, unknown>): EncodedRow {
-    const wire = serialize(row)
-    return { wire, bytes: Buffer.byteLength(wire) }
+    return { wire: serialize(row) }
   }
 
   async send(entries: readonly Entry[], { signal, timeout }: Attempt): Promise<Verdict> {

@@ -1,6 +1,6 @@
 import { RefusedRow } from '../core/errors.ts'
 import { describe, isRow, serialize } from '../core/json.ts'
-import type { EncodedRow } from '../core/sink-protocol.ts'
+import type { SinkProtocol } from '../core/sink-protocol.ts'
 import { formatSeconds, fromDate, parseInstant, ticksPerSecond } from '../core/time.ts'
 import type { SplunkSettings } from './options.ts'
 
@@ -17,11 +17,11 @@ const lastSecond = 253_402_300_799
  * key at the top, and all after it, Splunk says 200 and keeps nothing.
  * https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEventCollector
  */
-export function eventEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
+export function eventEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
   return settings.mode === 'raw' ? rawEncoder(settings) : envelopeEncoder(settings)
 }
 
-function envelopeEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
+function envelopeEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
   const { single_event_column, time_column, indexed_fields, remove_indexed_fields } = settings
   const metadataOf = metadataReader(settings)
   const perRow = metadataNames.some((name) => settings[`${name}_column`] !== undefined)
@@ -30,11 +30,10 @@ function envelopeEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
   const removed = new Set(remove_indexed_fields ? indexed : [])
   // Rows of the same millisecond begin alike: what is before the event is put together once for them.
   let head = ''
-  let headBytes = 0
   let headTime: string | undefined
   let headMetadata: string | undefined
-  return (row) => {
-    const time = time_column === undefined ? now() : eventTime(cell(row, time_column), time_column)
+  return (row, at) => {
+    const time = time_column === undefined ? secondsOf(at) : eventTime(cell(row, time_column), time_column)
     const metadata = constant ?? written(metadataOf(row))
     const event =
       single_event_column === undefined
@@ -42,7 +41,6 @@ function envelopeEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
         : serialize(soleEvent(row, single_event_column), single_event_column)
     if (time !== headTime || metadata !== headMetadata) {
       head = `{"time":${time}${metadata},"event":`
-      headBytes = Buffer.byteLength(head)
       headTime = time
       headMetadata = metadata
     }
@@ -51,37 +49,34 @@ function envelopeEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
       const fields = flatFields(row, indexed)
       if (Object.keys(fields).length > 0) tail = `,"fields":${serialize(fields)}}`
     }
-    // The bytes of the parts: to count those of the whole, it would first be copied together.
-    const bytes = headBytes + Buffer.byteLength(event) + (tail === '}' ? 1 : Buffer.byteLength(tail))
-    return { wire: head + event + tail, bytes }
+    return { wire: head + event + tail }
   }
 }
 
-let nowMilliseconds = 0
-let nowText = ''
+let lastMilliseconds = 0
+let lastText = '0'
 
-/** The current time as HEC's `time`. */
-function now(): string {
-  const milliseconds = Date.now()
-  if (milliseconds !== nowMilliseconds) {
-    nowMilliseconds = milliseconds
-    nowText = String(milliseconds / 1000)
+/** A time as HEC's `time`. Many rows have the same. */
+function secondsOf(milliseconds: number): string {
+  if (milliseconds !== lastMilliseconds) {
+    lastMilliseconds = milliseconds
+    lastText = String(milliseconds / 1000)
   }
-  return nowText
+  return lastText
 }
 
 function written(metadata: Iterable<[name: string, value: string]>): string {
   return [...metadata].map(([name, value]) => `,"${name}":${JSON.stringify(value)}`).join('')
 }
 
-function rawEncoder(settings: SplunkSettings): (row: Row) => EncodedRow {
+function rawEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
   const metadata = metadataReader(settings)
   return (row) => {
     const column = settings.single_event_column!
     const event = soleEvent(row, column)
     if (typeof event !== 'string') throw new RefusedRow(`${column}: expected a text, got ${describe(event)}`)
     const group = new URLSearchParams([...metadata(row)]).toString()
-    return { wire: event, bytes: Buffer.byteLength(event), group }
+    return { wire: event, group }
   }
 }
 

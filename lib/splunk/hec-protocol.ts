@@ -4,7 +4,7 @@ import type { Health } from '../core/health.ts'
 import { HttpClient, type HttpResponse } from '../core/http.ts'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
 import { joinRows } from '../core/row-store.ts'
-import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
+import type { Attempt, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
 import { AckChannel, type AckOutcome } from './ack-channel.ts'
 import { eventEncoder } from './event.ts'
 import { fatalError, readReply, verdictOf } from './hec-response.ts'
@@ -14,7 +14,7 @@ import type { SplunkSettings } from './options.ts'
 export class HecProtocol implements SinkProtocol {
   readonly connector = 'splunk'
   readonly framing = { around: 0, between: 1 }
-  readonly encode: (row: Record<string, unknown>) => EncodedRow
+  readonly encode: SinkProtocol['encode']
   readonly #settings: SplunkSettings
   readonly #redact: Redact
   readonly #http: HttpClient
