@@ -35,8 +35,8 @@ export class QuerySession {
     const rows: Row[] = []
     for (const table of answer.response.index.tables) {
       const reader = new TableRows(table, { schema: undefined, datetime })
-      for await (const { span, text } of answer.response.texts(table.spans)) {
-        rows.push(...(await reader.read(text, span, -1, undefined)))
+      for await (const cells of answer.response.rows(table)) {
+        rows.push(...(await reader.read(cells, -1, undefined)))
       }
     }
     return rows

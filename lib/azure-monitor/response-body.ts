@@ -1,12 +1,30 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { Readable, Writable } from 'node:stream'
+import { finished, pipeline } from 'node:stream/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createGunzip, type Gunzip } from 'node:zlib'
+import { ConnectorError } from '../core/errors.ts'
 import { longestTimer } from '../core/retry.ts'
+import { connectorName } from './options.ts'
+import { parseRows } from './parse-rows.ts'
 import type { QueryAnswer } from './query-client.ts'
-import { type ResponseIndex, ResponseIndexer, type RowSpan } from './response-index.ts'
+import {
+  type IndexedTable,
+  MalformedResponse,
+  type ResponseIndex,
+  ResponseIndexer,
+  type RowSpan,
+  spanBytes,
+} from './response-index.ts'
+import { behindRows, ResponseSurvey } from './response-survey.ts'
 
-const gunzipOptions = { chunkSize: 65_536 }
+/** With smaller ones more time goes into handing over than into unpacking. */
+const gunzipOptions = { chunkSize: 262_144 }
+
+/** What is between two rows, and hardly ever within one. */
+const betweenRows = Buffer.from('],[')
+
+/** Where so many bytes have nothing between two rows, rows are so long, or written so, that each end has to be found. */
+const longestSearch = 16 * spanBytes
 
 /** The service went silent in the middle of a body. */
 export class StalledBody extends Error {
@@ -24,11 +42,15 @@ export class WholeResponse {
   readonly bytes: number
   readonly #chunks: readonly Buffer[]
   readonly #gzip: boolean
+  /** Where the rows begin of a table without spans. */
+  readonly #start: number
 
-  private constructor(chunks: readonly Buffer[], gzip: boolean, index: ResponseIndex) {
-    this.#chunks = chunks
+  private constructor(chunks: readonly Buffer[], gzip: boolean, index: ResponseIndex, start = 0) {
+    // Unpacked again, one large chunk takes less time than many small ones.
+    this.#chunks = gzip ? [Buffer.concat(chunks)] : chunks
     this.#gzip = gzip
     this.index = index
+    this.#start = start
     this.bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
   }
 
@@ -40,22 +62,74 @@ export class WholeResponse {
   /**
    * Takes in a whole body. Its connection is closed where that fails.
    * @param stallTimeout seconds without a byte after which it is given up
+   * @param rowLimit how many rows are so many that they have to be counted
    * @throws StalledBody, MalformedResponse, Error with the code of a connection fault or of zlib; AbortError
    */
   static async receive(
     { body, gzip }: QueryAnswer,
     stallTimeout: number,
     signal: AbortSignal,
+    rowLimit = Number.POSITIVE_INFINITY,
   ): Promise<WholeResponse> {
     const chunks: Buffer[] = []
-    const indexer = new ResponseIndexer()
-    const watched = watch(body!, stallTimeout, chunks)
-    const index = async (source: AsyncIterable<Buffer>) => {
-      for await (const chunk of source) indexer.write(chunk)
+    const survey = new ResponseSurvey(rowLimit)
+    const timer = setTimeout(
+      () => body!.destroy(new StalledBody(stallTimeout)),
+      Math.min(stallTimeout * 1000, longestTimer),
+    )
+    body!.on('data', (chunk: Buffer) => {
+      timer.refresh()
+      chunks.push(chunk)
+      if (!gzip) survey.write(chunk)
+    })
+    try {
+      if (gzip) await pipeline(body!, createGunzip(gunzipOptions), surveyor(survey), { signal })
+      else await finished(body!, { signal })
+    } finally {
+      clearTimeout(timer)
+      body!.destroy()
     }
-    if (gzip) await pipeline(body!, watched, createGunzip(gunzipOptions), index, { signal })
-    else await pipeline(body!, watched, index, { signal })
-    return new WholeResponse(chunks, gzip, indexer.end())
+    const found = survey.end()
+    if (found) return new WholeResponse(chunks, gzip, found.index, found.start)
+    return new WholeResponse(chunks, gzip, await indexOf(unpacked(chunks, gzip)))
+  }
+
+  /**
+   * The rows of one of its tables, as arrays of cells, some hundred at a time.
+   * @param atLeast bytes that are parsed at a time
+   * @throws ConnectorError with ERR_RESULT where they are not JSON
+   */
+  async *rows({ spans }: IndexedTable, atLeast = spanBytes): AsyncGenerator<unknown[][]> {
+    try {
+      if (spans) for await (const { text } of this.texts(spans)) yield parseRows(text)
+      else yield* this.#found(atLeast)
+    } catch (error) {
+      if (!(error instanceof MalformedResponse)) throw error
+      const message = `${connectorName}: ${error.message}`
+      throw new ConnectorError('ERR_RESULT', message, { connector: connectorName, cause: error })
+    }
+  }
+
+  /**
+   * Rows whose ends are guessed: a text that is cut anywhere else than behind a row can't be parsed, so that a wrong
+   * guess is found out. Then the ends are looked for.
+   */
+  async *#found(atLeast: number): AsyncGenerator<unknown[][]> {
+    let start = this.#start
+    try {
+      for await (const { text, next } of guessed(this.#plain(), start, atLeast)) {
+        yield parseRows(text)
+        start = next
+      }
+      return
+    } catch (error) {
+      if (!(error instanceof MalformedResponse)) throw error
+    }
+    const { tables, error } = await indexOf(this.#plain(), start)
+    if (tables.length !== 1 || error !== undefined)
+      throw new MalformedResponse('the answer has something behind its rows')
+    const left = tables[0]!.spans!.filter((span) => span.start >= start)
+    for await (const { text } of this.texts(left)) yield parseRows(text)
   }
 
   /** The texts of the spans, one after the other, each as a JSON array of rows. */
@@ -70,31 +144,66 @@ export class WholeResponse {
   }
 
   #plain(): Readable {
-    const wire = Readable.from(this.#chunks, { objectMode: true })
-    if (!this.#gzip) return wire
-    const gunzip: Gunzip = createGunzip(gunzipOptions)
-    gunzip.once('close', () => wire.destroy())
-    return wire.pipe(gunzip)
+    return unpacked(this.#chunks, this.#gzip)
   }
 }
 
-/** Keeps what passes, and ends it all where nothing does for too long. */
-function watch(body: Readable, seconds: number, chunks: Buffer[]) {
-  return async function* (source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    const timer = setTimeout(
-      () => body.destroy(new StalledBody(seconds)),
-      Math.min(seconds * 1000, longestTimer),
-    )
-    try {
-      for await (const chunk of source) {
-        timer.refresh()
-        chunks.push(chunk)
-        yield chunk
-      }
-    } finally {
-      clearTimeout(timer)
-    }
+function unpacked(chunks: readonly Buffer[], gzip: boolean): Readable {
+  const wire = Readable.from(chunks, { objectMode: true })
+  if (!gzip) return wire
+  const gunzip: Gunzip = createGunzip(gunzipOptions)
+  gunzip.once('close', () => wire.destroy())
+  return wire.pipe(gunzip)
+}
+
+function surveyor(survey: ResponseSurvey): Writable {
+  return new Writable({
+    write(chunk: Buffer, _encoding, callback) {
+      survey.write(chunk)
+      callback()
+    },
+  })
+}
+
+/** @throws MalformedResponse */
+async function indexOf(source: Readable, cutAt?: number): Promise<ResponseIndex> {
+  const indexer = new ResponseIndexer(cutAt)
+  for await (const chunk of source as AsyncIterable<Buffer>) {
+    indexer.write(chunk)
+    await turn()
   }
+  return indexer.end()
+}
+
+/** Texts of rows, cut where one seems to end, each with where the next one begins. */
+async function* guessed(
+  source: Readable,
+  start: number,
+  atLeast: number,
+): AsyncGenerator<{ text: string; next: number }> {
+  let offset = 0
+  let parts: Buffer[] = []
+  let size = 0
+  for await (const chunk of source as AsyncIterable<Buffer>) {
+    let from = Math.min(chunk.length, Math.max(0, start - offset))
+    for (;;) {
+      const end = chunk.indexOf(betweenRows, from + Math.max(0, atLeast - size))
+      if (end < 0) break
+      parts.push(chunk.subarray(from, end + 1))
+      from = end + 2
+      yield { text: arrayText(parts), next: offset + from }
+      parts = []
+      size = 0
+      await turn()
+    }
+    parts.push(chunk.subarray(from))
+    size += chunk.length - from
+    offset += chunk.length
+    if (size > longestSearch) throw new MalformedResponse('no end of a row is found')
+  }
+  const rest = Buffer.concat(parts)
+  yield { text: arrayText([rest.subarray(0, -behindRows.length)]), next: offset }
+  await turn()
 }
 
 async function* cut(

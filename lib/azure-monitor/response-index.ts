@@ -6,21 +6,22 @@ export interface RowSpan {
   readonly start: number
   readonly end: number
   readonly rows: number
-  /** Whether there is an integer of 16 digits or more, which JSON.parse may get wrong. */
-  readonly longNumbers: boolean
 }
 
 export interface IndexedTable {
   readonly name: string
   readonly columns: readonly { readonly name: string; readonly type: string }[]
-  readonly spans: readonly RowSpan[]
-  readonly rows: number
+  /** Where its rows are; undefined where that is found out as they are parsed. */
+  readonly spans: readonly RowSpan[] | undefined
+  /** How many there are; undefined where they are not counted, being few enough. */
+  readonly rows: number | undefined
 }
 
 /** Where everything is in a response. */
 export interface ResponseIndex {
   readonly tables: readonly IndexedTable[]
-  readonly rows: number
+  /** Of all tables; undefined where they are not counted. */
+  readonly rows: number | undefined
   /** What the service reports at the end of a result that is not whole. */
   readonly error: unknown
 }
@@ -30,16 +31,15 @@ export class MalformedResponse extends Error {
   override name = 'MalformedResponse'
   /** Whether it only ends too early, so that another try is worth it. */
   readonly cut: boolean
-  constructor(message: string, cut = false) {
-    super(message)
+  constructor(message: string, { cut = false, cause }: { cut?: boolean; cause?: unknown } = {}) {
+    super(message, { cause })
     this.cut = cut
   }
 }
 
-const [quote, backslash, colon, comma, point] = [0x22, 0x5c, 0x3a, 0x2c, 0x2e]
+const [quote, backslash, colon, comma] = [0x22, 0x5c, 0x3a, 0x2c]
 const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d]
-const longNumber = 16
-const spanBytes = 32_768
+export const spanBytes = 32_768
 /** Bytes of the longest key that is told apart, `tables`, and one more. */
 const keyBytes = 8
 
@@ -66,12 +66,22 @@ export class ResponseIndexer {
   #rowDepth = 0
   #spanStart = -1
   #spanRows = 0
-  #digits = 0
-  #longNumbers = false
+  /** Where a span is to begin, whatever the length of the one before. */
+  readonly #cutAt: number | undefined
+
+  /** @param cutAt where a row begins with which a span is to begin */
+  constructor(cutAt?: number) {
+    this.#cutAt = cutAt
+  }
+
+  /** Whether the rows of a table have begun, and not ended. */
+  get inRows(): boolean {
+    return this.#inRows
+  }
 
   write(chunk: Uint8Array): void {
     let at = 0
-    while (at < chunk.length) at = this.#inRows ? this.#skipRows(chunk, at) : this.#readOutline(chunk, at)
+    while (at < chunk.length) at = this.#inRows ? this.#skipRows(chunk, at) : this.readOutline(chunk, at)
     this.#offset += chunk.length
   }
 
@@ -80,7 +90,7 @@ export class ResponseIndexer {
     if (!this.#ended) {
       const start = (this.#outline[0] ?? '{').toString().trimStart()
       if (start !== '' && !start.startsWith('{')) throw new MalformedResponse('the response is not JSON')
-      throw new MalformedResponse('the response ends early', true)
+      throw new MalformedResponse('the response ends early', { cut: true })
     }
     let outline: unknown
     try {
@@ -92,7 +102,7 @@ export class ResponseIndexer {
   }
 
   /** Up to the array of rows or the end of the chunk. Returns where to go on. */
-  #readOutline(chunk: Uint8Array, from: number): number {
+  readOutline(chunk: Uint8Array, from: number): number {
     for (let at = from; at < chunk.length; at++) {
       const byte = chunk[at]!
       if (this.#inString) {
@@ -128,7 +138,6 @@ export class ResponseIndexer {
     let inString = this.#inString
     let escaped = this.#escaped
     let depth = this.#rowDepth
-    let digits = this.#digits
     let at = from
     for (; at < length; at++) {
       let byte = chunk[at]!
@@ -146,12 +155,6 @@ export class ResponseIndexer {
         else escaped = true
         continue
       }
-      if (byte <= 0x39 && byte >= 0x30 && depth > 0) {
-        if (++digits >= longNumber) this.#longNumbers = true
-        continue
-      }
-      // The digits of a fraction are no matter: a double holds what it holds.
-      digits = byte === point ? Number.NEGATIVE_INFINITY : 0
       if (byte === quote) inString = true
       else if (byte === openBracket || byte === openBrace) {
         if (depth === 0) {
@@ -175,24 +178,21 @@ export class ResponseIndexer {
     this.#inString = inString
     this.#escaped = escaped
     this.#rowDepth = depth
-    this.#digits = digits
     return length
   }
 
   #endRow(end: number): void {
     this.#spanRows++
-    if (end - this.#spanStart >= spanBytes) this.#closeSpan(end)
+    if (end - this.#spanStart >= spanBytes || end + 1 === this.#cutAt) this.#closeSpan(end)
     else this.#lastRowEnd = end
   }
 
   #lastRowEnd = 0
 
   #closeSpan(end: number): void {
-    const [start, rows, longNumbers] = [this.#spanStart, this.#spanRows, this.#longNumbers]
-    this.#tables.at(-1)!.push({ start, end, rows, longNumbers })
+    this.#tables.at(-1)!.push({ start: this.#spanStart, end, rows: this.#spanRows })
     this.#spanStart = -1
     this.#spanRows = 0
-    this.#longNumbers = false
   }
 
   #endRows(): void {
@@ -201,7 +201,6 @@ export class ResponseIndexer {
     this.#inString = false
     this.#escaped = false
     this.#rowDepth = 0
-    this.#digits = 0
   }
 }
 
@@ -212,20 +211,18 @@ function describe(outline: unknown, spans: readonly RowSpan[][]): ResponseIndex 
   const { tables: given = [], error } = outline as { tables?: unknown; error?: unknown }
   if (!Array.isArray(given)) throw new MalformedResponse('the tables of the response are not a list')
   let next = 0
+  let sum = 0
   const tables = given.map((table: unknown): IndexedTable => {
     const { name, columns, rows } = (table ?? {}) as Record<string, unknown>
     if (!Array.isArray(columns) || !columns.every(isColumn)) {
       throw new MalformedResponse('a table of the response has no columns with names and types')
     }
     const own = Array.isArray(rows) ? (spans[next++] ?? []) : []
-    return {
-      name: typeof name === 'string' ? name : '',
-      columns,
-      spans: own,
-      rows: own.reduce((sum, span) => sum + span.rows, 0),
-    }
+    const count = own.reduce((count, span) => count + span.rows, 0)
+    sum += count
+    return { name: typeof name === 'string' ? name : '', columns, spans: own, rows: count }
   })
-  return { tables, rows: tables.reduce((sum, table) => sum + table.rows, 0), error: error ?? undefined }
+  return { tables, rows: sum, error: error ?? undefined }
 }
 
 function isColumn(column: unknown): column is { name: string; type: string } {

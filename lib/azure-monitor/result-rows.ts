@@ -1,9 +1,8 @@
 import { ConnectorError } from '../core/errors.ts'
-import { parseExactly } from '../core/exact-json.ts'
 import { describeIssues, isStandardSchema, type StandardSchema } from '../core/standard-schema.ts'
 import { type CellReader, cellCaster, cellReader } from './column-values.ts'
 import { connectorName } from './options.ts'
-import type { IndexedTable, RowSpan } from './response-index.ts'
+import type { IndexedTable } from './response-index.ts'
 import { type Column, type KqlType, kqlType, type TableSchema } from './schema.ts'
 import type { RowFilter } from './timestamp-bounds.ts'
 
@@ -47,17 +46,17 @@ export class TableRows {
   }
 
   /**
+   * @param given rows as arrays of cells
    * @param filter which rows are kept, by the cell at `timestampIndex`
    * @throws ConnectorError with ERR_RESULT where a value does not fit its column, or a row not the schema
    */
   async read(
-    text: string,
-    span: RowSpan,
+    given: readonly (readonly unknown[])[],
     timestampIndex: number,
     filter: RowFilter | undefined,
   ): Promise<Row[]> {
     const rows: Row[] = []
-    for (const cells of parseRows(text, span)) {
+    for (const cells of given) {
       this.#count++
       if (filter && !filter(cells[timestampIndex])) continue
       const row = this.#plain ? this.#row(cells) : this.#carefulRow(cells)
@@ -118,18 +117,6 @@ export class TableRows {
       `${connectorName}: row ${this.#count} of table ${this.schema.table} does not fit the schema: ${describeIssues(result.issues)}`,
       { connector: connectorName },
     )
-  }
-}
-
-/** The one place where rows are parsed: natively, unless that would damage a long integer. */
-function parseRows(text: string, { longNumbers }: RowSpan): readonly unknown[][] {
-  try {
-    return (longNumbers ? parseExactly(text) : JSON.parse(text)) as unknown[][]
-  } catch (error) {
-    throw new ConnectorError('ERR_RESULT', `${connectorName}: the rows of the answer are not JSON`, {
-      connector: connectorName,
-      cause: error,
-    })
   }
 }
 

@@ -117,9 +117,9 @@ export class WindowQuery {
         this.#client.send({ query, timespan, wait: request_timeout, metadata }, token, until),
       )
       if (answer.status === 200 && answer.body) {
-        const response = await WholeResponse.receive(answer, stall_timeout, signal)
+        const response = await WholeResponse.receive(answer, stall_timeout, signal, rowLimit)
         if (response.index.error !== undefined) return partialFailure(response.index, redact)
-        return response.index.rows >= rowLimit ? cutFailure(response.index) : response
+        return (response.index.rows ?? 0) >= rowLimit ? cutFailure(response.index) : response
       }
       // "No data": https://learn.microsoft.com/azure/azure-monitor/logs/api/errors
       if (answer.status === 204) return WholeResponse.empty

@@ -37,7 +37,7 @@ export interface ReaderObserver extends QueryObserver {
   /** The columns of the rows to come. */
   schema?(schema: TableSchema): void
   /** An answer came in whole: its size as held. */
-  response?(bytes: number, rows: number): void
+  response?(bytes: number): void
   /** Rows that lie outside of their window, by more than the margin that was asked for beyond it. */
   outside?(window: Window, timestamp: unknown): void
 }
@@ -86,7 +86,7 @@ export class WindowReader {
       { query, timespan, window, divisible: this.parts(window) !== undefined },
       signal,
     )
-    if ('response' in answer) this.#observer.response?.(answer.response.bytes, answer.response.index.rows)
+    if ('response' in answer) this.#observer.response?.(answer.response.bytes)
     return answer
   }
 
@@ -186,9 +186,9 @@ export class WindowRows {
               return keep
             }
           : filter
-      for await (const { span, text } of response.texts(table.spans)) {
+      for await (const cells of response.rows(table)) {
         this.#signal.throwIfAborted()
-        const rows = await reader.read(text, span, timestampIndex, watched)
+        const rows = await reader.read(cells, timestampIndex, watched)
         if (rows.length > 0) yield rows
       }
     }

@@ -28,13 +28,20 @@ function pieces(bytes: Buffer, lengths: readonly number[]): Buffer[] {
   return chunks
 }
 
-async function rowsOf(response: WholeResponse, spans: readonly RowSpan[]): Promise<unknown[]> {
+async function rowsOf(response: WholeResponse, spans: readonly RowSpan[] | undefined): Promise<unknown[]> {
   const rows: unknown[] = []
-  for await (const { span, text } of response.texts(spans)) {
+  for await (const { span, text } of response.texts(spans!)) {
     const parsed = parseExactly(text) as unknown[]
     assert.equal(parsed.length, span.rows, 'a span holds as many rows as it says')
     rows.push(...parsed)
   }
+  return rows
+}
+
+/** Rows as a source reads them, of the first table. */
+async function foundRows(response: WholeResponse, atLeast?: number): Promise<unknown[]> {
+  const rows: unknown[] = []
+  for await (const some of response.rows(response.index.tables[0]!, atLeast)) rows.push(...some)
   return rows
 }
 
@@ -90,36 +97,109 @@ t.test('the index finds the rows of any response, however its bytes are cut', as
   )
 })
 
+t.test('long answers are cut into spans of whole rows; long integers in them are exact', async (t) => {
+  const rows = Array.from(
+    { length: 5000 },
+    (_, i) => `[${i},"${'x'.repeat(i % 60)}",0.30000000000000004,1.5e300]`,
+  )
+  rows[2500] = '[9007199254740993,"12345678901234567890",-9223372036854775808,{"a":[12345678901234567890]}]'
+  const text = `{"tables":[{"name":"T","columns":[],"rows":[${rows.join(' ,\n')}]}],"statistics":{}}`
+  const response = await receive(pieces(Buffer.from(text), [10_000]))
+  const [table] = response.index.tables
+  const spans = table!.spans!
+  t.ok(spans.length > 5 && spans.length < 50, `${spans.length} spans`)
+  const read = await rowsOf(response, spans)
+  t.strictSame(await foundRows(response), read)
+  t.equal(read.length, 5000)
+  t.strictSame(read[2499], [2499, 'x'.repeat(2499 % 60), 0.30000000000000004, 1.5e300])
+  t.strictSame(read[2500], [
+    9007199254740993n,
+    '12345678901234567890',
+    -9223372036854775808n,
+    { a: [12345678901234567890n] },
+  ])
+  t.test('and the reading may stop early', async (t) => {
+    for await (const { span } of response.texts(spans)) {
+      t.equal(span, spans[0])
+      break
+    }
+  })
+})
+
 t.test(
-  'long answers are cut into spans of whole rows; only where a long integer stands is parsing slow',
+  'the rows of a plain response are found while they are parsed, wherever they seem to end',
   async (t) => {
-    const rows = Array.from(
-      { length: 5000 },
-      (_, i) => `[${i},"${'x'.repeat(i % 60)}",0.30000000000000004,1.5e300]`,
+    let guessed = 0
+    const long = fc.constantFrom('12345678901234567890', '-9007199254740993', '1e300', '123.4567890123456789')
+    const rows = fc.array(
+      fc.array(
+        fc.oneof(
+          cell.map((value) => JSON.stringify(value)),
+          long,
+        ),
+        { maxLength: 4 },
+      ),
+      {
+        minLength: 1,
+        maxLength: 30,
+      },
     )
-    rows[2500] = '[9007199254740993,"12345678901234567890",-9223372036854775808,{"a":[12345678901234567890]}]'
-    const text = `{"tables":[{"name":"T","columns":[],"rows":[${rows.join(' ,\n')}]}]}`
-    const response = await receive(pieces(Buffer.from(text), [10_000]))
-    const { spans } = response.index.tables[0]!
-    t.ok(spans.length > 5 && spans.length < 50, `${spans.length} spans`)
-    t.equal(spans.filter(({ longNumbers }) => longNumbers).length, 1)
-    const read = await rowsOf(response, spans)
-    t.equal(read.length, 5000)
-    t.strictSame(read[2499], [2499, 'x'.repeat(2499 % 60), 0.30000000000000004, 1.5e300])
-    t.strictSame(read[2500], [
-      9007199254740993n,
-      '12345678901234567890',
-      -9223372036854775808n,
-      { a: [12345678901234567890n] },
-    ])
-    t.test('and the reading may stop early', async (t) => {
-      for await (const { span } of response.texts(spans)) {
-        t.equal(span, spans[0])
-        break
-      }
-    })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(rows, { minLength: 1, maxLength: 2 }),
+        fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 8 }),
+        fc.nat(200),
+        fc.boolean(),
+        async (tables, lengths, atLeast, gzip) => {
+          const texts = tables.map((rows) => `[${rows.map((cells) => `[${cells.join(',')}]`).join(',')}]`)
+          const whole = texts.map((text) => `{"name":"T","columns":[],"rows":${text}}`)
+          const plain = Buffer.from(`{"tables":[${whole.join(',')}]}`)
+          const response = await receive(pieces(gzip ? gzipSync(plain) : plain, lengths), gzip)
+          assert.equal(response.index.tables.length, tables.length)
+          if (response.index.tables[0]!.spans === undefined) guessed++
+          for (const [at, table] of response.index.tables.entries()) {
+            const read: unknown[] = []
+            for await (const some of response.rows(table, atLeast)) read.push(...some)
+            assert.deepEqual(read, parseExactly(texts[at]!))
+          }
+        },
+      ),
+      { numRuns: 300 },
+    )
+    t.ok(guessed > 30, `${guessed} responses without an index`)
   },
 )
+
+t.test('a response that is not plain behind its head is indexed', async (t) => {
+  const rows = Array.from({ length: 300 }, (_, n) => [n, `],[${n}`, '['])
+  const text = (rows: unknown) => `{"tables":[{"name":"T","columns":[],"rows":${JSON.stringify(rows)}}]}`
+  const response = await receive(pieces(Buffer.from(text(rows)), [700]))
+  t.equal(response.index.tables[0]!.spans, undefined)
+  t.strictSame(await foundRows(response, 100), rows, 'what seems to be an end within each row')
+  const limited = async (limit: number) => {
+    const body = Readable.from([Buffer.from(text(rows))])
+    const answer = { status: 200, retryAfter: undefined, body, gzip: false, text: '' }
+    return (await WholeResponse.receive(answer, 10, signal, limit)).index.rows
+  }
+  t.equal(await limited(300), 300, 'so many rows that they are counted')
+  t.equal(await limited(10_000), undefined, 'clearly fewer')
+  const numbers = JSON.stringify(rows.map(([n]) => [n])).replaceAll('],[', '],\n[')
+  const spaced = `{"tables":[{"name":"T","columns":[],"rows":${numbers}}]}`
+  t.strictSame(await foundRows(await receive([Buffer.from(spaced)])), JSON.parse(numbers))
+  const long = [['x'.repeat(700_000)], ['y'.repeat(700_000)], [1]]
+  t.strictSame(await foundRows(await receive(pieces(Buffer.from(text(long)), [9999]))), long)
+  const broken = await receive([Buffer.from(text(rows).replace('[150,', '[nul,'))])
+  const read: unknown[] = []
+  await t.rejects(
+    async () => {
+      for await (const some of broken.rows(broken.index.tables[0]!, 100)) read.push(...some)
+    },
+    { code: 'ERR_RESULT' },
+  )
+  t.strictSame(read, rows.slice(0, read.length), 'the rows before it are right')
+  const hidden = '{"tables":[{"columns":[],"rows":[[1],[2]]},{"columns":[] ,"rows":[[3]]}]}'
+  await t.rejects(foundRows(await receive([Buffer.from(hidden)]), 1), { code: 'ERR_RESULT' })
+})
 
 t.test('numbers are exact: as JSON.parse, but for integers that it would damage', async (t) => {
   await fc.assert(
