@@ -1,4 +1,5 @@
-import { parseJson, serialize } from '../core/json.ts'
+import { parseJson } from '../core/exact-json.ts'
+import { serialize } from '../core/json.ts'
 import { parseInstant, toDate } from '../core/time.ts'
 import type { KqlType } from './schema.ts'
 

@@ -1,5 +1,6 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/identity'
 import { ConnectorError, type ErrorDetails } from '../core/errors.ts'
+import { onAbort } from '../core/on-abort.ts'
 import { cleanError, type Redact } from '../core/redaction.ts'
 import { isPassingFault, isPassingStatus } from '../core/retry.ts'
 import type { TokenRequests } from './token-requests.ts'
@@ -157,14 +158,13 @@ function statusOf(error: unknown): number | undefined {
 
 /** Stops waiting when the signal fires; the promise itself runs on. */
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop: (() => void) | undefined
+  let forget: (() => void) | undefined
   const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop)
+    forget = onAbort(signal, reject)
   })
   try {
     return await Promise.race([promise, aborted])
   } finally {
-    signal.removeEventListener('abort', stop!)
+    forget?.()
   }
 }

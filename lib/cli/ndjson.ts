@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { parseJson } from '../core/json.ts'
+import { parseJson } from '../core/exact-json.ts'
 
 /** A line of NDJSON that can't be read. The message names it by its number and does not show it. */
 export class BadLine extends Error {

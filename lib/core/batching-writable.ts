@@ -9,6 +9,7 @@ import { noStats, publish, type SinkEvents, type SinkStats } from './observation
 import { type StreamOptionValues, streamOptions } from './options.ts'
 import { longestTimer } from './retry.ts'
 import { RowStore } from './row-store.ts'
+import { remove } from './short-list.ts'
 import type { SinkSettings } from './sink-options.ts'
 import type { EncodedRow, Entry, Reason, SinkProtocol } from './sink-protocol.ts'
 
@@ -50,8 +51,8 @@ export class BatchingWritable extends Writable {
   readonly #halt = new AbortController()
   readonly #stats: SinkStats = noStats()
   /** Batches that left and are not settled yet, oldest first. */
-  readonly #batches = new Set<readonly Entry[]>()
-  readonly #flights = new Set<Promise<void>>()
+  readonly #batches: (readonly Entry[])[] = []
+  readonly #flights: Promise<void>[] = []
   #intake: Intake | undefined
   #open: Entry[] = []
   /** The bytes of the open batch. */
@@ -195,8 +196,8 @@ export class BatchingWritable extends Writable {
       }
     }
     if (this.#failure) {
-      if (this.#flights.size === 0 && !this.#intake?.refusal) this.destroy(this.#failure)
-    } else if (this.#final && this.#flights.size === 0 && this.#open.length === 0 && !this.#intake) {
+      if (this.#flights.length === 0 && !this.#intake?.refusal) this.destroy(this.#failure)
+    } else if (this.#final && this.#flights.length === 0 && this.#open.length === 0 && !this.#intake) {
       const callback = this.#final
       this.#final = undefined
       callback()
@@ -276,7 +277,7 @@ export class BatchingWritable extends Writable {
 
   /** Sends the open batch off. @returns false where no request may be added now */
   #launch(): boolean {
-    if (this.#flights.size >= this.#settings.max_in_flight) return false
+    if (this.#flights.length >= this.#settings.max_in_flight) return false
     clearTimeout(this.#linger)
     const batch = this.#open
     if (this.#store) this.#storeSize = this.#store.size + spare
@@ -284,15 +285,15 @@ export class BatchingWritable extends Writable {
     this.#open = []
     this.#openBytes = 0
     this.#due = this.#final !== undefined
-    this.#batches.add(batch)
+    this.#batches.push(batch)
     const flight = this.#fly(batch).finally(() => {
-      this.#flights.delete(flight)
-      this.#stats.inFlight = this.#flights.size
-      if (batch.every(({ settled }) => settled)) this.#batches.delete(batch)
+      remove(this.#flights, flight)
+      this.#stats.inFlight = this.#flights.length
+      if (batch.every(({ settled }) => settled)) remove(this.#batches, batch)
       if (!this.destroyed) this.#proceed()
     })
-    this.#flights.add(flight)
-    this.#stats.inFlight = this.#flights.size
+    this.#flights.push(flight)
+    this.#stats.inFlight = this.#flights.length
     return true
   }
 

@@ -1,3 +1,4 @@
+import { onAbort } from './on-abort.ts'
 import { longestTimer } from './retry.ts'
 
 /** Something took longer than it may. Passes for a fault of the connection. */
@@ -7,6 +8,29 @@ export class Overdue extends Error {
   constructor(milliseconds: number) {
     super(`no answer within ${milliseconds / 1000} s`)
   }
+}
+
+interface Deadline {
+  readonly milliseconds: number
+  passed: ((error: Overdue) => void) | undefined
+}
+
+/**
+ * Calls `passed` after so many milliseconds, unless the returned function was called before. That lets go of `passed`:
+ * where many timers come and go, V8 makes them among its old objects, and what an old one still holds is kept until the
+ * next full collection of garbage.
+ */
+export function startDeadline(milliseconds: number, passed: (error: Overdue) => void): () => void {
+  const deadline: Deadline = { milliseconds, passed }
+  const timer = setTimeout(expire, Math.min(milliseconds, longestTimer), deadline)
+  return () => {
+    deadline.passed = undefined
+    clearTimeout(timer)
+  }
+}
+
+function expire({ milliseconds, passed }: Deadline): void {
+  passed?.(new Overdue(milliseconds))
 }
 
 /**
@@ -20,22 +44,18 @@ export async function withDeadline<T>(
 ): Promise<T> {
   signal.throwIfAborted()
   const controller = new AbortController()
-  const stop = () => controller.abort(signal.reason)
-  signal.addEventListener('abort', stop, { once: true })
   let overdue: Overdue | undefined
-  const timer = setTimeout(
-    () => {
-      overdue = new Overdue(milliseconds)
-      controller.abort(overdue)
-    },
-    Math.min(milliseconds, longestTimer),
-  )
+  const stopDeadline = startDeadline(milliseconds, (error) => {
+    overdue = error
+    controller.abort(error)
+  })
+  const forget = onAbort(signal, (reason) => controller.abort(reason))
   try {
     return await work(controller.signal)
   } catch (error) {
     throw overdue ?? error
   } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', stop)
+    stopDeadline()
+    forget()
   }
 }

@@ -34,3 +34,13 @@ export function parseExactly(text: string): unknown {
   if (!assembler.done) throw new Error('the JSON text ends early')
   return assembler.current
 }
+
+/**
+ * JSON text as a value, with integers beyond 2^53 as bigint where JSON.parse would give a wrong number.
+ * (From Node 22 on, a reviver is handed the source text of a number; Node 20 has no such help.)
+ * @throws SyntaxError where the text is not JSON
+ */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  return /\d{16}/.test(text) ? parseExactly(text) : value
+}

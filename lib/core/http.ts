@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Method, Options, Request } from 'got'
 import { Agents } from './agents.ts'
-import { Overdue } from './deadline.ts'
+import { startDeadline } from './deadline.ts'
+import { onAbort } from './on-abort.ts'
 import { option, Refusal } from './options.ts'
 import { cleanError, credentialsOf, type Redact, redactor } from './redaction.ts'
-import { longestTimer } from './retry.ts'
 
 /** TLS and proxy options of every connector that speaks HTTP through got. */
 export const httpSpecs = {
@@ -99,7 +99,6 @@ export class HttpClient {
   #url: string | undefined
   readonly #redact: Redact
   readonly #agents: Agents
-  readonly #underWay = new WeakMap<AbortSignal, Set<Cut>>()
 
   constructor(settings: HttpSettings, redact: Redact) {
     this.#redact = redact
@@ -162,23 +161,22 @@ export class HttpClient {
     request.options.createNativeRequestOptions = nativeOptions
     options.body = undefined
     if (body === undefined) request.end()
-    const cuts = this.#cutsOf(signal)
     return new Promise((resolve, reject) => {
       let text = ''
       let settled = false
       const settle = () => {
         settled = true
-        clearTimeout(timer)
-        cuts.delete(cut)
+        stopDeadline()
+        forget()
         request.destroy()
       }
-      const cut: Cut = (error) => {
+      const cut = (error: unknown) => {
         if (settled) return
         settle()
         reject(error)
       }
-      const timer = setTimeout(() => cut(new Overdue(timeout)), Math.min(timeout, longestTimer))
-      cuts.add(cut)
+      const stopDeadline = startDeadline(timeout, cut)
+      const forget = onAbort(signal, cut)
       request.setEncoding('utf8')
       request.on('data', (chunk: string) => {
         if (text.length < longestAnswer) text += chunk
@@ -194,20 +192,6 @@ export class HttpClient {
         resolve({ status: response.statusCode, headers: response.headers, text })
       })
     })
-  }
-
-  /** What cuts the requests under way when the signal fires. One listener a signal: adding one costs more than it seems. */
-  #cutsOf(signal: AbortSignal): Set<Cut> {
-    let cuts = this.#underWay.get(signal)
-    if (!cuts) {
-      const made = new Set<Cut>()
-      signal.addEventListener('abort', () => {
-        for (const cut of made) cut(signal.reason)
-      })
-      this.#underWay.set(signal, made)
-      cuts = made
-    }
-    return cuts
   }
 }
 
@@ -233,6 +217,3 @@ function nativeOptions(this: Options): ReturnType<Options['createNativeRequestOp
     rejectUnauthorized: https.rejectUnauthorized,
   } as unknown as ReturnType<Options['createNativeRequestOptions']>
 }
-
-/** Ends a request under way with an error. */
-type Cut = (error: Error) => void

@@ -1,6 +1,5 @@
 import { types } from 'node:util'
 import { RefusedRow } from './errors.ts'
-import { parseExactly } from './exact-json.ts'
 
 /** A value in a row that has no form in JSON. The message names where it is and what it is. */
 export class UnserializableValue extends RefusedRow {
@@ -138,14 +137,4 @@ function writeObject(value: object, path: string, above: Set<object>): string | 
     if (text !== undefined) members.push(`${JSON.stringify(key)}:${text}`)
   }
   return `{${members.join(',')}}`
-}
-
-/**
- * JSON text as a value, with integers beyond 2^53 as bigint where JSON.parse would give a wrong number.
- * (From Node 22 on, a reviver is handed the source text of a number; Node 20 has no such help.)
- * @throws SyntaxError where the text is not JSON
- */
-export function parseJson(text: string): unknown {
-  const value: unknown = JSON.parse(text)
-  return /\d{16}/.test(text) ? parseExactly(text) : value
 }

@@ -1,4 +1,4 @@
-import { parseJson } from '../core/json.ts'
+import { parseJson } from '../core/exact-json.ts'
 
 /** An event as it was sent: its envelope. Integers beyond 2^53 are bigint. */
 export interface HecEvent {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { parseJson } from '../core/json.ts'
+import { parseJson } from '../core/exact-json.ts'
 import type { Answer } from './answer.ts'
 import { repeated } from './duplicates.ts'
 import { Emulator, type RecordedRequest } from './emulator.ts'

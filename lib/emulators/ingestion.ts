@@ -1,4 +1,5 @@
-import { isRow, parseJson } from '../core/json.ts'
+import { parseJson } from '../core/exact-json.ts'
+import { isRow } from '../core/json.ts'
 import type { Answer } from './answer.ts'
 import { repeated } from './duplicates.ts'
 import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'

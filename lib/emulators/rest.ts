@@ -1,4 +1,4 @@
-import { parseJson } from '../core/json.ts'
+import { parseJson } from '../core/exact-json.ts'
 import type { Answer } from './answer.ts'
 import { repeated } from './duplicates.ts'
 import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'

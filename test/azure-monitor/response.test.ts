@@ -6,8 +6,7 @@ import t from 'tap'
 import { instantMilliseconds } from '../../lib/azure-monitor/column-values.ts'
 import { StalledBody, WholeResponse } from '../../lib/azure-monitor/response-body.ts'
 import { MalformedResponse, ResponseIndexer, type RowSpan } from '../../lib/azure-monitor/response-index.ts'
-import { parseExactly } from '../../lib/core/exact-json.ts'
-import { parseJson } from '../../lib/core/json.ts'
+import { parseExactly, parseJson } from '../../lib/core/exact-json.ts'
 import { parseInstant } from '../../lib/core/time.ts'
 
 const signal = new AbortController().signal

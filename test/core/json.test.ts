@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { describe, isRow, parseJson, serialize, UnserializableValue } from '../../lib/core/json.ts'
+import { parseJson } from '../../lib/core/exact-json.ts'
+import { describe, isRow, serialize, UnserializableValue } from '../../lib/core/json.ts'
 
 t.test('what JSON.stringify writes as well is written alike', async (t) => {
   fc.assert(

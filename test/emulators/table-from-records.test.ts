@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { parseJson } from '../../lib/core/json.ts'
+import { parseJson } from '../../lib/core/exact-json.ts'
 import { LogAnalyticsEmulator } from '../../lib/emulators/log-analytics.ts'
 import { type RecordsTable, tableFromRecords } from '../../lib/emulators/table-from-records.ts'
 
