@@ -20,6 +20,12 @@ import { behindRows, ResponseSurvey } from './response-survey.ts'
 /** With smaller ones more time goes into handing over than into unpacking. */
 const gunzipOptions = { chunkSize: 262_144 }
 
+/**
+ * Packed bytes are kept in pieces of about so many: a few large ones are unpacked faster than many small ones. Larger
+ * still, and the C library's allocator keeps more memory for itself the longer it runs.
+ */
+const pieceBytes = 131_072
+
 /** What is between two rows, and hardly ever within one. */
 const betweenRows = Buffer.from('],[')
 
@@ -46,8 +52,7 @@ export class WholeResponse {
   readonly #start: number
 
   private constructor(chunks: readonly Buffer[], gzip: boolean, index: ResponseIndex, start = 0) {
-    // Unpacked again, one large chunk takes less time than many small ones.
-    this.#chunks = gzip ? [Buffer.concat(chunks)] : chunks
+    this.#chunks = chunks
     this.#gzip = gzip
     this.index = index
     this.#start = start
@@ -72,6 +77,13 @@ export class WholeResponse {
     rowLimit = Number.POSITIVE_INFINITY,
   ): Promise<WholeResponse> {
     const chunks: Buffer[] = []
+    let piece: Buffer[] = []
+    let size = 0
+    const keepPiece = () => {
+      chunks.push(piece.length === 1 ? piece[0]! : Buffer.concat(piece))
+      piece = []
+      size = 0
+    }
     const survey = new ResponseSurvey(rowLimit)
     const timer = setTimeout(
       () => body!.destroy(new StalledBody(stallTimeout)),
@@ -79,8 +91,10 @@ export class WholeResponse {
     )
     body!.on('data', (chunk: Buffer) => {
       timer.refresh()
-      chunks.push(chunk)
+      piece.push(chunk)
+      size += chunk.length
       if (!gzip) survey.write(chunk)
+      if (!gzip || size >= pieceBytes) keepPiece()
     })
     try {
       if (gzip) await pipeline(body!, createGunzip(gunzipOptions), surveyor(survey), { signal })
@@ -89,6 +103,7 @@ export class WholeResponse {
       clearTimeout(timer)
       body!.destroy()
     }
+    if (size > 0) keepPiece()
     const found = survey.end()
     if (found) return new WholeResponse(chunks, gzip, found.index, found.start)
     return new WholeResponse(chunks, gzip, await indexOf(unpacked(chunks, gzip)))

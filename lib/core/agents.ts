@@ -16,6 +16,8 @@ export class Agents {
   readonly #proxy: string | undefined
   /** By proxy; the empty text stands for none. */
   readonly #pairs = new Map<string, AgentPair>()
+  /** What the last URL got: the environment is slow to look into. */
+  #last: { readonly url: string; readonly pair: AgentPair } | undefined
 
   /** @param proxy URL of a proxy for everything; without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count */
   constructor(proxy: string | undefined) {
@@ -28,6 +30,11 @@ export class Agents {
   }
 
   for(url: string): AgentPair {
+    if (url !== this.#last?.url) this.#last = { url, pair: this.#pairFor(url) }
+    return this.#last.pair
+  }
+
+  #pairFor(url: string): AgentPair {
     const proxy = this.proxyFor(url)
     let pair = this.#pairs.get(proxy)
     if (!pair) {
@@ -51,5 +58,6 @@ export class Agents {
       https.destroy()
     }
     this.#pairs.clear()
+    this.#last = undefined
   }
 }

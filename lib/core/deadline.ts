@@ -33,8 +33,12 @@ function expire({ milliseconds, passed }: Deadline): void {
   passed?.(new Overdue(milliseconds))
 }
 
+/** Controllers that were not needed: to make one takes longer than it seems. */
+const unused: AbortController[] = []
+
 /**
- * Ends what `work` does after so many milliseconds. The signal that it gets fires then, and when the given one does.
+ * Ends what `work` does after so many milliseconds. The signal that it gets fires then, and when the given one does; it
+ * must not be listened to any longer than that.
  * @throws Overdue where it was ended by the time, else what `work` throws
  */
 export async function withDeadline<T>(
@@ -43,7 +47,7 @@ export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted()
-  const controller = new AbortController()
+  const controller = unused.pop() ?? new AbortController()
   let overdue: Overdue | undefined
   const stopDeadline = startDeadline(milliseconds, (error) => {
     overdue = error
@@ -57,5 +61,6 @@ export async function withDeadline<T>(
   } finally {
     stopDeadline()
     forget()
+    if (!controller.signal.aborted) unused.push(controller)
   }
 }

@@ -44,6 +44,7 @@ export class IngestionClient {
   readonly #target: IngestionTarget
   /** Clients without a call. There are as many as calls are made at once. */
   readonly #idle: Line[] = []
+  #Client: typeof LogsIngestionClient | undefined
 
   constructor(connection: AzureConnection, target: IngestionTarget) {
     this.#connection = connection
@@ -52,11 +53,12 @@ export class IngestionClient {
 
   /** @throws Error where there is no whole answer, AbortError when the signal fires */
   async send(body: IngestionBody, token: string, signal: AbortSignal): Promise<HttpResponse> {
-    const { LogsIngestionClient } = await import('@azure/monitor-ingestion')
+    // To import it again costs more than it seems.
+    this.#Client ??= (await import('@azure/monitor-ingestion')).LogsIngestionClient
     signal.throwIfAborted()
     const { dcr_id, dcs } = this.#target
     const exchange: Exchange = { body, token }
-    const line = this.#idle.pop() ?? this.#makeLine(LogsIngestionClient, exchange)
+    const line = this.#idle.pop() ?? this.#makeLine(this.#Client, exchange)
     line.exchange = exchange
     try {
       await line.client.upload(dcr_id, dcs, [{}], { abortSignal: signal })

@@ -27,6 +27,8 @@ const post = ({ url, ca }, query) =>
     const call = request(`${url}/v1/workspaces/${workspace}/query`, {
       method: 'POST',
       ca,
+      // One of its own, as a source has.
+      agent: false,
       headers: { 'content-type': 'application/json', 'accept-encoding': 'gzip' },
     })
     call.on('response', resolve)
