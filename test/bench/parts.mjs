@@ -53,7 +53,8 @@ function senderTable(result) {
 }
 
 const scaled = ({ quick }, rows) => (quick ? Math.ceil(rows / 4) : rows)
-const hecPeers = { [ours]: {}, 'got loop': {}, 'node:http loop': {}, 'splunk-logging': {} }
+const keptAlive = 'splunk-logging, kept alive'
+const hecPeers = { [ours]: {}, 'got loop': {}, 'node:http loop': {}, 'splunk-logging': {}, [keptAlive]: {} }
 
 async function splunk(scale) {
   const of = (batch, rows, warmUp) =>
@@ -68,7 +69,7 @@ async function splunk(scale) {
   const large = await of(500, 400_000, 200_000)
   return `### Splunk sink
 
-Rows of about 470 bytes to a HEC that only counts, over HTTP on loopback, 4 requests under way, not compressed. The loops are bare: they make the same bodies of the same rows and post them, with no backpressure, no retry, no time limit. splunk-logging was given a keep-alive agent and was held to 4 requests under way, which it does not do itself.
+Rows of about 470 bytes to a HEC that only counts, over HTTP on loopback, 4 requests under way, not compressed. The loops are bare: they make the same bodies of the same rows and post them, with no backpressure, no retry, no time limit. splunk-logging was held to 4 requests under way, which it does not do itself; as it comes it makes a connection for each, so it was also given an agent that keeps them.
 
 50 rows a request:
 
@@ -80,7 +81,9 @@ ${senderTable(large)}
 
 ${goal('of the bare got loop, per CPU second, 50 a request', small.ratio(ours, 'got loop', perCpu), 0.95)}
 ${goal('of splunk-logging, rows/s, 50 a request', small.ratio(ours, 'splunk-logging', rate), 1.2)}
+${goal('of the one kept alive, rows/s, 50 a request', small.ratio(ours, keptAlive, rate), 1.2)}
 ${goal('of splunk-logging, rows/s, 500 a request', large.ratio(ours, 'splunk-logging', rate), 1.5)}
+${goal('of the one kept alive, rows/s, 500 a request', large.ratio(ours, keptAlive, rate), 1.5)}
 ${goal('of bare node:http, rows/s, 500 a request', large.ratio(ours, 'node:http loop', rate), 0.85)}
 ${goal('of bare node:http, per CPU second, 500 a request', large.ratio(ours, 'node:http loop', perCpu), 0.85)}`
 }

@@ -56,13 +56,19 @@ export const contestants = {
     return inBatches(batch, inFlight, (rows) => post(bodyOf(rows)))
   }),
 
-  // It has no backpressure of its own: here it waits while 4 requests are under way, which is kind to its memory, and
-  // it is given a keep-alive agent, which it lacks by itself.
-  'splunk-logging': sender(async ({ url, batch }) => {
+  'splunk-logging': splunkLogging({}),
+
+  // By itself it makes a connection for each request.
+  'splunk-logging, kept alive': splunkLogging({ agent: new Agent({ keepAlive: true }) }),
+}
+
+/** It has no backpressure of its own: here it waits while 4 requests are under way, which is kind to its memory. */
+function splunkLogging(requestOptions) {
+  return sender(async ({ url, batch }) => {
     const { default: splunkLogging } = await import('splunk-logging')
     return async (rows) => {
       const logger = new splunkLogging.Logger({ token, url, maxBatchCount: batch, maxBatchSize: 0 })
-      logger.requestOptions = { agent: new Agent({ keepAlive: true }) }
+      Object.assign(logger.requestOptions, requestOptions)
       let underWay = 0
       let wake = () => {}
       let failure
@@ -95,7 +101,7 @@ export const contestants = {
       }
       await settle(0)
     }
-  }),
+  })
 }
 
 /** The server of servers.mjs that these send to. */
