@@ -33,21 +33,20 @@ function expire({ milliseconds, passed }: Deadline): void {
   passed?.(new Overdue(milliseconds))
 }
 
-/** Controllers that were not needed: to make one takes longer than it seems. */
-const unused: AbortController[] = []
-
 /**
- * Ends what `work` does after so many milliseconds. The signal that it gets fires then, and when the given one does; it
- * must not be listened to any longer than that.
+ * Ends what `work` does after so many milliseconds. The signal that it gets fires then, and when the given one does.
+ * @param spare controllers that did not fire, to be used again, for to make one takes longer than it seems. Only for work
+ * after whose end nobody listens to its signal any more: a body that is still read would be cut by another's deadline
  * @throws Overdue where it was ended by the time, else what `work` throws
  */
 export async function withDeadline<T>(
   milliseconds: number,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
+  spare: AbortController[] = [],
 ): Promise<T> {
   signal.throwIfAborted()
-  const controller = unused.pop() ?? new AbortController()
+  const controller = spare.pop() ?? new AbortController()
   let overdue: Overdue | undefined
   const stopDeadline = startDeadline(milliseconds, (error) => {
     overdue = error
@@ -61,6 +60,6 @@ export async function withDeadline<T>(
   } finally {
     stopDeadline()
     forget()
-    if (!controller.signal.aborted) unused.push(controller)
+    if (!controller.signal.aborted) spare.push(controller)
   }
 }

@@ -24,6 +24,8 @@ export class SentinelProtocol implements SinkProtocol {
   readonly #connection: AzureConnection
   readonly #client: IngestionClient
   readonly #ended = new AbortController()
+  /** For deadlines: of an answer to an upload nothing is read after it is there. */
+  readonly #spare: AbortController[] = []
 
   constructor(settings: SentinelSettings) {
     this.#settings = settings
@@ -42,7 +44,7 @@ export class SentinelProtocol implements SinkProtocol {
     const body = await this.#body(entries)
     let answer: HttpResponse
     try {
-      answer = await withDeadline(timeout, signal, (until) => this.#upload(body, until))
+      answer = await withDeadline(timeout, signal, (until) => this.#upload(body, until), this.#spare)
     } catch (error) {
       if (!(error instanceof AuthError)) throw cleanError(error, redact)
       if (!error.passing) throw error

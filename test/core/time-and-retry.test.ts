@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
+import { withDeadline } from '../../lib/core/deadline.ts'
 import { backoff, isPassingFault, isPassingStatus, pause, retryAfter } from '../../lib/core/retry.ts'
 import { firstInstant, formatInstant, formatSeconds, fromDate, lastInstant, parseDuration, parseInstant, secondsToTicks, toDate } from '../../lib/core/time.ts' // biome-ignore format: a list
 
@@ -135,4 +136,14 @@ t.test('pause ends at once when the signal fires, and leaves no listener', async
   await t.rejects(long, { name: 'AbortError' })
   await t.rejects(pause(1e15, controller.signal), { name: 'AbortError' })
   t.equal(getEventListeners(controller.signal, 'abort').length, 0)
+})
+
+t.test('what is left of a work is not cut by the deadline of another', async (t) => {
+  const { signal } = new AbortController()
+  const signals: AbortSignal[] = []
+  await withDeadline(60_000, signal, async (until) => signals.push(until))
+  const never = (until: AbortSignal) =>
+    new Promise((_, reject) => until.addEventListener('abort', () => reject(until.reason)))
+  await t.rejects(withDeadline(1, signal, never), { code: 'ETIMEDOUT' })
+  t.notOk(signals[0]!.aborted)
 })
