@@ -42,5 +42,12 @@ export function parseExactly(text: string): unknown {
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
-  return /\d{16}/.test(text) ? parseExactly(text) : value
+  // An integer that was damaged is a large number now: to look at numbers is quicker than at all the text.
+  return mayBeDamaged(value) && /\d{16}/.test(text) ? parseExactly(text) : value
+}
+
+function mayBeDamaged(value: unknown): boolean {
+  if (typeof value === 'number') return value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER
+  if (typeof value !== 'object' || value === null) return false
+  return Array.isArray(value) ? value.some(mayBeDamaged) : Object.values(value).some(mayBeDamaged)
 }

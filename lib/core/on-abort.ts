@@ -10,16 +10,17 @@ const stops = new WeakMap<AbortSignal, Stop[]>()
  * collected while the signal lives.
  */
 export function onAbort(signal: AbortSignal, stop: Stop): () => void {
-  let waiting = stops.get(signal)
-  if (!waiting) {
-    const made: Stop[] = []
-    signal.addEventListener('abort', () => {
-      for (const stop of [...made]) stop(signal.reason)
-    })
-    stops.set(signal, made)
-    waiting = made
-  }
-  const all = waiting
-  all.push(stop)
-  return () => remove(all, stop)
+  const waiting = stops.get(signal) ?? listen(signal)
+  waiting.push(stop)
+  return () => remove(waiting, stop)
+}
+
+function listen(signal: AbortSignal): Stop[] {
+  const waiting: Stop[] = []
+  stops.set(signal, waiting)
+  signal.addEventListener('abort', () => {
+    // One may take back another.
+    for (let stop = waiting.shift(); stop; stop = waiting.shift()) stop(signal.reason)
+  })
+  return waiting
 }

@@ -65,9 +65,9 @@ export const contestants = {
 /** It has no backpressure of its own: here it waits while 4 requests are under way, which is kind to its memory. */
 function splunkLogging(requestOptions) {
   return sender(async ({ url, batch }) => {
-    const { default: splunkLogging } = await import('splunk-logging')
+    const { default: peer } = await import('splunk-logging')
     return async (rows) => {
-      const logger = new splunkLogging.Logger({ token, url, maxBatchCount: batch, maxBatchSize: 0 })
+      const logger = new peer.Logger({ token, url, maxBatchCount: batch, maxBatchSize: 0 })
       Object.assign(logger.requestOptions, requestOptions)
       let underWay = 0
       let wake = () => {}
