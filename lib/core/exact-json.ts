@@ -3,6 +3,7 @@ import Assembler from 'stream-json/core/assembler.js'
 import { jsonParser } from 'stream-json/core/parser.js'
 
 const integer = /^-?\d+$/
+const longText = 4096
 
 /** Keeps an integer beyond 2^53 as a bigint: JSON.parse, and stream-json by itself, would give a wrong number. */
 class ExactAssembler extends Assembler {
@@ -42,8 +43,9 @@ export function parseExactly(text: string): unknown {
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
-  // An integer that was damaged is a large number now: to look at numbers is quicker than at all the text.
-  return mayBeDamaged(value) && /\d{16}/.test(text) ? parseExactly(text) : value
+  // An integer that was damaged is a large number now. In a long text, to look at numbers is quicker than at every digit.
+  if (text.length > longText && !mayBeDamaged(value)) return value
+  return /\d{16}/.test(text) ? parseExactly(text) : value
 }
 
 function mayBeDamaged(value: unknown): boolean {
