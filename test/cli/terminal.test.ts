@@ -56,7 +56,7 @@ t.test('a bounded read: one live line, and a last one that stays', { skip }, asy
   )
   hec.cutConnections()
   const { code, stdout } = await running.ended
-  t.equal(code, 0, stdout)
+  t.equal(code, 0, `${code} after ${stdout}`)
   t.match(drawn(stdout).at(-1), /^done: 96 rows read, 96 delivered, \d+\.\d s\r\n$/)
   t.notMatch(stdout, /\{/, 'no JSON on a terminal')
 })
@@ -84,7 +84,7 @@ t.test('a stream: windows, and how far behind now; Ctrl-C ends it', { skip }, as
   )
   running.child.stdin.write('\x03')
   const { code, stdout } = await running.ended
-  t.equal(code, 0, stdout)
+  t.equal(code, 0, `${code} after ${stdout}`)
   t.match(stdout, /SIGINT: what is under way is being delivered; once more to end at once/)
   t.match(stdout, /stopped: 96 rows read, 96 delivered/)
 })
