@@ -57,6 +57,8 @@ export class BatchingWritable extends Writable {
   #open: Entry[] = []
   /** The bytes of the open batch. */
   #store: RowStore | undefined
+  /** Those of batches that are settled, for batches to come: `max_in_flight` and one at most. */
+  readonly #stores: RowStore[] = []
   /** What a batch is likely to need: as much as the last one. */
   #storeSize = spare
   #openBytes = 0
@@ -152,6 +154,7 @@ export class BatchingWritable extends Writable {
       this.#intake = undefined
       this.#final = undefined
       this.#open = []
+      this.#stores.length = 0
       this.#deadLetter?.close()
       callback(reason)
     }
@@ -234,7 +237,7 @@ export class BatchingWritable extends Writable {
     const left = this.#batchBytes - this.#openBytes - between
     // A text has at least as many bytes as characters: what can't fit is not even written.
     if (first && (first.group !== group || wire.length > left)) return this.#launch()
-    this.#store ??= new RowStore(this.#storeSize)
+    this.#store ??= this.#stores.pop() ?? new RowStore(this.#storeSize)
     const bytes = this.#store.write(wire)
     if (first && bytes > left) return this.#launch()
     this.#open.push(this.#store.keep(row, group, bytes))
@@ -280,7 +283,8 @@ export class BatchingWritable extends Writable {
     if (this.#flights.length >= this.#settings.max_in_flight) return false
     clearTimeout(this.#linger)
     const batch = this.#open
-    if (this.#store) this.#storeSize = this.#store.size + spare
+    const store = this.#store!
+    this.#storeSize = store.size + spare
     this.#store = undefined
     this.#open = []
     this.#openBytes = 0
@@ -289,7 +293,13 @@ export class BatchingWritable extends Writable {
     const flight = this.#fly(batch).finally(() => {
       remove(this.#flights, flight)
       this.#stats.inFlight = this.#flights.length
-      if (batch.every(({ settled }) => settled)) remove(this.#batches, batch)
+      if (batch.every(({ settled }) => settled)) {
+        remove(this.#batches, batch)
+        if (store.free) {
+          store.clear()
+          this.#stores.push(store)
+        }
+      }
       if (!this.destroyed) this.#proceed()
     })
     this.#flights.push(flight)

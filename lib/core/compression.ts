@@ -1,4 +1,6 @@
 import { constants, createGzip, type Gzip, type ZlibReset } from 'node:zlib'
+import { joinRows, lendRows } from './row-store.ts'
+import type { Entry } from './sink-protocol.ts'
 
 /** Bodies under this many bytes gain nothing. */
 const smallest = 1500
@@ -18,13 +20,24 @@ type Compressor = Gzip & ZlibReset
 const idle: Compressor[] = []
 const mostIdle = 8
 
-/** A body as it is sent: by gzip, where that is wanted and of use. */
-export async function compressBody(
-  body: Buffer,
+/** The body of a request. */
+export interface Body {
+  readonly bytes: Buffer
+  readonly gzip: boolean
+}
+
+/** Rows as the body that is sent: joined like by `joinRows`, by gzip where that is wanted and of use. */
+export async function bodyOf(
+  rows: readonly Entry[],
+  before: string,
+  between: string,
+  after: string,
   compression: 'gzip' | 'none',
-): Promise<{ bytes: Buffer; gzip: boolean }> {
-  if (compression === 'none' || body.length < smallest) return { bytes: body, gzip: false }
-  return { bytes: await compress(body), gzip: true }
+): Promise<Body> {
+  const bytes = lendRows(rows, before, between, after)
+  if (compression === 'none' || bytes.length < smallest)
+    return { bytes: joinRows(rows, before, between, after), gzip: false }
+  return { bytes: await compress(bytes), gzip: true }
 }
 
 function compress(body: Buffer): Promise<Buffer> {

@@ -13,6 +13,7 @@ const longText = 4096
 export class RowStore {
   #bytes: Buffer
   #used = gap
+  #free = true
 
   /** @param size bytes that are likely to be needed */
   constructor(size: number) {
@@ -22,6 +23,21 @@ export class RowStore {
   /** Bytes in use. */
   get size(): number {
     return this.#used
+  }
+
+  /** Whether its bytes are nobody else's once its rows are settled: then it can hold others. */
+  get free(): boolean {
+    return this.#free
+  }
+
+  /** Its bytes are given away. */
+  give(): void {
+    this.#free = false
+  }
+
+  /** Forgets its rows. None of them may be sent any more. */
+  clear(): void {
+    this.#used = gap
   }
 
   /** Writes a row behind those that are kept. @returns its bytes */
@@ -98,6 +114,13 @@ export class StoredEntry implements Entry {
 
 /** Rows as the bytes of a body, with these texts before, between and after them, each one byte or none. */
 export function joinRows(rows: readonly Entry[], before: string, between: string, after: string): Buffer {
+  const [first] = rows
+  if (first instanceof StoredEntry) first.store.give()
+  return lendRows(rows, before, between, after)
+}
+
+/** Like `joinRows`, for a reader that is done with the bytes before the rows are settled: then they hold other rows. */
+export function lendRows(rows: readonly Entry[], before: string, between: string, after: string): Buffer {
   const [first] = rows
   const stored = first instanceof StoredEntry ? first.store.join(rows, before, between, after) : undefined
   return stored ?? Buffer.from(before + rows.map(({ wire }) => wire).join(between) + after)

@@ -1,5 +1,6 @@
 import type { LogsIngestionClient, LogsIngestionClientOptions } from '@azure/monitor-ingestion'
 import type { AzureConnection } from '../azure/connection.ts'
+import type { Body } from '../core/compression.ts'
 import type { HttpResponse } from '../core/http.ts'
 import { redacted } from '../core/redaction.ts'
 
@@ -11,15 +12,9 @@ export interface IngestionTarget {
   readonly dcs: string
 }
 
-export interface IngestionBody {
-  /** A JSON array of rows. */
-  readonly bytes: Buffer
-  readonly gzip: boolean
-}
-
-/** What a call sends, and what it gave: filled in by the policy that stands next to the wire. */
+/** What a call sends, a JSON array of rows, and what it gave: filled in by the policy that stands next to the wire. */
 interface Exchange {
-  readonly body: IngestionBody
+  readonly body: Body
   readonly token: string
   answer?: HttpResponse
 }
@@ -52,7 +47,7 @@ export class IngestionClient {
   }
 
   /** @throws Error where there is no whole answer, AbortError when the signal fires */
-  async send(body: IngestionBody, token: string, signal: AbortSignal): Promise<HttpResponse> {
+  async send(body: Body, token: string, signal: AbortSignal): Promise<HttpResponse> {
     // To import it again costs more than it seems.
     this.#Client ??= (await import('@azure/monitor-ingestion')).LogsIngestionClient
     signal.throwIfAborted()

@@ -1,15 +1,14 @@
 import { azureClouds } from '../azure/clouds.ts'
 import { AzureConnection } from '../azure/connection.ts'
 import { AuthError } from '../azure/tokens.ts'
-import { compressBody } from '../core/compression.ts'
+import { type Body, bodyOf } from '../core/compression.ts'
 import { withDeadline } from '../core/deadline.ts'
 import type { Health } from '../core/health.ts'
 import type { HttpResponse } from '../core/http.ts'
 import { serialize } from '../core/json.ts'
 import { cleanError } from '../core/redaction.ts'
-import { joinRows } from '../core/row-store.ts'
 import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
-import { type IngestionBody, IngestionClient } from './ingestion-client.ts'
+import { IngestionClient } from './ingestion-client.ts'
 import { verdictOf } from './ingestion-response.ts'
 import { callBytes, connectorName, type SentinelSettings } from './options.ts'
 
@@ -87,7 +86,7 @@ export class SentinelProtocol implements SinkProtocol {
   }
 
   /** A token that is refused is replaced once: it may have been revoked, or run out by another clock. */
-  async #upload(body: IngestionBody, signal: AbortSignal): Promise<HttpResponse> {
+  async #upload(body: Body, signal: AbortSignal): Promise<HttpResponse> {
     const { tokens } = this.#connection
     const { token } = await tokens.get(signal)
     const answer = await this.#client.send(body, token, signal)
@@ -97,7 +96,7 @@ export class SentinelProtocol implements SinkProtocol {
     return renewed.token === token ? answer : this.#client.send(body, renewed.token, signal)
   }
 
-  #body(entries: readonly Entry[]): Promise<IngestionBody> {
-    return compressBody(joinRows(entries, '[', ',', ']'), this.#settings.compression)
+  #body(entries: readonly Entry[]): Promise<Body> {
+    return bodyOf(entries, '[', ',', ']', this.#settings.compression)
   }
 }

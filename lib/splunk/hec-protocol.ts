@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { compressBody } from '../core/compression.ts'
+import { bodyOf } from '../core/compression.ts'
 import type { Health } from '../core/health.ts'
 import { HttpClient, type HttpResponse } from '../core/http.ts'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
-import { joinRows } from '../core/row-store.ts'
 import type { Attempt, Entry, SinkProtocol, Verdict } from '../core/sink-protocol.ts'
 import { AckChannel, type AckOutcome } from './ack-channel.ts'
 import { eventEncoder } from './event.ts'
@@ -72,7 +71,7 @@ export class HecProtocol implements SinkProtocol {
     channel: AckChannel,
   ): Promise<HttpResponse> {
     const { mode, compression } = this.#settings
-    const { bytes, gzip } = await compressBody(joinRows(entries, '', '\n', ''), compression)
+    const { bytes, gzip } = await bodyOf(entries, '', '\n', '', compression)
     const response = await this.#http.request({
       method: 'POST',
       url: this.#endpoint(mode, entries[0]?.group),

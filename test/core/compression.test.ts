@@ -1,30 +1,58 @@
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
-import { compressBody } from '../../lib/core/compression.ts'
+import { bodyOf } from '../../lib/core/compression.ts'
+import { RowStore } from '../../lib/core/row-store.ts'
+
+/** A store with one row of this text. */
+function storeOf(text: string) {
+  const store = new RowStore(100)
+  const row = store.keep({}, undefined, store.write(text))
+  return { store, rows: [row] }
+}
 
 t.test('bodies of any size, many at once, come back as they were', async (t) => {
-  const bodies = Array.from({ length: 300 }, (_, index) => {
+  const texts = Array.from({ length: 300 }, (_, index) => {
     const size = [1500, 1501, 16_384, 65_535, 65_536, 65_537, 200_000, 1_000_000][index % 8]!
-    // Random bytes do not get smaller, so that there is more than one piece of output.
-    return index % 2 ? randomBytes(size) : Buffer.alloc(size, `row ${index} ä "x" `)
+    // Random characters do not get much smaller, so that there is more than one piece of output.
+    return index % 2
+      ? randomBytes(size).toString('base64').slice(0, size)
+      : `row ${index} ä "x" `.repeat(size).slice(0, size)
   })
-  const results = await Promise.all(
-    bodies.map(async (body, index) => {
-      const { bytes, gzip } = await compressBody(body, 'gzip')
-      return gzip && gunzipSync(bytes).equals(bodies[index]!)
-    }),
-  )
-  t.ok(results.every(Boolean))
-  for (const body of bodies.slice(0, 40)) {
-    const { bytes } = await compressBody(body, 'gzip')
-    t.ok(gunzipSync(bytes).equals(body))
+  const isSame = async (text: string) => {
+    const { bytes, gzip } = await bodyOf(storeOf(text).rows, '[', ',', ']', 'gzip')
+    return gzip && gunzipSync(bytes).toString() === `[${text}]`
   }
+  const results = await Promise.all(texts.map(isSame))
+  t.ok(results.every(Boolean))
+  for (const text of texts.slice(0, 40)) t.ok(await isSame(text))
 })
 
 t.test('small bodies, and those that are not to be compressed, stay as they are', async (t) => {
-  const small = Buffer.from('{"a":1}')
-  t.strictSame(await compressBody(small, 'gzip'), { bytes: small, gzip: false })
-  const large = Buffer.alloc(100_000, 'a')
-  t.strictSame(await compressBody(large, 'none'), { bytes: large, gzip: false })
+  const small = storeOf('{"a":1}')
+  t.strictSame(await bodyOf(small.rows, '', '\n', '', 'gzip'), { bytes: Buffer.from('{"a":1}'), gzip: false })
+  const large = storeOf('a'.repeat(100_000))
+  const { bytes, gzip } = await bodyOf(large.rows, '', '\n', '', 'none')
+  t.equal(gzip, false)
+  t.equal(bytes.toString(), 'a'.repeat(100_000))
+  t.notOk(small.store.free || large.store.free, 'their bytes are given away')
 })
+
+t.test(
+  'a store whose rows were only ever compressed can hold others, and one that gave its bytes away once never',
+  async (t) => {
+    const { store, rows } = storeOf('a'.repeat(2000))
+    await bodyOf(rows, '', '\n', '', 'gzip')
+    t.ok(store.free)
+    store.clear()
+    const [second, third] = ['b'.repeat(3000), 'c'].map((text) =>
+      store.keep({}, undefined, store.write(text)),
+    )
+    const { bytes } = await bodyOf([second!, third!], '[', ',', ']', 'gzip')
+    t.equal(gunzipSync(bytes).toString(), `[${'b'.repeat(3000)},c]`)
+    t.ok(store.free)
+    await bodyOf([third!], '[', ',', ']', 'gzip')
+    await bodyOf([second!], '[', ',', ']', 'gzip')
+    t.notOk(store.free, 'the small one went as it was')
+  },
+)
