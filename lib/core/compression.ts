@@ -1,5 +1,5 @@
 import { constants, createGzip, type Gzip, type ZlibReset } from 'node:zlib'
-import { joinRows, lendRows } from './row-store.ts'
+import { type JoinedRows, joinRows } from './row-store.ts'
 import type { Entry } from './sink-protocol.ts'
 
 /** Bodies under this many bytes gain nothing. */
@@ -21,8 +21,7 @@ const idle: Compressor[] = []
 const mostIdle = 8
 
 /** The body of a request. */
-export interface Body {
-  readonly bytes: Buffer
+export interface Body extends JoinedRows {
   readonly gzip: boolean
 }
 
@@ -34,10 +33,11 @@ export async function bodyOf(
   after: string,
   compression: 'gzip' | 'none',
 ): Promise<Body> {
-  const bytes = lendRows(rows, before, between, after)
-  if (compression === 'none' || bytes.length < smallest)
-    return { bytes: joinRows(rows, before, between, after), gzip: false }
-  return { bytes: await compress(bytes), gzip: true }
+  const joined = joinRows(rows, before, between, after)
+  if (compression === 'none' || joined.bytes.length < smallest) return { ...joined, gzip: false }
+  const bytes = await compress(joined.bytes)
+  joined.release()
+  return { bytes, gzip: true, release() {} }
 }
 
 function compress(body: Buffer): Promise<Buffer> {

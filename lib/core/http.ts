@@ -80,6 +80,12 @@ export interface HttpResponse {
   readonly text: string
 }
 
+/** A request and its response. */
+export interface HttpExchange extends HttpResponse {
+  /** Whether the whole body was handed to the system: a server may answer before. */
+  readonly bodySent: boolean
+}
+
 type Got = typeof import('got')
 
 /** Loaded with the first request: a connector that speaks by an Azure client needs only the options from here. */
@@ -107,7 +113,7 @@ export class HttpClient {
   }
 
   /** @throws Error, cleaned of secrets, with the code of the fault: ECONNRESET, ETIMEDOUT… */
-  async request(request: HttpRequest): Promise<HttpResponse> {
+  async request(request: HttpRequest): Promise<HttpExchange> {
     try {
       got ??= await import('got')
       const response = await this.#exchange(got, request)
@@ -145,7 +151,7 @@ export class HttpClient {
     return new Options(undefined, fixed, defaults.options)
   }
 
-  #exchange(got: Got, { url, method, headers, body, signal, timeout }: HttpRequest): Promise<HttpResponse> {
+  #exchange(got: Got, { url, method, headers, body, signal, timeout }: HttpRequest): Promise<HttpExchange> {
     signal.throwIfAborted()
     this.#options ??= this.#prepare(got)
     const options = this.#options
@@ -188,8 +194,10 @@ export class HttpClient {
       request.on('end', () => {
         const { response } = request
         if (settled || !response) return
+        const bodySent =
+          request.uploadProgress.transferred === (body === undefined ? 0 : Buffer.byteLength(body))
         settle()
-        resolve({ status: response.statusCode, headers: response.headers, text })
+        resolve({ status: response.statusCode, headers: response.headers, text, bodySent })
       })
     })
   }

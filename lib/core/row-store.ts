@@ -6,6 +6,13 @@ const gap = 1
 /** Above this many UTF-16 units it pays to count the bytes of a text before room is made for it. */
 const longText = 4096
 
+/** Rows, one behind the other. */
+export interface JoinedRows {
+  readonly bytes: Buffer
+  /** To be called once, when nobody reads the bytes any more: then they may hold other rows. */
+  release(): void
+}
+
 /**
  * The rows of one batch as bytes, one behind the other. As texts they would be copied again and again by V8's collector
  * while they wait to be sent, and once more to be sent.
@@ -13,7 +20,7 @@ const longText = 4096
 export class RowStore {
   #bytes: Buffer
   #used = gap
-  #free = true
+  #readers = 0
 
   /** @param size bytes that are likely to be needed */
   constructor(size: number) {
@@ -25,14 +32,9 @@ export class RowStore {
     return this.#used
   }
 
-  /** Whether its bytes are nobody else's once its rows are settled: then it can hold others. */
+  /** Whether nobody reads its bytes: once its rows are settled, it can hold others. */
   get free(): boolean {
-    return this.#free
-  }
-
-  /** Its bytes are given away. */
-  give(): void {
-    this.#free = false
+    return this.#readers === 0
   }
 
   /** Forgets its rows. None of them may be sent any more. */
@@ -60,7 +62,7 @@ export class RowStore {
   }
 
   /** The bytes of rows that follow each other, the store's own; undefined where they don't. Texts are one byte or none. */
-  join(rows: readonly Entry[], before: string, between: string, after: string): Buffer | undefined {
+  join(rows: readonly Entry[], before: string, between: string, after: string): JoinedRows | undefined {
     const bytes = this.#bytes
     const separator = between.charCodeAt(0)
     let end = -1
@@ -75,7 +77,13 @@ export class RowStore {
     const { start } = rows[0] as StoredEntry
     if (before !== '') bytes[start - 1] = before.charCodeAt(0)
     if (after !== '') bytes[end] = after.charCodeAt(0)
-    return bytes.subarray(start - before.length, end + after.length)
+    this.#readers++
+    return {
+      bytes: bytes.subarray(start - before.length, end + after.length),
+      release: () => {
+        this.#readers--
+      },
+    }
   }
 
   #provide(size: number): void {
@@ -113,15 +121,10 @@ export class StoredEntry implements Entry {
 }
 
 /** Rows as the bytes of a body, with these texts before, between and after them, each one byte or none. */
-export function joinRows(rows: readonly Entry[], before: string, between: string, after: string): Buffer {
-  const [first] = rows
-  if (first instanceof StoredEntry) first.store.give()
-  return lendRows(rows, before, between, after)
-}
-
-/** Like `joinRows`, for a reader that is done with the bytes before the rows are settled: then they hold other rows. */
-export function lendRows(rows: readonly Entry[], before: string, between: string, after: string): Buffer {
+export function joinRows(rows: readonly Entry[], before: string, between: string, after: string): JoinedRows {
   const [first] = rows
   const stored = first instanceof StoredEntry ? first.store.join(rows, before, between, after) : undefined
-  return stored ?? Buffer.from(before + rows.map(({ wire }) => wire).join(between) + after)
+  if (stored) return stored
+  const bytes = Buffer.from(before + rows.map(({ wire }) => wire).join(between) + after)
+  return { bytes, release() {} }
 }

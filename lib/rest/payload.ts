@@ -1,5 +1,5 @@
 import { serialize } from '../core/json.ts'
-import { joinRows } from '../core/row-store.ts'
+import { type JoinedRows, joinRows } from '../core/row-store.ts'
 import type { Entry } from '../core/sink-protocol.ts'
 
 /** How rows become the body of a request. */
@@ -8,7 +8,7 @@ export interface Payload {
   readonly framing: { readonly around: number; readonly between: number }
   /** A row as it is kept until it is sent. @throws RefusedRow */
   write(row: Record<string, unknown>): string
-  body(entries: readonly Entry[]): Promise<{ body: string | Buffer; type: string }>
+  body(entries: readonly Entry[]): Promise<JoinedRows & { readonly type: string }>
 }
 
 const rowsAlone = { around: 0, between: 0 }
@@ -16,25 +16,19 @@ const rowsAlone = { around: 0, between: 0 }
 const oneObject: Payload = {
   framing: rowsAlone,
   write: serialize,
-  body: async ([entry]) => ({ body: entry!.wire, type: 'application/json' }),
+  body: async (entries) => ({ ...joinRows(entries, '', '', ''), type: 'application/json' }),
 }
 
 const arrayOfObjects: Payload = {
   framing: { around: 2, between: 1 },
   write: serialize,
-  body: async (entries) => ({
-    body: joinRows(entries, '[', ',', ']'),
-    type: 'application/json',
-  }),
+  body: async (entries) => ({ ...joinRows(entries, '[', ',', ']'), type: 'application/json' }),
 }
 
 const lines: Payload = {
   framing: { around: 1, between: 1 },
   write: serialize,
-  body: async (entries) => ({
-    body: joinRows(entries, '', '\n', '\n'),
-    type: 'application/x-ndjson',
-  }),
+  body: async (entries) => ({ ...joinRows(entries, '', '\n', '\n'), type: 'application/x-ndjson' }),
 }
 
 /** A form's fields are kept as JSON pairs of texts: the row itself may be changed by its owner after `write()`. */
@@ -45,10 +39,8 @@ const form: Payload = {
     const data = new FormData()
     for (const [name, value] of JSON.parse(entry!.wire) as [string, string][]) data.append(name, value)
     const coded = new Response(data)
-    return {
-      body: Buffer.from(await coded.arrayBuffer()),
-      type: coded.headers.get('content-type')!,
-    }
+    const bytes = Buffer.from(await coded.arrayBuffer())
+    return { bytes, type: coded.headers.get('content-type')!, release() {} }
   },
 }
 

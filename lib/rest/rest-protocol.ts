@@ -48,10 +48,11 @@ export class RestProtocol implements SinkProtocol {
         ...lowerCase(this.#headers),
         ...(idempotency_header !== undefined && { [idempotency_header]: key }),
       },
-      ...(payload && { body: payload.body }),
+      ...(payload && { body: payload.bytes }),
       signal,
       timeout,
     })
+    if (response.bodySent) payload?.release()
     return verdictOf(response, url, entries.length, this.#redact)
   }
 

@@ -71,7 +71,7 @@ export class HecProtocol implements SinkProtocol {
     channel: AckChannel,
   ): Promise<HttpResponse> {
     const { mode, compression } = this.#settings
-    const { bytes, gzip } = await bodyOf(entries, '', '\n', '', compression)
+    const { bytes, gzip, release } = await bodyOf(entries, '', '\n', '', compression)
     const response = await this.#http.request({
       method: 'POST',
       url: this.#endpoint(mode, entries[0]?.group),
@@ -84,6 +84,7 @@ export class HecProtocol implements SinkProtocol {
       signal,
       timeout,
     })
+    if (response.bodySent) release()
     if (this.#settings.ack) channel.keepCookies(response)
     return response
   }
