@@ -8,6 +8,8 @@ import type { Window } from '../core/window.ts'
 
 type Policy = NonNullable<LogsQueryClientOptions['additionalPolicies']>[number]['policy']
 
+let azure: typeof import('@azure/monitor-query') | undefined
+
 export interface QueryTarget {
   readonly workspace_id?: string | undefined
   readonly resource_id?: string | undefined
@@ -57,7 +59,9 @@ export class QueryClient {
 
   /** @throws Error where there is no answer at all, AbortError when the signal fires */
   async send(request: QueryRequest, token: string, signal: AbortSignal): Promise<QueryAnswer> {
-    const { LogsQueryClient } = await import('@azure/monitor-query')
+    // To import it again costs more than it seems.
+    azure ??= await import('@azure/monitor-query')
+    const { LogsQueryClient } = azure
     const { clientOptions, tokens } = this.#connection
     const exchange: Exchange = {}
     const client = new LogsQueryClient(
