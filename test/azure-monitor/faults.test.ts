@@ -46,7 +46,7 @@ t.test('what passes is tried again, and no row comes twice', async (t) => {
   ]
   for (const { name, code, wait, ...fault } of faults) {
     service.fail({ match: '/query', ...fault })
-    const source = trial.source({ request_timeout: 0.4, stall_timeout: 0.3 })
+    const source = trial.source(fault.stall ? { request_timeout: 1, stall_timeout: 0.8 } : {})
     const retries: SourceRetryEvent[] = []
     source.on('retry', (event) => retries.push(event))
     t.strictSame(numbers((await source.toArray()) as Row[]), all(500), name)
@@ -61,7 +61,7 @@ t.test('what passes is tried again, and no row comes twice', async (t) => {
     plain.service.addTable('T', columns, day(2000))
     for (const fault of [{ truncate: true }, { reset: 'within' }, { stall: 'within' }] as const) {
       plain.service.fail(fault)
-      t.strictSame(numbers(await plain.read({ stall_timeout: 0.2 })), all(2000))
+      t.strictSame(numbers(await plain.read({ stall_timeout: 0.8 })), all(2000))
     }
   })
 })

@@ -420,7 +420,7 @@ t.test('time-outs, throttling, the end', async (t) => {
   })
 
   ingestion.fail({ stall: 'before' })
-  t.equal(await deliver(rowsOf(2), sink({ request_timeout: 0.2 })), undefined)
+  t.equal(await deliver(rowsOf(2), sink({ request_timeout: 0.6 })), undefined)
 
   // A throttle holds everybody, for as long as the service asks.
   ingestion.requests.length = 0

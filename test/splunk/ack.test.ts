@@ -36,7 +36,7 @@ t.test(
 t.test('one question for all that wait; what was acknowledged is not asked for again', async (t) => {
   const hec = await startHec(t, { ack: true })
   hec.withholdAcks(1)
-  const sink = splunkSink(hec, { ...ack, max_in_flight: 3, ack_timeout: 0.4 })
+  const sink = splunkSink(hec, { ...ack, max_in_flight: 3, ack_timeout: 1 })
   t.equal(await deliver(rowsOf(3), sink), undefined)
   const questions = asked(hec.requests)
   const last = questions.findIndex((ids) => ids.includes(1))
@@ -48,10 +48,10 @@ t.test('no acknowledgement in time: the rows go out again, on a channel of their
   for (const how of ['loseBatches', 'withholdAcks'] as const) {
     const hec = await startHec(t, { ack: true })
     hec[how](1)
-    const sink = splunkSink(hec, { ...ack, ack_timeout: 0.15 })
+    const sink = splunkSink(hec, { ...ack, ack_timeout: 0.6 })
     const { retries } = watch(sink)
     t.equal(await deliver(rowsOf(2), sink), undefined)
-    t.match(retries, [{ text: 'no acknowledgement within 0.15 seconds', attempts: 1 }])
+    t.match(retries, [{ text: 'no acknowledgement within 0.6 seconds', attempts: 1 }])
     t.same(sentIds(hec), [[0], [0], [1]])
     t.same(receivedIds(hec), how === 'loseBatches' ? [0, 1] : [0, 0, 1])
     t.equal(channels(hec.requests).length, 2)
@@ -117,7 +117,7 @@ t.test('answers to the question', async (t) => {
   t.test('true that got lost can not be had again: the rows go out again', async (t) => {
     const hec = await startHec(t, { ack: true })
     hec.fail({ match: '/ack', reset: 'after' })
-    t.equal(await deliver(rowsOf(1), splunkSink(hec, { ...ack, ack_timeout: 0.2 })), undefined)
+    t.equal(await deliver(rowsOf(1), splunkSink(hec, { ...ack, ack_timeout: 0.6 })), undefined)
     t.same(sentIds(hec), [[0], [0]])
   })
 })
@@ -193,7 +193,7 @@ t.test('partial batches', async (t) => {
     hec.loseBatches(1)
     hec.refuse = ({ event }) => ((event as { id: number }).id === 2 ? 6 : undefined)
     const box = new LetterBox()
-    const sink = splunkSink(hec, { ...ack, batch_size: 4, ack_timeout: 0.1, dead_letter: box })
+    const sink = splunkSink(hec, { ...ack, batch_size: 4, ack_timeout: 0.6, dead_letter: box })
     t.equal(await deliver(rowsOf(4), sink), undefined)
     t.same(receivedIds(hec), [0, 1, 3])
     t.same(idsOf(box.letters.map(({ row }) => row)), [2])
@@ -224,5 +224,5 @@ t.test('destroy() while it waits for acknowledgement ends at once, with the rows
   const error = await piped
   t.match(error, { code: 'ERR_ABORTED' })
   t.same(idsOf(error?.rows), [0, 1])
-  t.ok(Date.now() - start < 1000, 'and not after the grace for requests that were cut')
+  t.ok(Date.now() - start < 1900, 'and not after the grace for requests that were cut')
 })

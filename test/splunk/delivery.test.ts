@@ -313,7 +313,7 @@ t.test('faults of the connection', async (t) => {
   t.test('a request that takes too long is cut and sent again', async (t) => {
     const hec = await startHec(t)
     hec.fail({ stall: 'before' })
-    const sink = splunkSink(hec, { batch_size: 3, request_timeout: 0.1 })
+    const sink = splunkSink(hec, { batch_size: 3, request_timeout: 0.6 })
     const watched = watch(sink)
     t.equal(await deliver(rowsOf(3), sink), undefined)
     t.match(watched.retries, [{ code: 'ETIMEDOUT', rows: 3, attempts: 1 }])
