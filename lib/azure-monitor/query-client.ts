@@ -8,6 +8,7 @@ import type { Window } from '../core/window.ts'
 
 type Policy = NonNullable<LogsQueryClientOptions['additionalPolicies']>[number]['policy']
 
+/** Loaded with the first request. To import it again at each costs more than it seems. */
 let azure: typeof import('@azure/monitor-query') | undefined
 
 export interface QueryTarget {
@@ -59,7 +60,6 @@ export class QueryClient {
 
   /** @throws Error where there is no answer at all, AbortError when the signal fires */
   async send(request: QueryRequest, token: string, signal: AbortSignal): Promise<QueryAnswer> {
-    // To import it again costs more than it seems.
     azure ??= await import('@azure/monitor-query')
     const { LogsQueryClient } = azure
     const { clientOptions, tokens } = this.#connection

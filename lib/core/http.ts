@@ -162,11 +162,12 @@ export class HttpClient {
     }
     options.method = method
     options.headers = { 'user-agent': userAgent, ...present(headers) }
-    options.body = typeof body === 'string' ? Buffer.from(body) : body
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body
+    options.body = bytes
     const request = got.default(undefined, undefined, options) as Request
     request.options.createNativeRequestOptions = nativeOptions
     options.body = undefined
-    if (body === undefined) request.end()
+    if (!bytes) request.end()
     return new Promise((resolve, reject) => {
       let text = ''
       let settled = false
@@ -194,8 +195,7 @@ export class HttpClient {
       request.on('end', () => {
         const { response } = request
         if (settled || !response) return
-        const bodySent =
-          request.uploadProgress.transferred === (body === undefined ? 0 : Buffer.byteLength(body))
+        const bodySent = request.uploadProgress.transferred === (bytes?.length ?? 0)
         settle()
         resolve({ status: response.statusCode, headers: response.headers, text, bodySent })
       })

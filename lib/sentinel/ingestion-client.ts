@@ -6,6 +6,9 @@ import { redacted } from '../core/redaction.ts'
 
 type Policy = NonNullable<LogsIngestionClientOptions['additionalPolicies']>[number]['policy']
 
+/** Loaded with the first request. To import it again at each costs more than it seems. */
+let azure: typeof import('@azure/monitor-ingestion') | undefined
+
 export interface IngestionTarget {
   readonly dce: string
   readonly dcr_id: string
@@ -39,7 +42,6 @@ export class IngestionClient {
   readonly #target: IngestionTarget
   /** Clients without a call. There are as many as calls are made at once. */
   readonly #idle: Line[] = []
-  #Client: typeof LogsIngestionClient | undefined
 
   constructor(connection: AzureConnection, target: IngestionTarget) {
     this.#connection = connection
@@ -48,12 +50,11 @@ export class IngestionClient {
 
   /** @throws Error where there is no whole answer, AbortError when the signal fires */
   async send(body: Body, token: string, signal: AbortSignal): Promise<HttpResponse> {
-    // To import it again costs more than it seems.
-    this.#Client ??= (await import('@azure/monitor-ingestion')).LogsIngestionClient
+    azure ??= await import('@azure/monitor-ingestion')
     signal.throwIfAborted()
     const { dcr_id, dcs } = this.#target
     const exchange: Exchange = { body, token }
-    const line = this.#idle.pop() ?? this.#makeLine(this.#Client, exchange)
+    const line = this.#idle.pop() ?? this.#makeLine(azure.LogsIngestionClient, exchange)
     line.exchange = exchange
     try {
       await line.client.upload(dcr_id, dcs, [{}], { abortSignal: signal })

@@ -17,11 +17,11 @@ t.test('bodies of any size, many at once, come back as they were', async (t) => 
     // Random characters do not get much smaller, so that there is more than one piece of output.
     return index % 2
       ? randomBytes(size).toString('base64').slice(0, size)
-      : `row ${index} ä "x" `.repeat(size).slice(0, size)
+      : `ä${`row ${index} "x" `.repeat(size).slice(2, size)}`
   })
   const isSame = async (text: string) => {
-    const { bytes, gzip } = await bodyOf(storeOf(text).rows, '[', ',', ']', 'gzip')
-    return gzip && gunzipSync(bytes).toString() === `[${text}]`
+    const { bytes, gzip } = await bodyOf(storeOf(text).rows, '', '\n', '', 'gzip')
+    return gzip && gunzipSync(bytes).toString() === text
   }
   const results = await Promise.all(texts.map(isSame))
   t.ok(results.every(Boolean))
@@ -31,7 +31,8 @@ t.test('bodies of any size, many at once, come back as they were', async (t) => 
 t.test('small bodies, and those that are not to be compressed, stay as they are', async (t) => {
   const small = storeOf('{"a":1}')
   const body = await bodyOf(small.rows, '', '\n', '', 'gzip')
-  t.match(body, { bytes: Buffer.from('{"a":1}'), gzip: false })
+  t.equal(body.gzip, false)
+  t.equal(body.bytes.toString(), '{"a":1}')
   const large = storeOf('a'.repeat(100_000))
   const { bytes, gzip } = await bodyOf(large.rows, '', '\n', '', 'none')
   t.equal(gzip, false)

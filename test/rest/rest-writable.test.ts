@@ -339,6 +339,7 @@ t.test('the idempotency key stays with the rows', async (t) => {
 
 t.test('Retry-After, in seconds and as a date', async (t) => {
   const rest = await service(t)
+  const start = Date.now()
   const soon = new Date(Math.ceil(Date.now() / 1000) * 1000 + 2000)
   rest.fail(
     { status: 503, retryAfter: '0' },
@@ -354,7 +355,7 @@ t.test('Retry-After, in seconds and as a date', async (t) => {
     retries.slice(0, 3).map(({ wait }) => wait),
     [0, 50, 0],
   )
-  t.ok(retries[3]!.wait > 0 && retries[3]!.wait <= 3000, 'a date')
+  t.ok(retries[3]!.wait > 0 && retries[3]!.wait <= soon.getTime() - start, 'a date')
   t.ok(rest.requests[4]!.at >= soon.getTime() - 20, 'not before that date')
   t.ok(retries[4]!.wait <= 2, 'one that can not be read leaves it to us')
 })
