@@ -2,37 +2,61 @@
  * Connectors that move security data between systems as native Node streams.
  * @packageDocumentation
  */
-export {
-  AzureMonitorReadable,
-  type SourceRetryEvent,
-  type SourceSplitEvent,
-  type SourceStats,
-  type WindowDoneEvent,
-} from './azure-monitor/azure-monitor-readable.ts'
-export {
-  AzureMonitorStreamReadable,
-  type SourceWindowEvent,
-} from './azure-monitor/azure-monitor-stream-readable.ts'
+
+export { DirectoryStore, type DirectoryStoreOptions } from './checkpoint/directory-store.ts'
+export type { Identity } from './checkpoint/state.ts'
+export type { CheckpointSession, CheckpointStore, OpenOptions, StoredText } from './checkpoint/store.ts'
+export { AzureMonitorReadable } from './connectors/azure-monitor/azure-monitor-readable.ts'
+export { AzureMonitorStreamReadable } from './connectors/azure-monitor/azure-monitor-stream-readable.ts'
 export type {
+  AzureMonitorReadableFields,
   AzureMonitorReadableOptions,
+  AzureMonitorStreamReadableFields,
   AzureMonitorStreamReadableOptions,
+  AzureMonitorTablesFields,
   AzureMonitorTablesOptions,
-} from './azure-monitor/options.types.ts'
-export type { Row } from './azure-monitor/result-rows.ts'
+} from './connectors/azure-monitor/options.types.ts'
+export { listTables, type TableInfo, tableSchema } from './connectors/azure-monitor/tables.ts'
+export { FileError, RecordError } from './connectors/files/file-error.ts'
+export type { FileRange, FilesSlice, Print } from './connectors/files/file-slice.ts'
+export type { FilesOffset } from './connectors/files/files-offset.ts'
+export type { SkippedEvent } from './connectors/files/files-protocol.ts'
+export { FilesReadable } from './connectors/files/files-readable.ts'
+export { FilesStreamReadable, type WaitingEvent } from './connectors/files/files-stream-readable.ts'
+export type { MalformedEvent } from './connectors/files/malformed.ts'
 export type {
-  Column,
-  ColumnTypes,
-  KqlType,
-  KqlTypeName,
-  KqlValues,
-  RowOf,
-  RowSchema,
-  TableSchema,
-} from './azure-monitor/schema.ts'
-export { listTables, type TableInfo, tableSchema } from './azure-monitor/tables.ts'
-export { BatchingWritable } from './core/batching-writable.ts'
-export type { Identity } from './core/checkpoint-state.ts'
-export { type DeadLetter, DeadLetterFile } from './core/dead-letter.ts'
+  FilesReadableFields,
+  FilesReadableOptions,
+  FilesStreamReadableFields,
+  FilesStreamReadableOptions,
+} from './connectors/files/options.types.ts'
+export type { RestFields } from './connectors/rest/options.types.ts'
+export { type RestOptions, RestWritable } from './connectors/rest/rest-writable.ts'
+export type { SentinelFields } from './connectors/sentinel/options.types.ts'
+export { type SentinelOptions, SentinelWritable } from './connectors/sentinel/sentinel-writable.ts'
+
+export type { SplunkFields } from './connectors/splunk/options.types.ts'
+export type {
+  SplunkColumn,
+  SplunkColumnTypes,
+  SplunkRowOf,
+  SplunkRowSchema,
+  SplunkType,
+  SplunkTypeName,
+  SplunkValues,
+} from './connectors/splunk/search/schema.ts'
+export type { SplunkMessageEvent, SplunkSearchEvent } from './connectors/splunk/search/search-protocol.ts'
+export type {
+  SplunkReadableFields,
+  SplunkStreamReadableFields,
+} from './connectors/splunk/search-options.types.ts'
+export { SplunkReadable, type SplunkReadableOptions } from './connectors/splunk/splunk-readable.ts'
+export {
+  SplunkStreamReadable,
+  type SplunkStreamReadableOptions,
+} from './connectors/splunk/splunk-stream-readable.ts'
+
+export { type SplunkOptions, SplunkWritable } from './connectors/splunk/splunk-writable.ts'
 export {
   CheckpointError,
   ConnectorError,
@@ -46,7 +70,6 @@ export {
 } from './core/errors.ts'
 export type { Health } from './core/health.ts'
 export { serialize } from './core/json.ts'
-export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './core/observation.ts'
 export {
   declareOptions,
   type OptionConfig,
@@ -58,12 +81,33 @@ export {
   Refusal,
   type Report,
 } from './core/options.ts'
-export { type SinkSettings, sinkSpecs } from './core/sink-options.ts'
-export type { Attempt, EncodedRow, Entry, Reason, SinkProtocol, Verdict } from './core/sink-protocol.ts'
+export { credentialsOf, type Redact, redacted, redactor, urlSecrets } from './core/redaction.ts'
+export {
+  isTransientFault,
+  isTransientStatus,
+  RetryBudget,
+  type RetryLimit,
+  type RetryPolicy,
+  retryAfter,
+} from './core/retry.ts'
+export type { Json, Offset, Slice } from './core/slice.ts'
+export type { AnyOf, EitherSpelling, OneOf, OtherSpelling } from './core/spelling.ts'
 export type { StandardIssue, StandardResult, StandardSchema } from './core/standard-schema.ts'
 export type { StreamOptions } from './core/stream-options.ts'
-export type { PlainWindow } from './core/window.ts'
-export type { Offset, WindowSource } from './core/window-source.ts'
+export type { PlainWindow, Window } from './core/window.ts'
+export {
+  type AnswerLimit,
+  AnswerTooLong,
+  HttpClient,
+  type HttpExchange,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpStream,
+  type StreamRequest,
+} from './http/client.ts'
+export { TimeoutError } from './http/deadline.ts'
+export { checkHttpOptions, type HttpSettings, httpSpecs } from './http/options.ts'
+export { headerOf, plainText, waitOf } from './http/response.ts'
 export {
   type Connector,
   createReadable,
@@ -72,23 +116,57 @@ export {
   type ReadableTypes,
   register,
   registered,
+  type StreamingSource,
   type StreamMaker,
   type StreamReadableTypes,
   type WritableTypes,
 } from './registry.ts'
-export { type RestOptions, RestWritable } from './rest/rest-writable.ts'
-export type { SentinelOptionsBase, SentinelOptionsDcrId } from './sentinel/options.types.ts'
-export { type SentinelOptions, SentinelWritable } from './sentinel/sentinel-writable.ts'
-export { type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'
+export { BatchingWritable } from './sink/batching-writable.ts'
+export { type DeadLetter, DeadLetterFile } from './sink/dead-letter.ts'
+export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './sink/observation.ts'
+export { type SinkSettings, sinkSpecs } from './sink/options.ts'
+export type { Attempt, EncodedRow, Entry, Reason, SinkProtocol, Verdict } from './sink/protocol.ts'
+export { BoundedReadable, type BoundedSettings, type BoundedSource } from './source/bounded-readable.ts'
+export type { SourceRetryEvent, SourceSplitEvent, SourceStats, SourceWindowEvent } from './source/events.ts'
+export { HeldBody, type HeldBodyOptions } from './source/held-body.ts'
+export {
+  checkRange,
+  checkStream,
+  rangeSpecs,
+  rangeWindows,
+  sourceSpecs,
+  streamSpecs,
+  streamWindowSpecs,
+  windowSpecs,
+} from './source/options.ts'
+export type { Divider, Planner } from './source/planner.ts'
+export type { Answer, Ask, Page, Row, SourceObserver, SourceProtocol } from './source/protocol.ts'
+export type {
+  Column,
+  ColumnTypes,
+  KqlType,
+  KqlTypeName,
+  KqlValues,
+  RowOf,
+  RowSchema,
+  TableSchema,
+} from './source/row-schema.ts'
+export type { SliceSource } from './source/slice-source.ts'
+export { StreamReadable, type StreamSettings, type StreamSource } from './source/stream-readable.ts'
+export type { WindowOffset } from './source/window-offset.ts'
+export { WindowDivider, type WindowPlan, WindowPlanner, windowOf } from './source/windows.ts'
+export { openStore, type StoreOptions } from './stores/open-store.ts'
 export { Backlog, type BacklogOptions, openBacklog } from './streaming/backlog.ts'
 export { type PlanWindowsOptions, planWindows } from './streaming/plan-windows.ts'
 export type { QueryEvents, QueryIdle, QueryProgress, WindowRetry } from './streaming/progress.ts'
-export type {
-  MakeTransform,
-  RowGenerator,
-  StreamingQueryOptions,
-  TransformStage,
-  Trigger,
-} from './streaming/query-options.ts'
-export { type QueryPart, StreamingError } from './streaming/streaming-error.ts'
+export type { StreamingQueryOptions, Trigger } from './streaming/query-options.ts'
+export {
+  type RunWindowOptions,
+  runWindow,
+  type WindowProgress,
+  type WindowSource,
+} from './streaming/run-window.ts'
+export type { MakeTransform, RowGenerator, TransformStage } from './streaming/stages.ts'
 export { StreamingQuery, streamingQuery } from './streaming/streaming-query.ts'
+export type { QueryPart, WindowVerdict } from './streaming/verdict.ts'
+export { StreamingError, WindowError } from './streaming/window-error.ts'

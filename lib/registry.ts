@@ -1,22 +1,37 @@
 import type { Readable, Writable } from 'node:stream'
-import { AzureMonitorReadable } from './azure-monitor/azure-monitor-readable.ts'
-import { AzureMonitorStreamReadable } from './azure-monitor/azure-monitor-stream-readable.ts'
-import { boundedDeclaration } from './azure-monitor/options.ts'
+import { AzureMonitorReadable } from './connectors/azure-monitor/azure-monitor-readable.ts'
+import { AzureMonitorStreamReadable } from './connectors/azure-monitor/azure-monitor-stream-readable.ts'
+import { boundedDeclaration } from './connectors/azure-monitor/options.ts'
 import type {
   AzureMonitorReadableOptions,
   AzureMonitorStreamReadableOptions,
-} from './azure-monitor/options.types.ts'
-import type { RowSchema } from './azure-monitor/schema.ts'
-import { streamDeclaration } from './azure-monitor/stream-options.ts'
+} from './connectors/azure-monitor/options.types.ts'
+import { streamDeclaration } from './connectors/azure-monitor/stream-options.ts'
+import { FilesReadable } from './connectors/files/files-readable.ts'
+import { FilesStreamReadable } from './connectors/files/files-stream-readable.ts'
+import {
+  boundedDeclaration as filesDeclaration,
+  streamDeclaration as filesStreamDeclaration,
+} from './connectors/files/options.ts'
+import type { FilesReadableOptions, FilesStreamReadableOptions } from './connectors/files/options.types.ts'
+import { restOptions } from './connectors/rest/options.ts'
+import { type RestOptions, RestWritable } from './connectors/rest/rest-writable.ts'
+import { sentinelOptions } from './connectors/sentinel/options.ts'
+import { type SentinelOptions, SentinelWritable } from './connectors/sentinel/sentinel-writable.ts'
+import { splunkOptions } from './connectors/splunk/options.ts'
+import { boundedSearch, streamSearch } from './connectors/splunk/search/options.ts'
+import type { SplunkRowSchema } from './connectors/splunk/search/schema.ts'
+import { SplunkReadable, type SplunkReadableOptions } from './connectors/splunk/splunk-readable.ts'
+import {
+  SplunkStreamReadable,
+  type SplunkStreamReadableOptions,
+} from './connectors/splunk/splunk-stream-readable.ts'
+import { type SplunkOptions, SplunkWritable } from './connectors/splunk/splunk-writable.ts'
 import { OptionError } from './core/errors.ts'
 import { nearest } from './core/nearest-name.ts'
 import type { OptionDeclaration, OptionSpecs } from './core/options.ts'
-import { restOptions } from './rest/options.ts'
-import { type RestOptions, RestWritable } from './rest/rest-writable.ts'
-import { sentinelOptions } from './sentinel/options.ts'
-import { type SentinelOptions, SentinelWritable } from './sentinel/sentinel-writable.ts'
-import { splunkOptions } from './splunk/options.ts'
-import { type SplunkOptions, SplunkWritable } from './splunk/splunk-writable.ts'
+import type { RowSchema } from './source/row-schema.ts'
+import type { SliceSource } from './source/slice-source.ts'
 
 /** One direction of a connector: how a stream is made, and which options it takes. */
 export interface StreamMaker<S> {
@@ -26,12 +41,15 @@ export interface StreamMaker<S> {
   readonly declaration?: OptionDeclaration<OptionSpecs>
 }
 
+/** A streaming source: read by itself, or slice by slice by `streamingQuery`. */
+export type StreamingSource = Readable & SliceSource
+
 /** What a connector can be. */
 export interface Connector {
   /** A bounded source. */
   readonly readable?: StreamMaker<Readable>
   /** A streaming source with offsets. */
-  readonly streamReadable?: StreamMaker<Readable>
+  readonly streamReadable?: StreamMaker<StreamingSource>
   readonly writable?: StreamMaker<Writable>
 }
 
@@ -51,14 +69,18 @@ export interface WritableTypes {
 
 /** Bounded sources by name, for the types of `createReadable`. */
 export interface ReadableTypes {
+  splunk: { options: SplunkReadableOptions; stream: SplunkReadable }
   'azure-monitor': { options: AzureMonitorReadableOptions; stream: AzureMonitorReadable }
   'ms-sentinel': ReadableTypes['azure-monitor']
+  files: { options: FilesReadableOptions; stream: FilesReadable }
 }
 
 /** Streaming sources by name, for the types of `createStreamReadable`. */
 export interface StreamReadableTypes {
+  splunk: { options: SplunkStreamReadableOptions; stream: SplunkStreamReadable }
   'azure-monitor': { options: AzureMonitorStreamReadableOptions; stream: AzureMonitorStreamReadable }
   'ms-sentinel': StreamReadableTypes['azure-monitor']
+  files: { options: FilesStreamReadableOptions; stream: FilesStreamReadable }
 }
 
 /** One way to make a stream, for options whose types the names above give. */
@@ -75,11 +97,24 @@ const azureMonitor: Connector = {
   writable: making(SentinelWritable, sentinelOptions),
 }
 
+const files: Connector = {
+  readable: making(FilesReadable, filesDeclaration),
+  streamReadable: making(FilesStreamReadable, filesStreamDeclaration),
+}
+
 const connectors = new Map<string, Connector>([
-  ['splunk', { writable: making(SplunkWritable, splunkOptions) }],
+  [
+    'splunk',
+    {
+      readable: making(SplunkReadable, boundedSearch),
+      streamReadable: making(SplunkStreamReadable, streamSearch),
+      writable: making(SplunkWritable, splunkOptions),
+    },
+  ],
   ['rest', { writable: making(RestWritable, restOptions) }],
   ['azure-monitor', azureMonitor],
   ['ms-sentinel', azureMonitor],
+  ['files', files],
 ])
 
 /**
@@ -118,6 +153,13 @@ export function createReadable<
   name: 'azure-monitor' | 'ms-sentinel',
   options: AzureMonitorReadableOptions & { readonly schema?: S; readonly datetime?: D },
 ): AzureMonitorReadable<S, D>
+export function createReadable<
+  const S extends SplunkRowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+>(
+  name: 'splunk',
+  options: SplunkReadableOptions & { readonly schema?: S; readonly datetime?: D },
+): SplunkReadable<S, D>
 export function createReadable<N extends keyof ReadableTypes>(
   name: N,
   options: ReadableTypes[N]['options'],
@@ -137,6 +179,13 @@ export function createStreamReadable<
   name: 'azure-monitor' | 'ms-sentinel',
   options: AzureMonitorStreamReadableOptions & { readonly schema?: S; readonly datetime?: D },
 ): AzureMonitorStreamReadable<S, D>
+export function createStreamReadable<
+  const S extends SplunkRowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+>(
+  name: 'splunk',
+  options: SplunkStreamReadableOptions & { readonly schema?: S; readonly datetime?: D },
+): SplunkStreamReadable<S, D>
 export function createStreamReadable<N extends keyof StreamReadableTypes>(
   name: N,
   options: StreamReadableTypes[N]['options'],

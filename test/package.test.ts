@@ -1,9 +1,14 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { scaled } from './fixtures/scale.ts'
+
+/** What installs, builds or compiles takes a minute and more: in the soak run only. */
+const full = scaled(false, true)
+const skip = !full && 'in npm run test:soak'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -41,14 +46,17 @@ t.test('the tarball', async (t) => {
     const tool = (name: string) => join(root, 'node_modules/.bin', name)
     const lint = await run(tool('publint'), ['--strict', tarball], { cwd: root })
     t.match(lint.stdout, /All good/)
-    await run(tool('attw'), [tarball, '--profile', 'esm-only'], { cwd: root })
+    if (full) await run(tool('attw'), [tarball, '--profile', 'esm-only'], { cwd: root })
   })
 
   t.test('installed in an empty folder', async (t) => {
     const project = join(folder, 'project')
-    await mkdir(project)
+    const installed = join(project, 'node_modules/cyber-connectors')
+    await mkdir(installed, { recursive: true })
     await writeFile(join(project, 'package.json'), '{"name":"user","private":true}')
-    await npm(['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], project)
+    if (full) await npm(['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], project)
+    // Unpacked only, it finds what it depends on in the project around it.
+    else await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', installed])
     const node = async (file: string, source: string) => {
       await writeFile(join(project, file), source)
       return (await run(process.execPath, [file], { cwd: project })).stdout.trim()
@@ -78,6 +86,26 @@ t.test('the tarball', async (t) => {
       )
     })
 
+    t.test('its declarations compile without the DOM library, each checked', { skip }, async (t) => {
+      await writeFile(
+        join(project, 'a.mts'),
+        `import { AzureMonitorReadable, createWritable } from 'cyber-connectors'
+         import { startEmulators } from 'cyber-connectors/emulators'
+         export const source = new AzureMonitorReadable({ workspace_id: 'w', query: 'T', timespan: 'P1D', azure_default_credential: true })
+         export const sink = createWritable('splunk', { url: 'https://x', token: 'x' })
+         export { startEmulators }`,
+      )
+      const compilerOptions = {
+        ...{ target: 'es2023', lib: ['es2023', 'esnext.disposable'], module: 'nodenext', strict: true },
+        ...{ noEmit: true, skipLibCheck: false, types: ['node'] },
+        typeRoots: [join(root, 'node_modules/@types')],
+      }
+      await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['a.mts'] }))
+      const tsc = join(root, 'node_modules/typescript/bin/tsc')
+      const { stdout } = await run(process.execPath, [tsc, '-p', project]).catch((error) => error)
+      t.equal(stdout, '')
+    })
+
     t.test('a Splunk-only program loads no Azure package', async (t) => {
       const scripts = await node(
         'c.mjs',
@@ -103,6 +131,47 @@ t.test('the tarball', async (t) => {
       )
     })
   })
+})
+
+/** A clone of what is committed, which has no build. */
+async function freshClone(folder: string): Promise<string> {
+  const clone = join(folder, 'clone')
+  await run('git', ['clone', '--quiet', '--depth=1', `file://${root}`, clone])
+  return clone
+}
+
+t.test('a fresh clone packs with its build', { skip }, async (t) => {
+  const clone = await freshClone(t.testdir({}))
+  await symlink(join(root, 'node_modules'), join(clone, 'node_modules'))
+  const { stdout } = await npm(['pack', '--json', '--pack-destination', clone], clone)
+  // npm before version 11 prints what the build prints too.
+  const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as [{ files: { path: string }[] }]
+  const paths = packed.files.map(({ path }) => path)
+  for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/emulators/index.js']) {
+    t.ok(paths.includes(path), path)
+  }
+})
+
+t.test('installed by git', { skip }, async (t) => {
+  const folder = t.testdir({ project: { 'package.json': '{"name":"user","private":true}' } })
+  const clone = await freshClone(folder)
+  const project = join(folder, 'project')
+  await npm(['install', '--prefer-offline', `git+file://${clone}`], project)
+  const program = `import { SplunkWritable } from 'cyber-connectors'; console.log(typeof SplunkWritable)`
+  await writeFile(join(project, 'a.mjs'), program)
+  t.equal((await run(process.execPath, ['a.mjs'], { cwd: project })).stdout.trim(), 'function')
+  const bin = join(project, 'node_modules/.bin/cyber-connectors')
+  t.match((await run(bin, ['--version'])).stdout, /^\d+\.\d+\.\d+/)
+})
+
+t.test('npm warns of nothing at its publication, but that nobody is signed in', async (t) => {
+  const nowhere = ['--registry=http://127.0.0.1:9', '--fetch-retries=0']
+  const { stderr } = await npm(['publish', '--dry-run', '--ignore-scripts', ...nowhere], root)
+  const warnings = stderr.split('\n').filter((line) => /warn/i.test(line))
+  t.same(
+    warnings.filter((line) => !line.includes('requires you to be logged in')),
+    [],
+  )
 })
 
 t.test('the declared versions of Node', async (t) => {

@@ -1,6 +1,8 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -12,11 +14,19 @@ import ts from 'typescript'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
+/** README first, then the guides in lib. */
+const guides = [
+  readme,
+  ...readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('README.md'))
+    .sort()
+    .map((file) => readFileSync(join(root, 'lib', file), 'utf8')),
+].join('\n')
 const run = promisify(execFile)
 
 /** The blocks of one language, in order, without those that repeat a file. */
 function blocks(language: string): string[] {
-  const own = readme.replace(/<!-- example -->[\s\S]*?<!-- end of example -->/, '')
+  const own = guides.replaceAll(/<!-- example: [\s\S]*?<!-- end of example -->/g, '')
   return [...own.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
     .filter(([, name]) => name === language)
     .map(([, , text]) => text!)
@@ -24,7 +34,7 @@ function blocks(language: string): string[] {
 
 const programs = blocks('ts')
 
-t.test('each program in README compiles', async (t) => {
+t.test('each program in README and the guides compiles', async (t) => {
   // Inside the project, so that the package finds itself by its name as a user finds it.
   const folder = t.testdir(Object.fromEntries(programs.map((text, index) => [`program-${index}.mts`, text])))
   const program = ts.createProgram(
@@ -113,6 +123,39 @@ t.test('the emulator program runs', async (t) => {
   t.equal((await runProgram(t, 'startEmulators')).trim(), '2 events, of which 1 came twice')
 })
 
+t.test('the HTTP handler answers only after delivery, and says when there is none', async (t) => {
+  const { hec, ca, ...emulators } = await startEmulators()
+  t.teardown(() => emulators.close())
+  const server = createServer().listen(0)
+  const { port } = server.address() as AddressInfo
+  server.close()
+  const source = programs.find((text) => text.includes('createServer'))!
+  const { outputText } = ts.transpileModule(
+    `${source.trim()}.once('listening', () => process.send('listening'))`,
+    {
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+    },
+  )
+  const folder = t.testdir({ 'program.mjs': outputText })
+  const env = { ...process.env, PORT: `${port}`, HEC_URL: hec.endpoint, SPLUNK_TOKEN: hec.token, HEC_CA: ca }
+  const child = spawn(process.execPath, [join(folder, 'program.mjs')], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  await once(child, 'message')
+  const post = async (id: number): Promise<number> => {
+    const body = JSON.stringify({ id })
+    return (await fetch(`http://127.0.0.1:${port}`, { method: 'POST', body })).status
+  }
+  t.equal(await post(0), 204)
+  t.match(hec.events, [{ event: { id: 0 } }])
+  hec.fail({ status: 403, body: { text: 'Token disabled', code: 1 } })
+  t.equal(await post(1), 503)
+  t.equal(await post(2), 503)
+  t.equal(hec.events.length, 1)
+})
+
 t.test('the job file fits its schema', async (t) => {
   const schema = JSON.parse(readFileSync(join(root, 'lib/cli/job.schema.json'), 'utf8'))
   const valid = new Ajv({
@@ -155,7 +198,6 @@ t.test('each command line runs as written, against emulators in place of the ser
     return (await run('sh', ['-c', adapt(line)], { cwd: folder, env })).stdout
   }
 
-  t.match(await sh('cyber-connectors demo'), /Every row arrived/)
   t.match(await sh('--to -'), /"AlertName":"Kerberoasting"/)
   await sh('--from - --to splunk')
   t.same(
@@ -191,7 +233,7 @@ t.test('the job of README runs, with its transform, and is stopped', async (t) =
   }
   const bin = join(root, 'dist/cli/main.js')
   const { stdout } = await run(process.execPath, [bin, 'run', 'job.json', '--check'], { cwd: folder, env })
-  t.match(stdout, /ok {4}options.*\nok {4}source.*\nok {4}sink/)
+  t.match(stdout, /ok {4}options.*\nok {4}source.*\nok {4}checkpoint.*\nok {4}sink/)
   const child = spawn(process.execPath, [bin, 'run', 'job.json'], { cwd: folder, env, stdio: 'ignore' })
   t.teardown(() => child.kill('SIGKILL'))
   while (hec.events.length === 0) await once(hec, 'response')
@@ -202,6 +244,6 @@ t.test('the job of README runs, with its transform, and is stopped', async (t) =
 })
 
 t.test('every error code is in the table of README, and every code there exists', async (t) => {
-  const documented = [...readme.matchAll(/^\| `(ERR_\w+)` \|/gm)].map(([, code]) => code)
+  const documented = [...guides.matchAll(/^\| `(ERR_\w+)` \|/gm)].map(([, code]) => code)
   t.same(documented.sort(), Object.keys(errorCodes).sort())
 })

@@ -57,7 +57,7 @@ t.test('names', async (t) => {
   const unknown = (name: string) => () => createWritable(name as 'splunk', { url: 'https://x', token: 'y' })
   t.throws(unknown('splnk'), { name: 'OptionError', code: 'ERR_OPTION', message: /did you mean "splunk"/ })
   t.throws(unknown('kafka'), { message: /there are "splunk"/ })
-  t.throws(() => createReadable('splunk' as 'azure-monitor', {} as never), {
+  t.throws(() => createReadable('rest' as 'azure-monitor', {} as never), {
     message: /no source of this name/,
   })
   t.throws(() => register('splunk', {}), { code: 'ERR_OPTION', message: /already/ })

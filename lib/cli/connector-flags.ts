@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import type { OptionDeclaration, OptionSpec, OptionSpecs, Report } from '../core/options.ts'
 import { flagOf } from './flag-names.ts'
 import { flagValue, type ValueSource } from './flag-values.ts'
+import { writtenOptions } from './written-option.ts'
 
 export type Side = 'from' | 'to'
 
@@ -39,11 +40,6 @@ function eitherWay(bounded: OptionSpec<unknown>, streaming: OptionSpec<unknown>)
   return { ...streaming, doc, default: undefined, defaultText: undefined }
 }
 
-/** Whether a command line can give this option: a stream or a credential object can only come from a program. */
-export function isWritable(name: string, spec: OptionSpec<unknown>): boolean {
-  return spec.schema !== undefined || name === 'dead_letter'
-}
-
 /**
  * Adds a flag for each option of both connectors. `--from-x` and `--to-x` are for one of them; a plain `--x` goes to each
  * that has the option and was not given its own. The value can also come from `--x-env NAME` or `--x-file PATH`.
@@ -76,9 +72,8 @@ export function addConnectorFlags(
   }
   const shared = new Map<string, { flag: string; spec: OptionSpec<unknown>; sides: Side[] }>()
   for (const { side, specs, prefixes } of sides) {
-    const named = Object.entries(specs).map(([name, spec]) => ({ name, spec, flag: flagOf(name) }))
+    const named = writtenOptions(specs).map(([name, spec]) => ({ name, spec, flag: flagOf(name) }))
     for (const { name, spec, flag } of [...named, ...familyMembers(prefixes, argv)]) {
-      if (!isWritable(name, spec)) continue
       add(`${side}-${flag}`, spec, (value) => {
         own[side][name] = value
       })

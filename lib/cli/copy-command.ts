@@ -1,15 +1,18 @@
+import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import type { Report } from '../core/options.ts'
 import type { Trigger } from '../streaming/query-options.ts'
 import { checkPlan } from './check.ts'
 import { addConnectorFlags, sideOptions } from './connector-flags.ts'
 import { connectorSections } from './connector-sections.ts'
+import { declarationsOf } from './declarations.ts'
 import { exitCodesHelp } from './exit-codes.ts'
 import { canonicalFlags } from './flag-names.ts'
 import type { Job } from './job.ts'
-import { declarationsOf, planJob } from './plan.ts'
+import { endpointOf } from './path-source.ts'
+import { planJob } from './plan.ts'
 import { addLogFlags, type LogFlags, runJob } from './run-job.ts'
 import { loadModules } from './transforms.ts'
 
@@ -21,9 +24,14 @@ interface CopyFlags extends LogFlags {
   readonly checkpoint?: string
   readonly trigger?: string
   readonly check?: boolean
+  readonly follow?: boolean
+  readonly undelivered?: string
+  readonly rows?: 'plain' | 'dead-letter'
 }
 
-const about = `Moves rows from a source to a sink. "-" is standard input or output: NDJSON, a row each line.
+const about = `With --from and --to, --help lists the options of these two alone.
+
+Moves rows from a source to a sink. "-" is standard input or output: NDJSON, a row each line. --from takes the path of files too.
 
 Each option of both connectors is a flag, listed below. --from-<option> and --to-<option> are for one of the two; plain --<option> goes to each that has it and was not given its own: so --max-retries 3 is for both, --to-ca ca.pem for the sink alone. Flags may be written --batch-size, --batch_size or --batchSize.
 
@@ -32,6 +40,8 @@ The value can also come from --<option>-env NAME (a variable of the environment)
 const examples = `Examples:
   export SPLUNK_TOKEN=…
   zcat conn.log.gz | cyber-connectors copy --from - --to splunk --url https://splunk:8088 --token-env SPLUNK_TOKEN
+  cyber-connectors copy --from '/var/log/zeek/*.log.gz' --to splunk --url https://splunk:8088 --token-env SPLUNK_TOKEN \\
+    --checkpoint ./offsets --follow
   cyber-connectors copy --from azure-monitor --workspace-id … --query SecurityAlert --timespan P1D \\
     --azure-default-credential --to - | jq .`
 
@@ -45,7 +55,7 @@ export async function runCopy(
 ): Promise<number> {
   const first = configure(baseCommand()).allowUnknownOption().allowExcessArguments().helpOption(false)
   first.parse(canonicalFlags(argv, first.options), { from: 'user' })
-  const { from, to, import: imports = [] } = first.opts<CopyFlags>()
+  const { from: place, to, rows: wanted, import: imports = [] } = first.opts<CopyFlags>()
   const problems: string[] = []
   const report: Report = (problem) => problems.push(problem)
   await loadModules(
@@ -54,6 +64,7 @@ export async function runCopy(
   )
   if (problems.length > 0) throw new OptionError('copy', problems)
 
+  const { connector: from, path } = endpointOf(place)
   const command = configure(baseCommand())
   const asked = argv.includes('--help') || argv.includes('-h')
   command.addHelpText(
@@ -65,23 +76,39 @@ export async function runCopy(
   if (to === undefined) report('--to: is required (the name of a sink, or -)')
   if (from === undefined || to === undefined) throw new OptionError('copy', problems)
 
+  const input = wanted === undefined ? undefined : await inputFile(path, report)
+  if (problems.length > 0) throw new OptionError('copy', problems)
+  const source = input === undefined ? from : '-'
   const sides = [
-    sideOptions('from', declarationsOf(from, 'source')),
+    sideOptions('from', declarationsOf(source, 'source')),
     sideOptions('to', declarationsOf(to, 'sink')),
   ]
   const options = addConnectorFlags(command, sides, argv, report)
   command.parse(canonicalFlags(argv, command.options), { from: 'user' })
   const flags = command.opts<CopyFlags>()
-  const trigger = flags.trigger === undefined ? undefined : parseTrigger(flags.trigger, report)
-  if (problems.length > 0) throw new OptionError('copy', problems)
   const given = options()
+  if (path !== undefined && given.from['path'] !== undefined)
+    report('--path: given twice, --from is a path too')
+  if (flags.follow && flags.trigger !== undefined) report('--follow and --trigger exclude each other')
+  // What is copied by its path ends with what is there, unless it is followed.
+  const rest =
+    path !== undefined && flags.checkpoint !== undefined && !flags.follow ? 'available_now' : undefined
+  const trigger = flags.trigger === undefined ? rest : parseTrigger(flags.trigger, report)
+  if (problems.length > 0) throw new OptionError('copy', problems)
   const job: Job = {
-    source: { connector: from, options: given.from },
+    name: 'copy',
+    source: {
+      connector: source,
+      options: path === undefined || input !== undefined ? given.from : { ...given.from, path },
+    },
+    input: input === undefined ? undefined : { path: input, rows: flags.rows ?? 'plain' },
+    undelivered: flags.undelivered,
     sink: { connector: to, options: given.to },
     transforms: (flags.transform ?? []).map((path) => resolve(path)),
     imports: [],
     checkpoint: flags.checkpoint,
     trigger,
+    follow: flags.follow,
   }
   const plan = await planJob(job)
   return flags.check ? checkPlan(plan) : runJob(plan, flags)
@@ -92,7 +119,10 @@ function baseCommand(): Command {
   const command = new Command('cyber-connectors copy')
     .usage('--from <source> --to <sink> [options]')
     .description(about)
-    .option('--from <source>', 'where rows come from: a connector, or "-" for standard input')
+    .option(
+      '--from <source>',
+      'where rows come from: a connector, the path of a file, a folder or a pattern, or "-" for standard input',
+    )
     .option('--to <sink>', 'where rows go to: a connector, or "-" for standard output')
     .option('--transform <module>', 'a module that rows go through; several in order', collect)
     .option(
@@ -108,8 +138,27 @@ function baseCommand(): Command {
       '--trigger <when>',
       'with --checkpoint: "available_now", "once", or the seconds between two looks',
     )
+    .option('--follow', 'reads on as rows come, until it is stopped')
+    .option(
+      '--undelivered <file>',
+      'takes the rows that were read and not delivered when the run fails (default: beside the dead letter, else a file of its own in the working directory)',
+    )
+    .addOption(
+      new Option('--rows <kind>', 'with --from <file>: what each of its lines is').choices([
+        'plain',
+        'dead-letter',
+      ]),
+    )
     .option('--check', 'tries options, credentials and endpoints without moving a row')
   return addLogFlags(command)
+}
+
+/** The one file that `--rows` is about. */
+async function inputFile(path: string | undefined, report: Report): Promise<string | undefined> {
+  const found = path === undefined ? undefined : await stat(path).catch(() => undefined)
+  if (found?.isFile()) return path
+  report('--rows: needs --from with the path of a file')
+  return undefined
 }
 
 function parseTrigger(text: string, report: Report): Trigger | undefined {

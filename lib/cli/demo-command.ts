@@ -6,7 +6,7 @@ import type { TableSource } from './sample-table.ts'
 import { StopSignals } from './stop-signals.ts'
 import { Tally } from './tally.ts'
 
-const about = `Reads a table of sign-ins from an Azure Monitor emulator through a transform into a Splunk HEC emulator, on this machine alone, all over TLS. Ends with what was read, acknowledged, and counted by HEC; exit code 1 if these differ.`
+const about = `Reads a table of sign-ins from an Azure Monitor emulator through a transform into a Splunk HEC emulator, on this machine alone, all over TLS. Then searches for what was delivered and compares row for row. Ends with what was read, acknowledged, counted by HEC and found; exit code 1 if these differ.`
 
 /** The command `demo`. @param finish takes the exit code */
 export function demoCommand(finish: (code: number) => void): Command {

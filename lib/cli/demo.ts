@@ -1,8 +1,11 @@
+import { createHash } from 'node:crypto'
 import { pipeline } from 'node:stream/promises'
-import { AzureMonitorReadable } from '../azure-monitor/azure-monitor-readable.ts'
+import { AzureMonitorReadable } from '../connectors/azure-monitor/azure-monitor-readable.ts'
+import { SplunkReadable } from '../connectors/splunk/splunk-readable.ts'
+import { SplunkWritable } from '../connectors/splunk/splunk-writable.ts'
+import { serialize } from '../core/json.ts'
 import { firstInstant, formatInstant, lastInstant } from '../core/time.ts'
 import { startEmulators } from '../emulators/index.ts'
-import { SplunkWritable } from '../splunk/splunk-writable.ts'
 import { sampleTable, type TableSource } from './sample-table.ts'
 import type { Tally } from './tally.ts'
 
@@ -15,6 +18,8 @@ export interface DemoResult {
   /** Events that the HEC emulator counted. */
   readonly received: number
   readonly rejected: number
+  /** Events that a search finds afterwards, each the same as a row that was sent. */
+  readonly found: number
   readonly seconds: number
 }
 
@@ -22,12 +27,13 @@ type Row = Record<string, unknown>
 
 /**
  * The main job, on this machine alone: starts the emulators, reads a security table with a KQL query through a transform
- * into HEC, all over TLS, and counts at both ends.
+ * into HEC, all over TLS, and counts at both ends. In the end it searches for what it delivered, and compares row for row.
  */
 export async function demo(options: TableSource, tally: Tally, signal: AbortSignal): Promise<DemoResult> {
   const table = await sampleTable(options)
   await using emulators = await startEmulators({ hec: { keepEvents: false, record: false } })
-  const { logAnalytics, entra, hec, ca } = emulators
+  const { logAnalytics, entra, hec, splunkSearch, ca } = emulators
+  splunkSearch.follow(hec)
   logAnalytics.addTable(table.name, table.columns, table.rows, { timeColumn: table.timeColumn })
 
   const started = performance.now()
@@ -53,6 +59,8 @@ export async function demo(options: TableSource, tally: Tally, signal: AbortSign
   const addedTime =
     table.timeColumn === (options.timeColumn ?? 'TimeGenerated') ? undefined : table.timeColumn
 
+  const sent = new RowCounts()
+  const began = Date.now()
   await pipeline(
     source,
     // What a user would write: Splunk is paid by the byte, so columns without a value stay at home.
@@ -62,24 +70,62 @@ export async function demo(options: TableSource, tally: Tally, signal: AbortSign
         for (const column of Object.keys(row)) {
           if (row[column] === null || column === addedTime) delete row[column]
         }
+        sent.add(serialize(row))
         yield row
       }
     },
     sink,
     { signal },
   )
+  const search = new SplunkReadable({
+    splunkd_url: splunkSearch.url,
+    splunkd_token: splunkSearch.token,
+    index: 'demo',
+    // By the time of arrival, which has whole seconds.
+    window_by: 'index_time',
+    start_time: new Date(began - 1000),
+    end_time: new Date(Date.now() + 1000),
+    schema: { _raw: 'string' },
+    ca,
+    signal,
+  })
+  let found = 0
+  for await (const { _raw } of search) if (_raw !== null && sent.take(_raw)) found++
   return {
     read: tally.read,
     delivered: sink.stats.delivered,
     received: hec.received,
     rejected: sink.stats.rejected,
+    found,
     seconds: Math.round(performance.now() - started) / 1000,
   }
 }
 
+/** How often each row is there, without holding the rows. */
+class RowCounts {
+  readonly #counts = new Map<string, number>()
+
+  add(text: string): void {
+    const key = digest(text)
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
+  }
+
+  /** Takes one such row out. @returns whether there was one */
+  take(text: string): boolean {
+    const key = digest(text)
+    const count = this.#counts.get(key) ?? 0
+    if (count > 0) this.#counts.set(key, count - 1)
+    return count > 0
+  }
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64')
+}
+
 /** Whether each row that was read arrived. */
-export function isComplete({ read, delivered, received, rejected }: DemoResult): boolean {
-  return delivered + rejected === read && received === delivered
+export function isComplete({ read, delivered, received, rejected, found }: DemoResult): boolean {
+  return delivered + rejected === read && received === delivered && found === delivered
 }
 
 /** The result as a short table. */
@@ -89,11 +135,21 @@ export function resultTable(result: DemoResult): string {
     ['sent to Splunk and acknowledged', result.delivered],
     ['refused', result.rejected],
     ['counted by HEC', result.received],
+    ['found by a search, the same', result.found],
   ] as const
   const rate = Math.round(result.read / Math.max(result.seconds, 0.001))
   const rows = lines.map(([what, count]) => `${what.padEnd(34)}${count.toLocaleString('en').padStart(12)}`)
   const verdict = isComplete(result)
-    ? 'Every row arrived.'
+    ? result.read === 0
+      ? 'There was no row to read.'
+      : 'Every row arrived.'
     : 'The counts differ: rows are missing or came twice.'
-  return [...rows, '', `${verdict} ${result.seconds} s, ${rate.toLocaleString('en')} rows/s.`].join('\n')
+  return [
+    ...rows,
+    '',
+    `${verdict} ${result.seconds} s, ${rate.toLocaleString('en')} rows/s.`,
+    '',
+    'These services were emulators on this machine. Next: --input FILE moves records of your own; `cyber-connectors',
+    'emulate` keeps the emulators up to try things on; `cyber-connectors copy --help` moves rows of real services.',
+  ].join('\n')
 }

@@ -2,7 +2,16 @@ import type { Emulators } from '../emulators/index.ts'
 import type { SampleTable } from './sample-table.ts'
 
 /** Where the emulators are and what they take, by the names that programs give these in the environment. */
-function variables({ caFile, entra, logAnalytics, ingestion, hec, rest, databricks }: Emulators) {
+function variables({
+  caFile,
+  entra,
+  logAnalytics,
+  ingestion,
+  hec,
+  splunkSearch,
+  rest,
+  databricks,
+}: Emulators) {
   return {
     NODE_EXTRA_CA_CERTS: caFile,
     AZURE_AUTHORITY_HOST: entra.url,
@@ -13,6 +22,10 @@ function variables({ caFile, entra, logAnalytics, ingestion, hec, rest, databric
     INGESTION_URL: ingestion.url,
     SPLUNK_URL: hec.endpoint,
     SPLUNK_TOKEN: hec.token,
+    SPLUNKD_URL: splunkSearch.url,
+    SPLUNK_AUTH_TOKEN: splunkSearch.token,
+    SPLUNK_USERNAME: splunkSearch.username,
+    SPLUNK_PASSWORD: splunkSearch.password,
     REST_URL: rest.url,
     DATABRICKS_HOST: databricks.url,
     DATABRICKS_TOKEN: databricks.token,

@@ -1,4 +1,4 @@
-import type { Emulators, Fault } from '../emulators/index.ts'
+import { type Emulators, type Fault, type SearchFault, searchFaults } from '../emulators/index.ts'
 
 /** Names of the emulators on the command line. */
 export const services = {
@@ -6,6 +6,7 @@ export const services = {
   'log-analytics': 'logAnalytics',
   ingestion: 'ingestion',
   hec: 'hec',
+  'splunk-search': 'splunkSearch',
   rest: 'rest',
   databricks: 'databricks',
 } as const satisfies Record<string, keyof Emulators>
@@ -28,6 +29,7 @@ export const faultHelp = `Faults, as in --fault "hec status=503 retry_after=2 ti
   after=<n>             how many pass unharmed before it
 HEC's own: code=<n> answers that HEC code, with row=<n> (from 0) at that event of the body, what is before it taken in.
 Log Analytics' own: partial=true cuts results (rows=<n> are left) with the error of a query that ran out of memory.
+splunk-search's own: search=quota|disk-quota|time-limit|peer-failed|fatal says and does that with status 200 (rows=<n> come before).
 Values with spaces go in quotes: body="out of order".`
 
 /** A fault as the command line gives it: put into the service that it is for. */
@@ -64,8 +66,23 @@ function ownFault(service: ServiceName, settings: Map<string, string>): PlannedF
     take.end()
     return ({ logAnalytics }) => logAnalytics.failPartly({ times, ...(rows !== undefined && { rows }) })
   }
+  if (service === 'splunk-search' && settings.has('search')) {
+    const name = take.choice('search', Object.keys(searches) as (keyof typeof searches)[])!
+    const [rows, times = 1] = [take.integer('rows'), take.times()]
+    take.end()
+    const fault: SearchFault = { ...searches[name](), times, ...(rows !== undefined && { rows }) }
+    return ({ splunkSearch }) => splunkSearch.failSearch(fault)
+  }
   return undefined
 }
+
+const searches = {
+  quota: searchFaults.quota,
+  'disk-quota': searchFaults.diskQuota,
+  'time-limit': searchFaults.timeLimit,
+  'peer-failed': searchFaults.peerFailed,
+  fatal: searchFaults.fatal,
+} as const
 
 function commonFault(service: ServiceName, settings: Map<string, string>): PlannedFault {
   const take = taker(settings)

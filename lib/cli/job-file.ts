@@ -1,19 +1,20 @@
-import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { OptionError } from '../core/errors.ts'
+import { otherSpelling } from '../core/options.ts'
+import { type WindowSettings, windowSpecs } from '../streaming/query-options.ts'
 import { fillFromEnvironment } from './environment.ts'
-import { type Endpoint, type Job, jobOptions } from './job.ts'
-
-/** Options that name a file or directory: relative ones start at the job file. */
-const pathOptions = ['ca', 'dead_letter', 'deadLetter', 'checkpointLocation', 'checkpoint_location']
+import { type Job, jobOptions } from './job.ts'
+import { readYaml } from './read-yaml.ts'
 
 /**
- * Reads a job file: JSON, in which `${NAME}` stands for a variable of the environment.
+ * Reads a job file: YAML or JSON, in which `${NAME}` stands for a variable of the environment, `${NAME:-default}` for one
+ * that may be missing.
+ * @param path the file, or `-` for standard input
  * @throws OptionError that lists all that is wrong with it
  */
 export async function readJobFile(path: string, environment: NodeJS.ProcessEnv): Promise<Job> {
   const problems: string[] = []
-  const given = fillFromEnvironment(await readJson(path), environment, (problem) => problems.push(problem))
+  const given = fillFromEnvironment(await readYaml(path), environment, (problem) => problems.push(problem))
   let job: ReturnType<typeof jobOptions.resolve>
   try {
     job = jobOptions.resolve(withoutSchema(given))
@@ -22,40 +23,31 @@ export async function readJobFile(path: string, environment: NodeJS.ProcessEnv):
     throw new OptionError(path, [...problems, ...(error.problems ?? [])])
   }
   if (problems.length > 0) throw new OptionError(path, problems)
-  const folder = dirname(resolve(path))
+  const folder = path === '-' ? process.cwd() : dirname(resolve(path))
   const absolute = (relative: string) => resolve(folder, relative)
-  const { source, sink, transforms = [], imports = [], checkpoint, trigger } = job
-  const { read_ahead, max_retries, initial_backoff, max_backoff } = job
+  const { source, sink, transforms = [], imports = [], checkpoint, trigger, undelivered } = job
   return {
-    source: located(source, absolute),
-    sink: located(sink, absolute),
+    name: path,
+    source,
+    sink,
+    undelivered: undelivered === undefined ? undefined : absolute(undelivered),
+    folder,
     transforms: transforms.map(absolute),
     imports: imports.map(absolute),
-    checkpoint: checkpoint === undefined ? undefined : absolute(checkpoint),
+    checkpoint: checkpoint === undefined || isUrl(checkpoint) ? checkpoint : absolute(checkpoint),
     trigger,
-    windows: { read_ahead, max_retries, initial_backoff, max_backoff },
+    // Those that were given: what has a default asks for no checkpoint.
+    windows: Object.fromEntries(
+      Object.keys(windowSpecs)
+        .filter((name) => [name, otherSpelling(name)].some((each) => Object.hasOwn(given as object, each)))
+        .map((name) => [name, job[name as keyof WindowSettings]]),
+    ),
   }
 }
 
-async function readJson(path: string): Promise<unknown> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    throw new OptionError(path, [`can't be read (${(error as NodeJS.ErrnoException).code})`])
-  }
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new OptionError(path, [`is not JSON: ${whereOf(error as Error, text)}`])
-  }
-}
-
-/** Where JSON breaks off. Node's message shows the text around it, and that may be a secret. */
-function whereOf(error: Error, text: string): string {
-  const position = Number(/position (\d+)/.exec(error.message)?.[1] ?? text.length)
-  const before = text.slice(0, position).split('\n')
-  return `line ${before.length}, column ${before.at(-1)!.length + 1}`
+/** One letter before the colon is a drive of Windows. */
+function isUrl(place: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:/i.test(place)
 }
 
 /** `$schema` is for editors. */
@@ -63,12 +55,4 @@ function withoutSchema(given: unknown): unknown {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return given
   const { $schema: _, ...job } = given as Record<string, unknown>
   return job
-}
-
-function located({ connector, options }: Endpoint, absolute: (path: string) => string): Endpoint {
-  const entries = Object.entries(options).map(([name, value]) => {
-    const isPath = pathOptions.includes(name) && typeof value === 'string' && value !== ''
-    return [name, isPath && !value.includes('-----BEGIN') ? absolute(value) : value]
-  })
-  return { connector, options: Object.fromEntries(entries) }
 }

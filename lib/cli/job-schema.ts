@@ -1,15 +1,17 @@
 import type { OptionDeclaration, OptionSpec, OptionSpecs } from '../core/options.ts'
 import { otherSpelling } from '../core/options.ts'
-import { registered } from '../registry.ts'
-import { isWritable, sideOptions } from './connector-flags.ts'
+import { sideOptions } from './connector-flags.ts'
+import { connectorsByDeclaration, declarationsOf } from './declarations.ts'
 import { jobSpecs } from './job.ts'
-import { declarationsOf } from './plan.ts'
+import { writtenOptions } from './written-option.ts'
 
 type Schema = Record<string, unknown>
+type Schemas = ReadonlyMap<string, Schema>
 
 /** The JSON Schema of job files, from the declarations of the options: for editors. */
 export function jobSchema(): Schema {
   const { source: _, sink: __, ...others } = jobSpecs
+  const common = commonOptions()
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'A job of cyber-connectors',
@@ -19,23 +21,41 @@ export function jobSchema(): Schema {
     additionalProperties: false,
     properties: {
       $schema: { type: 'string' },
-      source: endpointSchema('source'),
-      sink: endpointSchema('sink'),
+      source: endpointSchema('source', common),
+      sink: endpointSchema('sink', common),
       ...properties(others),
-      ...otherSpellings(others),
     },
+    patternProperties: otherSpellings(others),
+    definitions: Object.fromEntries(common),
   }
 }
 
-function endpointSchema(noun: 'source' | 'sink'): Schema {
-  const names = [...registered()]
-    .filter(([, connector]) =>
-      noun === 'sink' ? connector.writable : (connector.readable ?? connector.streamReadable),
-    )
-    .map(([name]) => name)
-  const known = names.map((name) =>
-    connectorSchema({ const: name, description: `The ${noun} ${name}.` }, declarationsOf(name, noun)),
-  )
+/** The options that several connectors have alike, by name: each is written once. */
+function commonOptions(): Schemas {
+  const seen = new Map<string, string[]>()
+  for (const noun of ['source', 'sink'] as const) {
+    for (const { declarations } of connectorsByDeclaration(noun)) {
+      for (const [name, spec] of writtenOptions(sideOptions('from', declarations).specs)) {
+        seen.set(name, [...(seen.get(name) ?? []), JSON.stringify(optionSchema(spec))])
+      }
+    }
+  }
+  const common: [string, Schema][] = []
+  for (const [name, texts] of seen) {
+    const twice = texts.find((text, index) => texts.indexOf(text) < index)
+    if (twice) common.push([name, JSON.parse(twice)])
+  }
+  return new Map(common)
+}
+
+function endpointSchema(noun: 'source' | 'sink', common: Schemas): Schema {
+  const groups = connectorsByDeclaration(noun)
+  const names = groups.flatMap(({ names }) => names)
+  const known = groups.map(({ names, declarations }) => {
+    const description = `The ${noun} ${names.join(' or ')}.`
+    const connector = names.length === 1 ? { const: names[0], description } : { enum: names, description }
+    return connectorSchema(connector, declarations, common)
+  })
   const stranger = {
     type: 'object',
     required: ['connector'],
@@ -52,6 +72,7 @@ function endpointSchema(noun: 'source' | 'sink'): Schema {
   const standard = connectorSchema(
     { const: '-', description: `Standard ${noun === 'sink' ? 'output' : 'input'}.` },
     declarationsOf('-', noun),
+    common,
   )
   return {
     description: jobSpecs[noun].doc,
@@ -59,16 +80,18 @@ function endpointSchema(noun: 'source' | 'sink'): Schema {
   }
 }
 
-function connectorSchema(connector: Schema, declarations: readonly OptionDeclaration<OptionSpecs>[]): Schema {
+function connectorSchema(
+  connector: Schema,
+  declarations: readonly OptionDeclaration<OptionSpecs>[],
+  common: Schemas,
+): Schema {
   const { specs, prefixes } = sideOptions('from', declarations)
-  const patterns = Object.entries(prefixes).map(([prefix, spec]) => [
-    `^${prefix}.`,
-    optionSchema(prefix, spec),
-  ])
+  const families = Object.entries(prefixes).map(([prefix, spec]) => [`^${prefix}.`, optionSchema(spec)])
   // What each of them asks for is asked for whether the job is a streaming one or not.
   const required = Object.entries(specs)
     .filter(([name, { required }]) => required && declarations.every(({ specs }) => specs[name]?.required))
     .map(([name]) => name)
+  const patterns = { ...otherSpellings(specs), ...Object.fromEntries(families) }
   return {
     type: 'object',
     required: required.length > 0 ? ['connector', 'options'] : ['connector'],
@@ -78,30 +101,34 @@ function connectorSchema(connector: Schema, declarations: readonly OptionDeclara
       options: {
         type: 'object',
         additionalProperties: false,
-        properties: { ...properties(specs), ...otherSpellings(specs) },
-        ...(patterns.length > 0 && { patternProperties: Object.fromEntries(patterns) }),
+        properties: properties(specs, common),
+        ...(Object.keys(patterns).length > 0 && { patternProperties: patterns }),
         ...(required.length > 0 && { allOf: required.map(eitherSpelling) }),
       },
     },
   }
 }
 
-const writable = (specs: OptionSpecs) =>
-  Object.entries(specs).filter(([name, spec]) => isWritable(name, spec))
-
-function properties(specs: OptionSpecs): Schema {
-  return Object.fromEntries(writable(specs).map(([name, spec]) => [name, optionSchema(name, spec)]))
+function properties(specs: OptionSpecs, common: Schemas = new Map()): Schema {
+  const schemas = writtenOptions(specs).map(([name, spec]) => {
+    const schema = optionSchema(spec)
+    const alike = JSON.stringify(schema) === JSON.stringify(common.get(name))
+    return [name, alike ? { $ref: `#/definitions/${name}` } : schema]
+  })
+  return Object.fromEntries(schemas)
 }
 
-/** Accepted, and not proposed: an editor lists what has a description first. */
+/** The other spellings, those with values of one form together: accepted, and not proposed by an editor. */
 function otherSpellings(specs: OptionSpecs): Schema {
+  const byForm = new Map<string, string[]>()
+  for (const [name, { schema }] of writtenOptions(specs)) {
+    const other = otherSpelling(name)
+    if (Object.hasOwn(specs, other)) continue
+    const form = JSON.stringify(schema)
+    byForm.set(form, [...(byForm.get(form) ?? []), other])
+  }
   return Object.fromEntries(
-    writable(specs)
-      .map(
-        ([name, spec]) =>
-          [otherSpelling(name), { ...valueSchema(name, spec), description: `Same as ${name}.` }] as const,
-      )
-      .filter(([name]) => !Object.hasOwn(specs, name)),
+    [...byForm].map(([form, names]) => [`^(${names.join('|')})$`, JSON.parse(form) as Schema]),
   )
 }
 
@@ -110,17 +137,9 @@ function eitherSpelling(name: string): Schema {
   return other === name ? { required: [name] } : { anyOf: [{ required: [name] }, { required: [other] }] }
 }
 
-function valueSchema(name: string, spec: OptionSpec<unknown>): Schema {
-  return name === 'dead_letter' ? { type: 'string', minLength: 1 } : { ...spec.schema }
-}
-
-function optionSchema(name: string, spec: OptionSpec<unknown>): Schema {
-  const doc =
-    name === 'dead_letter'
-      ? 'File that takes the rows which are refused for good, a line of JSON each. Without it such a row ends the run.'
-      : spec.doc
+function optionSchema(spec: OptionSpec<unknown>): Schema {
   const secret = spec.secret ? ` A secret: give it as \${NAME}, a variable of the environment.` : ''
   const fallback = spec.default !== undefined ? { default: spec.default } : {}
   const inWords = spec.default === undefined && spec.defaultText ? ` Default: ${spec.defaultText}.` : ''
-  return { ...valueSchema(name, spec), description: `${doc}${secret}${inWords}`, ...fallback }
+  return { ...spec.schema, description: `${spec.doc}${secret}${inWords}`, ...fallback }
 }

@@ -1,5 +1,7 @@
 import { declareOptions, type OptionSpecs, option, Refusal } from '../core/options.ts'
 import { queryOptions, type Trigger, type WindowSettings, windowSpecs } from '../streaming/query-options.ts'
+import type { InputFile } from './file-input.ts'
+import { endpointOf } from './path-source.ts'
 
 /** A connector with its options as the user wrote them; `-` for standard input or output, which has none but these. */
 export interface Endpoint {
@@ -7,7 +9,7 @@ export interface Endpoint {
   readonly options: Readonly<Record<string, unknown>>
 }
 
-/** What is to be moved from where to where. Paths are resolved. */
+/** What is to be moved from where to where. */
 export interface Job {
   readonly source: Endpoint
   readonly sink: Endpoint
@@ -16,10 +18,20 @@ export interface Job {
   /** Directory of the offsets. With it, or a trigger, the job is a streaming one. */
   readonly checkpoint?: string | undefined
   readonly trigger?: Trigger | undefined
+  /** Whether a source is read on as rows come, without a checkpoint too. */
+  readonly follow?: boolean | undefined
   /** How the windows of a streaming job are run. Default: as `streamingQuery` does by itself. */
-  readonly windows?: WindowSettings | undefined
+  readonly windows?: Partial<WindowSettings> | undefined
   /** Paths of modules that are loaded first, such as one that registers a connector. */
   readonly imports: readonly string[]
+  /** What errors are headed by: the command, or the job file. Default: job. */
+  readonly name?: string | undefined
+  /** File for rows that were read and not delivered, of a job that reads once. */
+  readonly undelivered?: string | undefined
+  /** File of rows in place of standard input, where the source is `-`. */
+  readonly input?: InputFile | undefined
+  /** Where relative paths among the options of source and sink start. Default: the working directory. */
+  readonly folder?: string | undefined
 }
 
 const endpointSchema = (names: string) => ({
@@ -39,6 +51,8 @@ const endpoint = (noun: 'source' | 'sink') => ({
   parse(value: unknown): Endpoint | undefined {
     if (typeof value === 'string') {
       if (value === '-') return { connector: '-', options: {} }
+      const { connector, path } = noun === 'source' ? endpointOf(value) : { connector: value }
+      if (path !== undefined) return { connector, options: { path } }
       throw new Refusal(
         `expected "-" or an object; for a connector: { "connector": "${value}", "options": { … } }`,
       )
@@ -80,24 +94,18 @@ export const jobSpecs = {
     doc: 'Modules that rows go through, in order, by their paths; "./mask.mjs#name" for an export that is not the default one. Each exports an async generator function from rows to rows, or a function that makes a stream or such a generator function afresh for each run.',
   }),
   checkpoint: option.text({
-    doc: 'Directory where offsets are kept. With it the source is read window by window, each committed when its rows are delivered, and a job that is started again goes on where it stood.',
+    doc: 'Directory or store where offsets are kept: a path, or a https:, postgres: or redis: URL. With it the source is read window by window, each committed when its rows are delivered, and a job that is started again goes on where it stood.',
   }),
   trigger: queryOptions.specs.trigger,
   ...windowSpecs,
+  undelivered: option.text({
+    defaultText: 'beside the dead letter, else a file of its own in the working directory',
+    doc: 'File that takes the rows of a job that reads once which were read and not delivered when it failed, a line of JSON each, in order. They are sent again by `copy --from FILE`.',
+  }),
   imports: option.custom<readonly string[]>(paths, {
     doc: 'Modules that are loaded first, by their paths: such as one that adds a connector by `register`.',
   }),
 } satisfies OptionSpecs
 
 /** The declaration of a job file. */
-export const jobOptions = declareOptions('job', jobSpecs, ({ checkpoint, source }, report, given) => {
-  if (checkpoint !== undefined || (source && checkpointOf(source) !== undefined)) return
-  for (const name of ['trigger', ...Object.keys(windowSpecs)]) {
-    if (given.has(name)) report(`${name}: needs a checkpoint`)
-  }
-})
-
-/** The checkpoint that is given among the options of a source. */
-export function checkpointOf({ options }: Endpoint): unknown {
-  return options['checkpointLocation'] ?? options['checkpoint_location']
-}
+export const jobOptions = declareOptions('job', jobSpecs)

@@ -38,7 +38,17 @@ export class LiveLine {
 }
 
 function liveText(counts: Snapshot, rate: number): string {
-  const { read, delivered = read, rejected, bytes, in_flight, retries, lag_seconds, range_done } = counts
+  const {
+    read,
+    delivered = read,
+    rejected,
+    bytes,
+    in_flight,
+    retries,
+    lag_seconds,
+    range_done,
+    queue,
+  } = counts
   const parts = [
     `${delivered.toLocaleString('en')} rows`,
     `${rate.toLocaleString('en')} rows/s`,
@@ -48,8 +58,14 @@ function liveText(counts: Snapshot, rate: number): string {
   ]
   if (rejected > 0) parts.push(`${rejected.toLocaleString('en')} refused`)
   if (range_done !== undefined) parts.push(`${Math.round(range_done * 100)} % of the time range`)
+  if (queue) parts.unshift(queueText(queue))
   if (lag_seconds !== undefined) parts.push(`${durationText(lag_seconds)} behind now`)
   return parts.join('  ')
+}
+
+function queueText({ done, failed, total, paused, seconds_left }: NonNullable<Snapshot['queue']>): string {
+  const left = seconds_left ? `, ${durationText(seconds_left)} left` : ''
+  return `${done} of ${total} windows${failed > 0 ? `, ${failed} failed` : ''}${paused ? ', paused' : left}`
 }
 
 function byteText(bytes: number): string {
@@ -58,7 +74,7 @@ function byteText(bytes: number): string {
   return `${(bytes / size).toFixed(1)} ${unit}`
 }
 
-function durationText(seconds: number): string {
+export function durationText(seconds: number): string {
   if (seconds < 120) return `${seconds} s`
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`
   return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`

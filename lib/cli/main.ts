@@ -27,6 +27,18 @@ const commands: Record<string, { summary: string; load: () => Promise<(finish: F
     summary: 'moves rows from a source to a sink, every option a flag',
     load: async () => () => new Command('copy'),
   },
+  plan: {
+    summary: 'puts the windows of a job into a queue',
+    load: async () => (await import('./plan-command.ts')).planCommand,
+  },
+  worker: {
+    summary: 'delivers windows out of a queue, on any number of hosts',
+    load: async () => (await import('./worker-command.ts')).workerCommand,
+  },
+  queue: {
+    summary: 'shows, retries, pauses and resumes a queue',
+    load: async () => (await import('./queue-command.ts')).queueCommand,
+  },
   emulate: {
     summary: 'keeps stand-ins of the services up, to try things on',
     load: async () => (await import('./emulate-command.ts')).emulateCommand,

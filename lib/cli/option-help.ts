@@ -1,6 +1,7 @@
 import type { OptionSpec, OptionSpecs } from '../core/options.ts'
-import { isWritable, type SideOptions } from './connector-flags.ts'
+import type { SideOptions } from './connector-flags.ts'
 import { flagOf } from './flag-names.ts'
+import { writtenOptions } from './written-option.ts'
 
 /** How options are written: as flags of a command, or as members of a job file. */
 export type Notation = 'flags' | 'members'
@@ -11,12 +12,10 @@ export function optionsHelp(
   { specs, prefixes }: Pick<SideOptions, 'specs' | 'prefixes'>,
   notation: Notation,
 ): string {
-  const entries = Object.entries(specs)
-    .filter(([name, spec]) => isWritable(name, spec))
-    .map(([name, spec]) => entry(term(name, spec, notation), spec, name))
+  const entries = writtenOptions(specs).map(([name, spec]) => entry(term(name, spec, notation), spec))
   for (const [prefix, spec] of Object.entries(prefixes)) {
     const member = notation === 'flags' ? `--${flagOf(prefix)}<Name>` : `${prefix}<Name>`
-    entries.push(entry(notation === 'flags' && spec.secret ? secretTerm(member) : member, spec, prefix))
+    entries.push(entry(notation === 'flags' && spec.secret ? secretTerm(member) : member, spec))
   }
   return entries.length === 0 ? `${title}: none` : `${title}:\n${entries.join('\n')}`
 }
@@ -24,7 +23,7 @@ export function optionsHelp(
 /** The members of a declaration as they stand in a job file. */
 export function membersHelp(title: string, specs: OptionSpecs): string {
   return `${title}:\n${Object.entries(specs)
-    .map(([name, spec]) => entry(name, spec, name))
+    .map(([name, spec]) => entry(name, spec))
     .join('\n')}`
 }
 
@@ -32,13 +31,13 @@ function term(name: string, spec: OptionSpec<unknown>, notation: Notation): stri
   if (notation === 'members') return name
   const flag = `--${flagOf(name)}`
   if (spec.secret) return secretTerm(flag)
-  const place = name === 'dead_letter' ? ' <file>' : placeholder(spec)
-  return `${flag}${place}`
+  return `${flag}${placeholder(spec)}`
 }
 
 const secretTerm = (flag: string) => `${flag}-env <name> | ${flag}-file <path>`
 
-function placeholder({ schema, type }: OptionSpec<unknown>): string {
+function placeholder({ schema, type, names }: OptionSpec<unknown>): string {
+  if (names === 'dead letter') return ' <file>'
   if (type.startsWith('boolean')) return ' [true|false]'
   const choices = schema?.['enum']
   if (Array.isArray(choices)) return ` <${choices.join('|')}>`
@@ -48,18 +47,14 @@ function placeholder({ schema, type }: OptionSpec<unknown>): string {
   return types.includes('object') ? ' <json>' : ' <value>'
 }
 
-function entry(term: string, spec: OptionSpec<unknown>, name: string): string {
-  const doc =
-    name === 'dead_letter'
-      ? 'File that takes the rows which are refused for good, a line of JSON each. Without it such a row ends the run.'
-      : plain(spec.doc)
+function entry(term: string, spec: OptionSpec<unknown>): string {
   const fallback = spec.defaultText ?? (spec.default === undefined ? undefined : textOf(spec.default))
   const notes = [
     spec.required && 'Required.',
     spec.secret && 'A secret: never shown.',
     fallback !== undefined && `Default: ${plain(fallback)}.`,
   ].filter(Boolean)
-  return `  ${term}\n${wrap([doc, ...notes].join(' '), '      ')}`
+  return `  ${term}\n${wrap([plain(spec.doc), ...notes].join(' '), '      ')}`
 }
 
 const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))

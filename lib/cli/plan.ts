@@ -1,33 +1,27 @@
 import { open } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { type Readable, Writable } from 'node:stream'
-import { DeadLetterFile } from '../core/dead-letter.ts'
 import { OptionError } from '../core/errors.ts'
-import { declareOptions, type OptionDeclaration, type OptionSpecs, type Report } from '../core/options.ts'
-import { sinkSpecs } from '../core/sink-options.ts'
-import { type Connector, maker, type StreamMaker } from '../registry.ts'
-import { checkpointOf, type Endpoint, type Job } from './job.ts'
+import type { OptionSpecs, Report } from '../core/options.ts'
+import { type Connector, maker, type StreamingSource, type StreamMaker } from '../registry.ts'
+import { DeadLetterFile } from '../sink/dead-letter.ts'
+import { declarationsOf, standardStreams } from './declarations.ts'
+import type { Endpoint, Job } from './job.ts'
 import { loadModules, loadTransforms, type MakeStages } from './transforms.ts'
+import { givenByName } from './written-option.ts'
 
 /** A job whose options are all right, ready to run. */
 export interface Plan {
   readonly job: Job
-  /** Whether the source is read window by window, its offsets kept. */
-  readonly streaming: boolean
-  /** Makes the source; undefined for standard input. */
+  /** Makes the source of a job that reads once; undefined for standard input and streaming jobs. */
   readonly makeSource: (() => Readable) | undefined
+  /** Makes the source of a streaming job, which reads window by window and keeps offsets. */
+  readonly makeStream: (() => StreamingSource) | undefined
   /** Makes the sink; undefined for standard output. */
   readonly makeSink: ((deadLetter: Writable | undefined) => Writable) | undefined
   readonly makeStages: MakeStages
   /** Where refused rows go. */
   readonly deadLetterPath: string | undefined
-}
-
-const { dead_letter } = sinkSpecs({ batch_size: 1, batch_bytes: 1, max_in_flight: 1 })
-
-/** The options of `-`, by what it is. */
-export const standardStreams = {
-  source: declareOptions('standard input', {}),
-  sink: declareOptions('standard output', { dead_letter }),
 }
 
 /**
@@ -38,45 +32,92 @@ export async function planJob(job: Job): Promise<Plan> {
   const problems: string[] = []
   const report: Report = (problem) => problems.push(problem)
   await loadModules(job.imports, report)
-  const { source, sink } = job
-  const streaming =
-    job.checkpoint !== undefined || job.trigger !== undefined || checkpointOf(source) !== undefined
-  const sourceMaker = resolved(
-    'source',
-    source,
-    streaming ? 'streamReadable' : 'readable',
-    source.options,
-    report,
-  )
+  const source = located(job, 'source')
+  const sink = located(job, 'sink')
+  const streaming = isStreaming(job, source, report)
+  const letter = splitDeadLetter(source, 'source', report)
+  const sample = { ...letter.others, ...(letter.deadLetter && { [letter.deadLetter.name]: neverWritten() }) }
+  const isStream = streaming || job.follow === true
+  const readable = isStream ? undefined : resolved('source', source, 'readable', sample, report)
+  const stream = isStream ? resolved('source', source, 'streamReadable', sample, report) : undefined
+  /** A source's dead letter is open only while it is written to: nothing has to be closed. */
+  const sourceOptions = () => ({
+    ...letter.others,
+    ...(letter.deadLetter && { [letter.deadLetter.name]: new DeadLetterFile(letter.deadLetter.path) }),
+  })
+  if (job.follow && source.connector === '-') report('follow: standard input is read to its end by itself')
   if (streaming && source.connector === '-') report('checkpoint: standard input has no offsets to keep')
-  const { deadLetterPath, others } = splitDeadLetter(sink.options, report)
+  const { deadLetter, others } = splitDeadLetter(sink, 'sink', report)
   // The file is made only when the job runs.
-  const placeholder = deadLetterPath === undefined ? {} : { dead_letter: new Writable({ objectMode: true }) }
-  const sinkMaker = resolved('sink', sink, 'writable', { ...others, ...placeholder }, report)
+  const placeholder = deadLetter ? { [deadLetter.name]: neverWritten() } : {}
+  const writable = resolved('sink', sink, 'writable', { ...others, ...placeholder }, report)
   const makeStages = await loadTransforms(job.transforms, report)
-  if (problems.length > 0) throw new OptionError('job', problems)
+  if (problems.length > 0) throw new OptionError(job.name ?? 'job', problems)
   return {
-    job,
-    streaming,
-    makeSource: sourceMaker && (() => sourceMaker.create({ ...source.options })),
+    job: { ...job, source, sink },
+    makeSource:
+      (readable && (() => readable.create(sourceOptions()))) ??
+      // Followed without a checkpoint, it is one stream from begin to end.
+      (streaming ? undefined : stream && (() => stream.create(sourceOptions()))),
+    makeStream: streaming ? stream && (() => stream.create(sourceOptions())) : undefined,
     makeSink:
-      sinkMaker &&
-      ((deadLetter) => sinkMaker.create({ ...others, ...(deadLetter && { dead_letter: deadLetter }) })),
+      writable &&
+      ((stream) =>
+        writable.create({ ...others, ...(deadLetter && stream && { [deadLetter.name]: stream }) })),
     makeStages,
-    deadLetterPath,
+    deadLetterPath: deadLetter?.path,
   }
 }
 
 /** Opens the plan's dead letter. @throws OptionError where its file can't be written */
-export async function openDeadLetter({ deadLetterPath }: Plan): Promise<DeadLetterFile | undefined> {
+export async function openDeadLetter({ deadLetterPath, job }: Plan): Promise<DeadLetterFile | undefined> {
   if (deadLetterPath === undefined) return undefined
   try {
     await (await open(deadLetterPath, 'a', 0o600)).close()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new OptionError('job', [`dead_letter: can't write ${JSON.stringify(deadLetterPath)} (${code})`])
+    throw new OptionError(job.name ?? 'job', [
+      `dead_letter: can't write ${JSON.stringify(deadLetterPath)} (${code})`,
+    ])
   }
   return new DeadLetterFile(deadLetterPath)
+}
+
+/** Whether offsets are kept, by the job's checkpoint or by that of the source. */
+function isStreaming({ checkpoint, trigger, windows = {} }: Job, source: Endpoint, report: Report): boolean {
+  const own = givenByName(specsOf(source, 'source'), source.options, 'checkpoint')
+  if (checkpoint !== undefined || own.length > 0) return true
+  for (const [name, value] of Object.entries({ trigger, ...windows })) {
+    if (value !== undefined) report(`${name}: needs a checkpoint`)
+  }
+  return false
+}
+
+/** An endpoint of the job, the relative paths among its options starting at the job's folder. */
+function located({ folder, ...job }: Job, noun: 'source' | 'sink'): Endpoint {
+  const endpoint = job[noun]
+  if (folder === undefined) return endpoint
+  const specs = specsOf(endpoint, noun)
+  const options: Record<string, unknown> = { ...endpoint.options }
+  for (const kind of ['file', 'checkpoint', 'dead letter'] as const) {
+    for (const { given, value } of givenByName(specs, options, kind)) {
+      // Certificates may also stand in the job file itself.
+      const absolute = (path: unknown) =>
+        typeof path === 'string' && path !== '' && !path.includes('-----BEGIN') ? resolve(folder, path) : path
+      options[given] = Array.isArray(value) ? value.map(absolute) : absolute(value)
+    }
+  }
+  return { ...endpoint, options }
+}
+
+/** All options that an endpoint may have. None where its connector is unknown, or says nothing of its options. */
+function specsOf({ connector }: Endpoint, noun: 'source' | 'sink'): OptionSpecs {
+  try {
+    return Object.assign({}, ...declarationsOf(connector, noun).map(({ specs }) => specs)) as OptionSpecs
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error
+    return {}
+  }
 }
 
 /** Finds a connector and checks its options. @returns undefined for a standard stream, and where something is wrong */
@@ -103,39 +144,25 @@ function resolved<K extends keyof Connector>(
   }
 }
 
-/** A program gives a stream as dead letter; here it is the path of a file. */
-function splitDeadLetter(
-  options: Readonly<Record<string, unknown>>,
-  report: Report,
-): { deadLetterPath: string | undefined; others: Record<string, unknown> } {
-  const { dead_letter, deadLetter, ...others } = options
-  if (dead_letter !== undefined && deadLetter !== undefined) {
-    report('sink: dead_letter: given twice, as "dead_letter" and as "deadLetter"')
-  }
-  const path = dead_letter ?? deadLetter
-  if (path === undefined) return { deadLetterPath: undefined, others }
-  if (typeof path === 'string' && path !== '') return { deadLetterPath: path, others }
-  report('sink: dead_letter: expected the path of a file')
-  return { deadLetterPath: undefined, others }
+/** Stands for a dead letter while options are checked: its file is made only when the job runs. */
+function neverWritten(): Writable {
+  return new Writable({ objectMode: true })
 }
 
-/** The declarations that the options of an endpoint may be of. */
-export function declarationsOf(
-  connector: string,
+/** A program gives a stream as dead letter; here it is the path of a file. */
+function splitDeadLetter(
+  endpoint: Endpoint,
   noun: 'source' | 'sink',
-): readonly OptionDeclaration<OptionSpecs>[] {
-  if (connector === '-') return [standardStreams[noun]]
-  const kinds = noun === 'sink' ? (['writable'] as const) : (['readable', 'streamReadable'] as const)
-  const found: OptionDeclaration<OptionSpecs>[] = []
-  for (const kind of kinds) {
-    try {
-      const { declaration } = maker(connector, kind, noun)
-      if (declaration) found.push(declaration)
-    } catch (error) {
-      if (!(error instanceof OptionError)) throw error
-    }
-  }
-  // An unknown name is told of as maker() tells it.
-  if (found.length === 0) maker(connector, noun === 'sink' ? 'writable' : 'readable', noun)
-  return found
+  report: Report,
+): { deadLetter: { name: string; path: string } | undefined; others: Record<string, unknown> } {
+  const found = givenByName(specsOf(endpoint, noun), endpoint.options, 'dead letter')
+  const others = { ...endpoint.options }
+  for (const { given } of found) delete others[given]
+  const [first, second] = found
+  if (!first) return { deadLetter: undefined, others }
+  const { name, given, value } = first
+  if (second) report(`${noun}: ${name}: given twice, as "${given}" and as "${second.given}"`)
+  if (typeof value === 'string' && value !== '') return { deadLetter: { name, path: value }, others }
+  report(`${noun}: ${name}: expected the path of a file`)
+  return { deadLetter: undefined, others }
 }

@@ -1,4 +1,5 @@
 import { ConnectorError } from '../core/errors.ts'
+import { adviceFor } from './advice.ts'
 import { LiveLine } from './live-line.ts'
 import { Rate } from './rate.ts'
 import type { Snapshot, Tally } from './tally.ts'
@@ -94,7 +95,7 @@ class JsonReport implements Report {
   failure(error: unknown): void {
     this.close()
     const { code, status, serviceCode, window, problems } = error as ConnectorError
-    const rows = undelivered(error)
+    const rows = this.#tally.undelivered ?? undelivered(error)
     this.#print('error', {
       code,
       message: (error as Error).message,
@@ -103,6 +104,7 @@ class JsonReport implements Report {
       window,
       problems,
       ...(rows > 0 && { undelivered: rows }),
+      advice: error instanceof ConnectorError ? adviceFor(error.message, { status, error }) : undefined,
     })
   }
 
@@ -117,7 +119,10 @@ class JsonReport implements Report {
 }
 
 class SilentReport implements Report {
-  note(): void {}
+  note(event: string, text: string): void {
+    // Where rows are kept must not be lost.
+    if (event === 'undelivered') process.stderr.write(`${text}\n`)
+  }
 
   end(): void {}
 
@@ -141,6 +146,8 @@ export function failureText(error: unknown): string {
   const lines = error.problems
     ? [`cyber-connectors: ${error.connector ?? 'options'}:`, ...error.problems.map((each) => `  ${each}`)]
     : [`cyber-connectors: ${error.message} (${error.code})`]
+  const advice = adviceFor(error.message, { status: error.status, error })
+  if (advice !== undefined) lines.push(`  ${advice}`)
   if (rows > 0) lines.push(`  ${rows} rows that had been read are not delivered`)
   return lines.join('\n')
 }

@@ -7,9 +7,9 @@ import { membersHelp } from './option-help.ts'
 import { planJob } from './plan.ts'
 import { addLogFlags, type LogFlags, runJob } from './run-job.ts'
 
-const about = `Runs a job file: JSON that names source, sink, transforms, checkpoint and trigger.
+const about = `Runs a job file: YAML or JSON that names source, sink, transforms, checkpoint and trigger.
 
-\${NAME} in a text stands for a variable of the environment: so secrets stay out of the file. Relative paths start at the job file. Editors complete it by its JSON Schema: "$schema": "./node_modules/cyber-connectors/lib/cli/job.schema.json".`
+\${NAME} in a text stands for a variable of the environment, \${NAME:-default} for one that may be missing: so secrets stay out of the file. Relative paths start at the job file. Editors complete it by its JSON Schema: "$schema": "./node_modules/cyber-connectors/lib/cli/job.schema.json".`
 
 const example = `Example:
   {
@@ -25,7 +25,7 @@ const example = `Example:
 export function runCommand(finish: (code: number) => void): Command {
   const command = new Command('run')
     .description(about)
-    .argument('<job.json>', 'the job file')
+    .argument('<file>', 'the job file, .yaml or .json; "-" reads it from standard input')
     .option('--check', 'tries options, credentials and endpoints without moving a row')
     .addHelpText(
       'after',

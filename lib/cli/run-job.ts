@@ -38,9 +38,10 @@ export async function runJob(plan: Plan, flags: LogFlags): Promise<number> {
   const tally = new Tally()
   const report = startReport(kind, tally, flags.logInterval)
   using signals = new StopSignals((signal) => {
-    report.note('stopping', `${signal}: what is under way is being delivered; once more to end at once`, {
-      signal,
-    })
+    const text = `${signal}: what is under way is being delivered; once more to end at once`
+    report.note('stopping', text, { signal })
+    // Rows go to the screen, so nothing else is told there; but whoever pressed Ctrl-C is to know.
+    if (flags.log === undefined && kind === 'off') process.stderr.write(`${text}\n`)
   })
   try {
     await runPlan(plan, { tally, signals, report })
@@ -57,5 +58,5 @@ export async function runJob(plan: Plan, flags: LogFlags): Promise<number> {
   const cut = signals.exitCode !== undefined
   report.end(cut ? 'stopped' : 'done')
   // A streaming job goes on where it stood: that it was stopped is no failure of it.
-  return cut && !plan.streaming ? signals.exitCode! : exitCodes.done
+  return cut && !plan.makeStream ? signals.exitCode! : exitCodes.done
 }

@@ -1,6 +1,6 @@
 import { OptionError } from '../core/errors.ts'
 import { type RecordsTable, tableFromRecords } from '../emulators/index.ts'
-import { openFile, readNdjson } from './ndjson.ts'
+import { BadLine, openFile, readNdjson } from './ndjson.ts'
 import { signinColumns, signinRows } from './signin-sample.ts'
 
 /** A table for the query emulator. */
@@ -27,12 +27,19 @@ export async function sampleTable({
     return { name: 'SigninLogs', columns: signinColumns, rows, timeColumn: 'TimeGenerated', untimed: 0 }
   }
   const records: Record<string, unknown>[] = []
-  for await (const record of readNdjson(openFile(input))) records.push(record)
+  try {
+    for await (const record of readNdjson(openFile(input))) records.push(record)
+  } catch (error) {
+    if (error instanceof BadLine) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    const problem = `can't be read (${code ?? message})`
+    throw new OptionError('flags', [`--input: ${JSON.stringify(input)}: ${problem}`])
+  }
   const table = tableFromRecords(records, timeColumn)
   if (table.untimed > 0) {
     const count = (number: number) => number.toLocaleString('en')
     const problem = `${count(table.untimed)} of ${count(records.length)} records have no time in the column ${JSON.stringify(timeColumn)}, so no query would find them; --time-column names another`
-    throw new OptionError('demo', [problem])
+    throw new OptionError('flags', [problem])
   }
   return { name: 'Records', ...table }
 }

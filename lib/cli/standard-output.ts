@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream'
-import { DeadLetterOffice } from '../core/dead-letter.ts'
 import { DeliveryError } from '../core/errors.ts'
 import { serialize } from '../core/json.ts'
-import { noStats, type SinkStats } from '../core/observation.ts'
+import { DeadLetterOffice } from '../sink/dead-letter.ts'
+import { noStats, type SinkStats } from '../sink/observation.ts'
 
 /** Whoever read standard output has closed it, as `head` does: the end, and no failure. */
 export class ReaderGone extends Error {

@@ -1,10 +1,10 @@
 import { exitCodes } from './exit-codes.ts'
 
-/**
- * npm and npx hand a signal on to their child, which the terminal has sent it to already: what comes so soon after the
- * first, in milliseconds, is the same wish.
- */
-const sameWish = 300
+/** Milliseconds in which a repeat is the same signal: npm and npx forward what the terminal has sent already. */
+const repeat = 300
+
+/** Milliseconds from the second signal to the end of the process, whatever still runs. */
+const grace = 1500
 
 /** SIGINT and SIGTERM: the first asks for a clean stop, a second one for an end at once. */
 export class StopSignals implements Disposable {
@@ -13,14 +13,17 @@ export class StopSignals implements Disposable {
   readonly #notice: (signal: NodeJS.Signals) => void
   #first: NodeJS.Signals | undefined
   #at = 0
+  #timer: NodeJS.Timeout | undefined
   readonly #take = (signal: NodeJS.Signals) => {
     if (this.#first === undefined) {
       this.#first = signal
       this.#at = performance.now()
       this.#notice(signal)
       this.#stop.abort()
-    } else if (performance.now() - this.#at > sameWish) {
+    } else if (performance.now() - this.#at > repeat) {
       this.#abort.abort()
+      // A transform that never answers, or a connection that does not close, must not keep the process.
+      this.#timer ??= setTimeout(() => process.exit(this.exitCode), grace).unref()
     }
   }
 
@@ -47,6 +50,7 @@ export class StopSignals implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
     process.off('SIGINT', this.#take).off('SIGTERM', this.#take)
   }
 }

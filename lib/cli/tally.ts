@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import type { QueueStatus } from '../streaming/bullmq/index.ts'
 
 /** What a job has done so far. */
 export interface Snapshot {
@@ -20,6 +21,14 @@ export interface Snapshot {
   readonly windows?: number
   /** Bounded reads: how much of the time range is done, from 0 to 1. */
   readonly range_done?: number
+  /** Workers: the whole queue, over all of them. */
+  readonly queue?: {
+    readonly done: number
+    readonly failed: number
+    readonly total: number
+    readonly paused: boolean
+    readonly seconds_left?: number
+  }
 }
 
 /** The counts that our streams have. A stream of the user's may have none of them. */
@@ -37,8 +46,12 @@ export class Tally {
   windows: number | undefined
   /** Streaming: all before this time, in milliseconds since 1970, is committed. */
   committed: number | undefined
+  /** Rows that were read, not delivered, and put into a file. */
+  undelivered: number | undefined
   /** Windows that were run again. */
   reruns = 0
+  /** Workers: how far the whole queue is. */
+  queue: QueueStatus | undefined
   #done: number | undefined
   #closed = { delivered: 0, rejected: 0, bytes: 0, retries: 0 }
   /** A sink has no counts. */
@@ -81,6 +94,7 @@ export class Tally {
         lag_seconds: Math.max(0, Math.round((Date.now() - committed) / 1000)),
       }),
       ...(windows !== undefined && { windows }),
+      ...(this.queue && { queue: queueCounts(this.queue) }),
       ...(this.#done !== undefined && { range_done: Math.round(this.#done * 1000) / 1000 }),
     }
   }
@@ -97,4 +111,9 @@ export class Tally {
       }
     })
   }
+}
+
+function queueCounts({ completed, failed, total, paused, secondsLeft }: QueueStatus) {
+  const seconds = secondsLeft === undefined ? {} : { seconds_left: Math.ceil(secondsLeft) }
+  return { done: completed, failed, total, paused, ...seconds }
 }

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { types } from 'node:util'
 import type { Report } from '../core/options.ts'
-import type { TransformStage } from '../streaming/query-options.ts'
+import type { TransformStage } from '../streaming/stages.ts'
 
 /** Makes the stages of one run, or one window. */
 export type MakeStages = () => TransformStage[]
@@ -40,19 +40,41 @@ async function load(
   try {
     return (await import(pathToFileURL(path).href)) as Record<string, unknown>
   } catch (error) {
-    report(`${place}: can't be loaded: ${(error as Error).message}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    const problem =
+      code === 'ERR_UNKNOWN_FILE_EXTENSION' && /\.m?ts$/.test(path)
+        ? `this Node (${process.version}) loads no TypeScript; 22.18 and later do, or compile it first`
+        : message
+    report(`${place}: can't be loaded: ${problem}`)
     return undefined
+  }
+}
+
+/** A plain function from a row to a row; undefined drops the row. It may be async. */
+type RowFunction = (row: Record<string, unknown>) => unknown
+
+function eachRow(change: RowFunction, path: string): TransformStage {
+  return async function* (rows) {
+    for await (const row of rows) {
+      const changed = await change(row)
+      if (changed === undefined || changed === null) continue
+      if (typeof changed !== 'object') {
+        throw new TypeError(`${path}: expected a row or undefined from the function, got a ${typeof changed}`)
+      }
+      yield changed
+    }
   }
 }
 
 function stagesOf(transform: (...given: never[]) => unknown, path: string): TransformStage[] {
   if (types.isGeneratorFunction(transform)) return [transform as unknown as TransformStage]
+  if (transform.length > 0) return [eachRow(transform as unknown as RowFunction, path)]
   const made = transform()
   const stages = Array.isArray(made) ? made : [made]
   for (const stage of stages) {
     if (typeof stage !== 'function' && typeof (stage as Partial<Duplex> | undefined)?.pipe !== 'function') {
       throw new TypeError(
-        `${path}: expected an async generator function, or a function that makes streams or such functions`,
+        `${path}: expected an async generator function, a function of one row, or a function that makes streams or such functions`,
       )
     }
   }

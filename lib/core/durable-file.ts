@@ -1,15 +1,27 @@
-import { open, rename, rm } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { link, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** What files that are being written are called; one that is left behind was cut off by a crash and holds nothing. */
+/** How a file that is being written ends; one that is left behind was cut off by a crash and holds nothing. */
 export const asideSuffix = '.tmp'
+
+export interface DurableOptions {
+  /** Fails with `EEXIST` where there is a file of the name, instead of replacing it. */
+  readonly exclusive?: boolean
+}
 
 /**
  * Writes a file so that a crash or power cut at any moment leaves the old file or the new one, never a part of it:
  * written aside, flushed, renamed, the directory flushed. Only the owner may read it.
  */
-export async function writeDurably(directory: string, name: string, text: string): Promise<void> {
-  const aside = join(directory, name + asideSuffix)
+export async function writeDurably(
+  directory: string,
+  name: string,
+  text: string,
+  { exclusive = false }: DurableOptions = {},
+): Promise<void> {
+  // A name of its own: a process that was thought dead may be writing the same file.
+  const aside = join(directory, `${name}.${randomUUID()}${asideSuffix}`)
   try {
     const file = await open(aside, 'w', 0o600)
     try {
@@ -18,12 +30,24 @@ export async function writeDurably(directory: string, name: string, text: string
     } finally {
       await file.close()
     }
-    await rename(aside, join(directory, name))
+    await (exclusive ? renameExclusively : rename)(aside, join(directory, name))
   } catch (error) {
     await rm(aside, { force: true }).catch(() => {})
     throw error
   }
   await syncDirectory(directory)
+}
+
+/** `rename` replaces a file that is there; `link` does not. Where a file system has no links, `rename` has to do. */
+async function renameExclusively(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EOPNOTSUPP', 'EMLINK'].includes(code)) throw error
+    return rename(from, to)
+  }
+  await rm(from, { force: true }).catch(() => {})
 }
 
 /** Flushes the names in a directory. Windows and some network file systems know no such call. */

@@ -22,6 +22,10 @@ export const errorCodes = {
   ERR_RESULT: 'the result does not fit',
   /** The checkpoint can not be read, written or locked, or belongs to another query. */
   ERR_CHECKPOINT: 'the checkpoint can not be used',
+  /** A file is not there, may not be read, is cut off, or is not what it was when it was planned to be read. */
+  ERR_FILE: 'a file can not be read',
+  /** A line or record of a file can not be read: it is not JSON, is too long, does not fit the schema. */
+  ERR_RECORD: 'a record can not be read',
   /** A transform of a streaming query failed. */
   ERR_TRANSFORM: 'a transform failed',
 } as const
@@ -40,6 +44,10 @@ export interface ErrorDetails {
   serviceText?: string | undefined
   /** How often the request was tried. */
   attempts?: number | undefined
+  /** The option that ended the retries. */
+  endedBy?: 'max_retry_seconds' | 'max_retries' | undefined
+  /** Milliseconds that the service asked to wait before another try. */
+  retryAfter?: number | undefined
   /** The time window that was asked for, ends as ISO 8601. */
   window?: { start: string; end: string } | undefined
   /** Rows accepted by `write()` and neither acknowledged nor dead-lettered, in order of writing. Not enumerable. */
@@ -58,6 +66,8 @@ export class ConnectorError extends Error {
   declare readonly serviceCode?: string | number
   declare readonly serviceText?: string
   declare readonly attempts?: number
+  declare readonly endedBy?: 'max_retry_seconds' | 'max_retries'
+  declare readonly retryAfter?: number
   declare readonly window?: { start: string; end: string }
   declare readonly rows?: readonly unknown[]
   declare readonly problems?: readonly string[]

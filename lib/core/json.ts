@@ -33,7 +33,8 @@ export function describe(value: unknown): string {
 
 /**
  * A row as JSON. Date becomes ISO 8601 text, bigint an integer, `undefined` is left out, NaN and the infinities become
- * the text that Azure uses for them (`"NaN"`, `"Infinity"`), `toJSON` is honoured.
+ * the text that Azure uses for them (`"NaN"`, `"Infinity"`), bytes (Buffer, Uint8Array) base64 text as in Spark's JSON,
+ * other typed arrays arrays; `toJSON` is honoured.
  *
  * @param path where the value is, for an error: a column's name; empty for a whole row
  * @throws UnserializableValue for what JSON can't hold: a cycle, a function, a symbol, an invalid Date, a Map or Set, an Error (JSON would leave its message out)
@@ -119,7 +120,15 @@ function write(value: unknown, path: string, above: Set<object>): string | undef
   }
 }
 
+/** Bytes, of which a Buffer's own `toJSON` would make a list of numbers. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return types.isUint8Array(value)
+}
+
 function writeObject(value: object, path: string, above: Set<object>): string | undefined {
+  if (isBytes(value))
+    return `"${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')}"`
+  if (types.isTypedArray(value)) return write(Array.from(value as Iterable<unknown>), path, above)
   if ('toJSON' in value && typeof value.toJSON === 'function') {
     const key = path.slice(path.lastIndexOf('.') + 1)
     const plain: unknown = value.toJSON(key)

@@ -13,12 +13,22 @@ export interface OptionSpec<T> {
   readonly doc: string
   readonly required: boolean
   readonly secret: boolean
+  /** Whether space around a text is a part of it; else it is taken off. */
+  readonly verbatim?: boolean
   readonly default: T | undefined
   /** The default in words, where it is not a value: `current time`. */
   readonly defaultText: string | undefined
+  /** What the value names, where that is no plain value. */
+  readonly names: Named | undefined
   /** Returns the checked value, or `undefined` where it does not have the form. Throws a {@link Refusal} to say more. */
   readonly parse: (value: unknown) => T | undefined
 }
+
+/**
+ * What an option names: a `file`, whose path a job file may give relative to itself; the `checkpoint`, a directory; the
+ * `dead letter`, a stream that a program gives, and a job file or flag as the path of a file.
+ */
+export type Named = 'file' | 'checkpoint' | 'dead letter'
 
 /** Why a value is refused, where "expected …" does not say enough. */
 export class Refusal extends Error {}
@@ -27,8 +37,11 @@ export interface OptionConfig<T> {
   readonly doc: string
   readonly required?: true
   readonly secret?: true
+  /** Keeps space around a text: for queries, which checkpoints are compared by. */
+  readonly verbatim?: true
   readonly default?: T
   readonly defaultText?: string
+  readonly names?: Named
 }
 
 /** Known to be there: required, or filled in by a default. */
@@ -54,8 +67,10 @@ function spec<T, C extends OptionConfig<T>>(kind: Kind<T>, config: C): OptionSpe
     doc: config.doc,
     required: config.required ?? false,
     secret: config.secret ?? false,
+    verbatim: config.verbatim ?? false,
     default: config.default as Present<T, C> | undefined,
     defaultText: config.defaultText,
+    names: config.names,
   } as OptionSpec<Present<T, C>>
 }
 
@@ -233,12 +248,13 @@ function shown(value: unknown, secret: boolean): string {
 
 function read<T>(
   name: string,
-  { parse, form, secret }: OptionSpec<T>,
+  { parse, form, secret, verbatim }: OptionSpec<T>,
   value: unknown,
   report: Report,
 ): T | undefined {
   try {
-    const parsed = parse(value)
+    // Secrets from files and the environment end with a line: space around a value means nothing.
+    const parsed = parse(typeof value === 'string' && !verbatim ? value.trim() : value)
     if (parsed === undefined) report(`${name}: expected ${form}, got ${shown(value, secret)}`)
     return parsed
   } catch (error) {

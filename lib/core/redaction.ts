@@ -33,7 +33,7 @@ export function urlSecrets(url: string): string[] {
 }
 
 /** A part of a URL as it was meant, without percent signs. */
-function decoded(part: string): string {
+export function decoded(part: string): string {
   try {
     return decodeURIComponent(part)
   } catch {

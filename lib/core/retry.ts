@@ -1,19 +1,31 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { option } from './options.ts'
 
-/** How often and how long after each other an operation is tried. Times are in seconds, as the options give them. */
-export interface RetryPolicy {
-  readonly max_retries: number
+/** How long, how often and how far apart an operation is tried again. Times are in seconds, as the options give them. */
+export interface RetryPolicy extends Backoff {
+  /** Seconds after the first failure in which it is tried again. */
+  readonly max_retry_seconds: number
+  /** Ends the retries earlier. Undefined: only the time ends them. */
+  readonly max_retries?: number | undefined
+}
+
+/** How long a retry waits, in seconds. */
+export interface Backoff {
   readonly initial_backoff: number
   readonly max_backoff: number
 }
 
 /** The options of the policy that every connector shares. */
 export const retrySpecs = {
+  max_retry_seconds: option.amount({
+    zero: true,
+    default: 300,
+    doc: 'Seconds after the first failure in which an operation is tried again on throttling and transient faults; at least one attempt comes after their end. Progress starts them anew.',
+  }),
   max_retries: option.integer({
     min: 0,
-    default: 5,
-    doc: 'Attempts after the first on throttling and passing faults.',
+    defaultText: 'no limit within `max_retry_seconds`',
+    doc: 'Attempts after the first, where they are to end before `max_retry_seconds` do. 0: no retry.',
   }),
   initial_backoff: option.amount({
     default: 1,
@@ -28,66 +40,206 @@ export const longestTimer = 2 ** 31 - 1
 /** The longest wait that a server may ask for, in milliseconds: a wrong clock or header must not stop a stream for days. */
 export const longestRetryAfter = 300_000
 
-/** Statuses that pass by themselves. */
-const passingStatuses = new Set([408, 429, 500, 502, 503, 504])
+/** Client errors that speak of the moment and not of the request. */
+const transientClientErrors = new Set([408, 425, 429])
 
-export function isPassingStatus(status: number): boolean {
-  return passingStatuses.has(status)
+/** Server errors that say what the server never does: "not implemented" and "HTTP version not supported". */
+const finalServerErrors = new Set([501, 505])
+
+/**
+ * Whether a request that got this HTTP status may succeed later: 408, 425, 429 and every 5xx except 501 and 505. An
+ * unknown 5xx counts as 500: https://www.rfc-editor.org/rfc/rfc9110#section-15
+ */
+export function isTransientStatus(status: number): boolean {
+  if (status >= 500 && status <= 599) return !finalServerErrors.has(status)
+  return transientClientErrors.has(status)
 }
 
-/** Codes of connection faults and time-outs, by Node, got and the Azure clients. */
-const passingCodes = new Set([
-  'ECONNRESET',
-  'ECONNREFUSED',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ESOCKETTIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'EADDRNOTAVAIL',
-  'EAI_AGAIN',
-  'ENOTFOUND',
-  'ERR_STREAM_PREMATURE_CLOSE',
-  'ERR_HTTP2_STREAM_ERROR',
-  'UND_ERR_SOCKET',
-  // A compressed body that was cut.
-  'Z_BUF_ERROR',
+/** The error codes of X.509 verification (https://nodejs.org/api/tls.html#x509-certificate-error-codes). */
+const certificateCode =
+  /CERT|CRL|^UNABLE_TO_|^INVALID_CA$|^INVALID_PURPOSE$|PATH_LENGTH_EXCEEDED|^HOSTNAME_MISMATCH$/
+
+/** The server's TLS alert about our own certificate, which comes with the code EPROTO or ERR_SSL_…. */
+const certificateAlert =
+  /alert (?:(?:bad|unsupported|no) certificate|certificate \w+|unknown ca|access denied)\b/i
+
+/** What Node's file system says: a full disk or a missing file is no fault of a connection. */
+const fileCodes = new Set([
+  'EBADF',
+  'EDQUOT',
+  'EEXIST',
+  'EFBIG',
+  'EINVAL',
+  'EIO',
+  'EISDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'ENOENT',
+  'ENOSPC',
+  'ENOTDIR',
+  'ENOTEMPTY',
+  'EROFS',
 ])
 
-/** Whether an error, or one that caused it, is a fault of the connection that may pass. */
-export function isPassingFault(error: unknown): boolean {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
-    const { code } = at as NodeJS.ErrnoException
-    if (code !== undefined && passingCodes.has(code)) return true
-    // HPE: a head that was cut, or is none; longer than Node reads it will be the next time too.
-    if (typeof code === 'string' && code.startsWith('HPE_') && code !== 'HPE_HEADER_OVERFLOW') return true
-    if (at.name === 'TimeoutError') return true
-    if (at instanceof AggregateError && at.errors.some(isPassingFault)) return true
+/** Codes of connections, TLS, HTTP parsing and decompression: by Node, got, undici and the Azure clients. */
+const connectionCode =
+  /^(?:E(?!RR_)[A-Z0-9_]+|HPE_\w+|Z_\w+|UND_ERR_\w+|ERR_(?:SSL|HTTP2|SOCKET|TLS_HANDSHAKE)_\w+|ERR_STREAM_PREMATURE_CLOSE|ERR_READING_RESPONSE_STREAM|PARSE_ERROR|REQUEST_SEND_ERROR)$/
+
+/** Codes of the same form that are final: a response head that is too long for Node stays too long. */
+const finalCodes = new Set([
+  'HPE_HEADER_OVERFLOW',
+  'UND_ERR_ABORTED',
+  'UND_ERR_HEADERS_OVERFLOW',
+  'UND_ERR_INVALID_ARG',
+])
+
+/**
+ * Whether an error is a transient fault of a connection: a reset, a refused or timed-out connection, a failed TLS
+ * handshake, a proxy that went away, an answer that was cut or garbled. The causes of the error count, and one transient
+ * fault of an AggregateError is enough. Final: refused certificates (on either side), a response head that is too long,
+ * an invalid URL or argument, an aborted request, faults of the file system, and errors without a code.
+ */
+export function isTransientFault(error: unknown): boolean {
+  return transience(error, 0) === 'transient'
+}
+
+function transience(error: unknown, depth: number): 'transient' | 'final' | 'unknown' {
+  if (!(error instanceof Error) || depth > 8) return 'unknown'
+  const own = ownTransience(error)
+  if (own === 'final') return own
+  const cause = transience(error.cause, depth + 1)
+  if (cause !== 'unknown') return cause
+  if (error instanceof AggregateError) {
+    const parts = error.errors.map((part) => transience(part, depth + 1))
+    if (parts.includes('transient')) return 'transient'
+    if (parts.includes('final')) return 'final'
   }
-  return false
+  return own
+}
+
+function ownTransience(error: Error): 'transient' | 'final' | 'unknown' {
+  const { code, syscall, path } = error as NodeJS.ErrnoException
+  if (error.name === 'TimeoutError') return 'transient'
+  if (error.name === 'AbortError') return 'final'
+  if (typeof code !== 'string') return 'unknown'
+  if (certificateCode.test(code) || certificateAlert.test(error.message)) return 'final'
+  if (finalCodes.has(code)) return 'final'
+  if (code === 'EACCES' || code === 'EPERM') return syscall === 'connect' ? 'transient' : 'final'
+  if (fileCodes.has(code) || path !== undefined) return 'final'
+  return connectionCode.test(code) ? 'transient' : 'unknown'
 }
 
 /**
  * Milliseconds to wait before retry number `retry` (the first is 0): exponential, with full jitter.
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
-export function backoff(policy: RetryPolicy, retry: number): number {
+export function backoff(policy: Backoff, retry: number): number {
   const ceiling = Math.min(policy.max_backoff, policy.initial_backoff * 2 ** Math.min(retry, 30))
   return Math.random() * ceiling * 1000
 }
 
+/** A date as HTTP has it, in its present and its two old forms, or as ISO 8601 has it. */
+const dateForm = /^(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? .*\d\d:\d\d|\d{4}-\d\d-\d\dT)/i
+
 /**
- * Milliseconds that a Retry-After header asks for, given in seconds or as a date, at most {@link longestRetryAfter}.
+ * Milliseconds that a Retry-After header asks for, given in seconds or as a date; at most 300,000.
  * https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
- * @returns undefined where there is no such header or it can't be read
+ * @returns undefined where there is no such header, it can't be read (a negative number, a list, other text), or its date
+ * has passed: the policy's own wait counts then
  */
 export function retryAfter(header: string | undefined, now = Date.now()): number | undefined {
-  if (header === undefined) return undefined
-  const text = header.trim()
-  const wait = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now
-  return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), longestRetryAfter)
+  const text = header?.trim() ?? ''
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.min(Number(text) * 1000, longestRetryAfter)
+  if (!dateForm.test(text)) return undefined
+  const wait = Date.parse(text) - now
+  return wait > 0 ? Math.min(wait, longestRetryAfter) : undefined
+}
+
+/**
+ * Milliseconds to wait before retry number `retry` (the first is 0).
+ * @param asked milliseconds that the server asked for. 0 asks for no wait, which must not become a burst of requests: so
+ * the wait is no shorter than the first one of the policy
+ */
+export function retryWait(policy: Backoff, retry: number, asked: number | undefined): number {
+  if (asked === undefined) return backoff(policy, retry)
+  if (asked > 0) return asked
+  return Math.max(Math.min(policy.initial_backoff, policy.max_backoff) * 1000, backoff(policy, retry))
+}
+
+/** Which option ended the retries. */
+export type RetryLimit = 'max_retry_seconds' | 'max_retries'
+
+/**
+ * The retries of one operation: counts its attempts, says how long to wait before each retry, and when to give up. The
+ * operation gives up after `max_retries` retries, where that is given, or when an attempt failed that began later than
+ * `max_retry_seconds` after the first failure: so one attempt at least comes after their end, whatever the waits are.
+ *
+ *     const budget = new RetryBudget(policy)
+ *     for (;;) {
+ *       budget.begin()
+ *       const answer = await attempt()
+ *       if (answer.ok) return answer
+ *       const wait = budget.retryAfter(answer.retryAfter)
+ *       if (wait === undefined) throw new Error(`${answer.text} (${budget.endedText})`)
+ *       await pause(wait, signal)
+ *     }
+ */
+export class RetryBudget {
+  readonly #policy: RetryPolicy
+  readonly #now: () => number
+  #attempts = 0
+  #retries = 0
+  #begun = 0
+  #end: number | undefined
+  #endedBy: RetryLimit | undefined
+
+  /** @param now a clock in milliseconds that is never set back */
+  constructor(policy: RetryPolicy, now: () => number = () => performance.now()) {
+    this.#policy = policy
+    this.#now = now
+  }
+
+  /** Attempts since the start, or since the last {@link progress}. */
+  get attempts(): number {
+    return this.#attempts
+  }
+
+  /** The option that ended the retries; undefined as long as there is another one. */
+  get endedBy(): RetryLimit | undefined {
+    return this.#endedBy
+  }
+
+  /** `ended by max_retries: 2`; the empty text as long as there is another retry. */
+  get endedText(): string {
+    return this.#endedBy ? `ended by ${this.#endedBy}: ${this.#policy[this.#endedBy]}` : ''
+  }
+
+  /** To be called as an attempt begins. */
+  begin(): void {
+    this.#attempts++
+    this.#begun = this.#now()
+  }
+
+  /** To be called where an attempt got a part of its work done: attempts, waits and time count anew from here. */
+  progress(): void {
+    this.#attempts = 0
+    this.#retries = 0
+    this.#end = undefined
+  }
+
+  /**
+   * To be called where an attempt failed in a transient way.
+   * @param asked milliseconds that the server asked for
+   * @returns milliseconds to wait before the next attempt; undefined where there is none
+   */
+  retryAfter(asked: number | undefined): number | undefined {
+    const { max_retries = Number.POSITIVE_INFINITY, max_retry_seconds } = this.#policy
+    if (this.#retries >= max_retries) this.#endedBy = 'max_retries'
+    else if (this.#end !== undefined && this.#begun >= this.#end) this.#endedBy = 'max_retry_seconds'
+    if (this.#endedBy) return undefined
+    this.#end ??= this.#now() + max_retry_seconds * 1000
+    return retryWait(this.#policy, this.#retries++, asked)
+  }
 }
 
 /** Waits. @throws AbortError as soon as the signal fires */

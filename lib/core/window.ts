@@ -1,3 +1,4 @@
+import type { Slice } from './slice.ts'
 import { formatInstant, parseInstant, type Ticks } from './time.ts'
 
 /** A half-open span of time: `start` belongs to it, `end` does not. Windows that abut share no row and skip none. */
@@ -7,8 +8,7 @@ export interface Window {
 }
 
 /** A window as plain JSON, for queues, checkpoints and logs. The id is the ISO 8601 interval of its ends. */
-export interface PlainWindow {
-  readonly id: string
+export interface PlainWindow extends Slice {
   readonly start: string
   readonly end: string
 }

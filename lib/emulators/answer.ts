@@ -4,8 +4,7 @@ import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { createGzip, gzip as gzipCallback, gzipSync, constants as zlib } from 'node:zlib'
-import type { RecordedRequest } from './emulator.ts'
-import type { Fault } from './fault.ts'
+import type { Fault, RecordedRequest } from './fault.ts'
 
 const gzip = promisify(gzipCallback)
 const SMALL = 32_768

@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Answer } from './answer.ts'
-import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
+import { Emulator, type EmulatorOptions } from './emulator.ts'
 import type { EntraEmulator } from './entra.ts'
+import type { RecordedRequest } from './fault.ts'
 import { bearerToken } from './token-authority.ts'
 
 export interface DatabricksEmulatorOptions extends EmulatorOptions {
@@ -34,6 +35,7 @@ export class DatabricksEmulator extends Emulator {
   /** How many Azure tokens were lent so far. */
   tokensLent = 0
   readonly #entra: EntraEmulator
+  readonly #expiresIn: number | undefined
   /** OAuth tokens, and when each runs out. */
   readonly #sessions = new Map<string, number>()
 
@@ -45,11 +47,18 @@ export class DatabricksEmulator extends Emulator {
     this.client_secret = options.client_secret ?? `dose${randomBytes(16).toString('hex')}`
     this.credential_name = options.credential_name ?? 'azure-monitor'
     this.expiresIn = options.expiresIn
+    this.#expiresIn = options.expiresIn
   }
 
   /** Makes all OAuth tokens issued so far invalid. */
   expireSessions(): void {
     this.#sessions.clear()
+  }
+
+  override reset(): this {
+    this.expiresIn = this.#expiresIn
+    this.tokensLent = 0
+    return super.reset()
   }
 
   protected serve(request: RecordedRequest): Answer {

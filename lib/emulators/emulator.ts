@@ -1,18 +1,12 @@
 import { EventEmitter, once } from 'node:events'
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { gunzip as gunzipCallback, gunzipSync } from 'node:zlib'
 import { type Answer, sendAnswer } from './answer.ts'
 import { type CertificateAuthority, createCertificateAuthority } from './certificates.ts'
-import { answersItself, type Fault, FaultQueue } from './fault.ts'
+import { answersItself, type Fault, FaultQueue, type RecordedRequest } from './fault.ts'
 
 export interface EmulatorOptions {
   /** Default: any free port. It is kept over `close()` and `start()`. */
@@ -30,35 +24,6 @@ export interface EmulatorOptions {
   gzipFrom?: number
   /** Milliseconds that an idle connection is kept open. Default 60,000. */
   keepAliveTimeout?: number
-}
-
-export interface RecordedRequest {
-  method: string
-  /** Without the query, as sent (percent-encoded). */
-  path: string
-  /** Names and values decoded. */
-  query: URLSearchParams
-  headers: IncomingHttpHeaders
-  /** As the service reads it: gunzipped. As sent when its content-encoding is another one, or its gzip is broken. */
-  body: Buffer
-  /** Size of the body on the wire. */
-  wireBytes: number
-  /** Time of its head, in milliseconds since 1970. */
-  at: number
-  /** Number of its connection, from 1. */
-  connection: number
-  /** The fault that struck it. */
-  fault?: Fault
-  /** Its gzip could not be read. */
-  brokenGzip?: true
-  /** The rows or events that the service took in from it, if it looked at them. */
-  rows?: readonly unknown[]
-  /** HEC: the acknowledgement id that it was given. */
-  ackId?: number
-  /** HEC: the ids that it was told are acknowledged. */
-  acknowledged?: readonly number[]
-  /** Status of the answer, once there is one. */
-  status?: number
 }
 
 export interface EmulatorEvents {
@@ -160,6 +125,16 @@ export abstract class Emulator extends EventEmitter<EmulatorEvents> {
   clearFaults(): this {
     this.#faults.clear()
     return this
+  }
+
+  /**
+   * Between tests: forgets requests, counts, faults, and what was taken in and registered, and sets all settings back.
+   * Address, certificates, tokens and connections stay.
+   */
+  reset(): this {
+    this.requests.length = 0
+    this.count = 0
+    return this.clearFaults()
   }
 
   /** Cuts all connections, idle or not, and keeps listening. */

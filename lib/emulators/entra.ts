@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Answer } from './answer.ts'
-import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
+import { Emulator, type EmulatorOptions } from './emulator.ts'
+import type { RecordedRequest } from './fault.ts'
 import type { TokenAuthority } from './token-authority.ts'
 
 export interface EntraEmulatorOptions extends EmulatorOptions {
@@ -30,6 +31,7 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
   /** How many seconds the tokens to come will live. */
   expiresIn: number
   readonly #tokens = new Map<string, IssuedToken>()
+  readonly #expiresIn: number
   #issued = 0
 
   constructor(options: EntraEmulatorOptions = {}) {
@@ -38,6 +40,7 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
     this.client_id = options.client_id ?? randomUUID()
     this.client_secret = options.client_secret ?? randomBytes(20).toString('base64url')
     this.expiresIn = options.expiresIn ?? 3_599
+    this.#expiresIn = this.expiresIn
   }
 
   /** How many tokens were issued so far. */
@@ -68,12 +71,18 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
   tokenValid(token: string, audience?: string): boolean {
     const issued = this.#tokens.get(token)
     if (!issued || issued.expiresAt <= Date.now()) return false
-    return audience === undefined || issued.audience === audience
+    return audience === undefined || withoutSlash(issued.audience) === withoutSlash(audience)
   }
 
   /** Makes all tokens issued so far invalid. */
   expireTokens(): void {
     this.#tokens.clear()
+  }
+
+  override reset(): this {
+    this.expiresIn = this.#expiresIn
+    this.#issued = 0
+    return super.reset()
   }
 
   protected serve(request: RecordedRequest): Answer {
@@ -136,7 +145,10 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
       )
     }
     const scope = form.get('scope') ?? ''
-    if (!scope.endsWith('/.default')) {
+    // Some clients, such as Go's, add these to any scope.
+    const scopes = scope.split(' ').filter((one) => !/^(openid|offline_access|profile)?$/.test(one))
+    const [resource = ''] = scopes
+    if (scopes.length !== 1 || !resource.endsWith('/.default')) {
       return refuse(
         400,
         'invalid_scope',
@@ -144,7 +156,7 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
         `The provided value for scope ${scope} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).`,
       )
     }
-    const { token } = this.issueToken(scope.slice(0, -'/.default'.length))
+    const { token } = this.issueToken(resource.slice(0, -'/.default'.length))
     const body = {
       token_type: 'Bearer',
       expires_in: this.expiresIn,
@@ -162,6 +174,25 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
       `Tenant '${tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.`,
     )
   }
+}
+
+/** `https://monitor.azure.com/` is the same audience as without its slash. */
+function withoutSlash(audience: string): string {
+  return audience.replace(/\/$/, '')
+}
+
+const unavailable = [
+  'temporarily_unavailable',
+  90033,
+  'A transient error has occurred. Please try again.',
+] as const
+
+/**
+ * Entra has no time for a request: AADSTS90033, `temporarily_unavailable`. As a fault: `entra.fail(entraUnavailable())`.
+ * @param status default 503; Entra has been seen to send it with 400
+ */
+export function entraUnavailable(status = 503): { status: number; body: object } {
+  return { status, body: refuse(status, ...unavailable).body as object }
 }
 
 function refuse(status: number, error: string, code: number, text: string): Answer {

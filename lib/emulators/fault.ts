@@ -1,4 +1,33 @@
-import type { RecordedRequest } from './emulator.ts'
+import type { IncomingHttpHeaders } from 'node:http'
+
+export interface RecordedRequest {
+  method: string
+  /** Without the query, as sent (percent-encoded). */
+  path: string
+  /** Names and values decoded. */
+  query: URLSearchParams
+  headers: IncomingHttpHeaders
+  /** As the service reads it: gunzipped. As sent when its content-encoding is another one, or its gzip is broken. */
+  body: Buffer
+  /** Size of the body on the wire. */
+  wireBytes: number
+  /** Time of its head, in milliseconds since 1970. */
+  at: number
+  /** Number of its connection, from 1. */
+  connection: number
+  /** The fault that struck it. */
+  fault?: Fault
+  /** Its gzip could not be read. */
+  brokenGzip?: true
+  /** The rows or events that the service took in from it, if it looked at them. */
+  rows?: readonly unknown[]
+  /** HEC: the acknowledgement id that it was given. */
+  ackId?: number
+  /** HEC: the ids that it was told are acknowledged. */
+  acknowledged?: readonly number[]
+  /** Status of the answer, once there is one. */
+  status?: number
+}
 
 /** Something that goes wrong with a request. Fields combine: `{ delay: 50, status: 503 }`. */
 export interface Fault {

@@ -1,4 +1,4 @@
-import type { RecordedRequest } from './emulator.ts'
+import type { RecordedRequest } from './fault.ts'
 
 /** The token that a request comes with, or the code that refuses it for how it comes. */
 export function givenToken(request: RecordedRequest, queryStringAuth: boolean): string | number {

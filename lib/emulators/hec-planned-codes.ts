@@ -20,6 +20,10 @@ export class PlannedCodes {
     this.#queue.push(planned)
   }
 
+  clear(): void {
+    this.#queue = []
+  }
+
   /** Uses up the next code for a whole body. */
   takeWhole(): PlannedCode | undefined {
     return this.take(this.#queue.find(({ row }) => row === undefined))

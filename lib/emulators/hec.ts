@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { parseJson } from '../core/exact-json.ts'
 import type { Answer } from './answer.ts'
 import { repeated } from './duplicates.ts'
-import { Emulator, type RecordedRequest } from './emulator.ts'
+import { Emulator } from './emulator.ts'
+import type { RecordedRequest } from './fault.ts'
 import { AckLedger, type AckPace } from './hec-acks.ts'
 import { givenToken, tokenOf } from './hec-authorization.ts'
 import {
@@ -136,6 +137,27 @@ export class HecEmulator extends Emulator {
   /** Events that were taken in before, by `keyOf` (default: the whole envelope); each further time counts. */
   duplicates(keyOf?: (event: HecEvent) => unknown): HecEvent[] {
     return repeated(this.events, keyOf)
+  }
+
+  override clearFaults(): this {
+    this.#planned.clear()
+    this.#losing = 0
+    this.#withholding = 0
+    return super.clearFaults()
+  }
+
+  override reset(): this {
+    this.events.length = 0
+    this.received = 0
+    this.bytes = 0
+    this.acknowledged = 0
+    this.tokenDisabled = false
+    this.queuesFull = false
+    this.ackServiceDown = false
+    this.shuttingDown = false
+    this.refuse = undefined
+    this.resetChannels()
+    return super.reset()
   }
 
   protected serve(request: RecordedRequest): Answer {

@@ -5,26 +5,34 @@ export {
   type KeyAndCertificate,
 } from './certificates.ts'
 export { DatabricksEmulator, type DatabricksEmulatorOptions } from './databricks.ts'
-export { Emulator, type EmulatorEvents, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
-export { EntraEmulator, type EntraEmulatorOptions, type IssuedToken } from './entra.ts'
-export type { Fault } from './fault.ts'
+export { Emulator, type EmulatorEvents, type EmulatorOptions } from './emulator.ts'
+export { EntraEmulator, type EntraEmulatorOptions, entraUnavailable, type IssuedToken } from './entra.ts'
+export type { Fault, RecordedRequest } from './fault.ts'
 export { HecEmulator, type HecEmulatorOptions, type HecEvent } from './hec.ts'
 export {
   type IngestedRow,
   IngestionEmulator,
   type IngestionEmulatorOptions,
 } from './ingestion.ts'
-export { type Column, type ColumnType, DynamicText } from './kql-values.ts'
 export {
+  type AnswerOptions,
   LogAnalyticsEmulator,
   type LogAnalyticsEmulatorOptions,
+  type LogRows,
   type PartialFault,
   type QueryRequest,
 } from './log-analytics.ts'
+export { type Column, type ColumnType, DynamicText } from './log-analytics-cells.ts'
 export { queryTimeout } from './log-analytics-errors.ts'
 export { type PartialError, tooManyBytes, tooManyRows } from './log-analytics-response.ts'
 export type { GeneratedRows, Instant, RowInput, TableOptions } from './log-analytics-table.ts'
+export type { QueryMatch } from './registered-answers.ts'
 export { RestEmulator, type RestEmulatorOptions } from './rest.ts'
+export type { SplunkSearchEmulatorOptions } from './splunk-search/options.ts'
+export type { SplunkRows } from './splunk-search/registered-rows.ts'
+export { type SearchFault, type SearchMessage, searchFaults } from './splunk-search/search-fault.ts'
+export type { SearchRequest } from './splunk-search/search-request.ts'
+export { SplunkSearchEmulator } from './splunk-search/splunk-search.ts'
 export { type Emulators, type EmulatorsOptions, startEmulators } from './start.ts'
 export { type RecordsTable, tableFromRecords } from './table-from-records.ts'
 export type { TokenAuthority } from './token-authority.ts'

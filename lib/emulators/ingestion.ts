@@ -2,7 +2,8 @@ import { parseJson } from '../core/exact-json.ts'
 import { isRow } from '../core/json.ts'
 import type { Answer } from './answer.ts'
 import { repeated } from './duplicates.ts'
-import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
+import { Emulator, type EmulatorOptions } from './emulator.ts'
+import type { RecordedRequest } from './fault.ts'
 import { bearerToken, type TokenAuthority } from './token-authority.ts'
 
 export interface IngestionEmulatorOptions extends EmulatorOptions {
@@ -54,6 +55,15 @@ export class IngestionEmulator extends Emulator {
   /** Rows that were taken in before, by `keyOf` (default: the whole row); each further time counts. */
   duplicates(keyOf?: (row: IngestedRow) => unknown): IngestedRow[] {
     return repeated(this.rows, keyOf)
+  }
+
+  override reset(): this {
+    this.rows.length = 0
+    this.received = 0
+    this.bytes = 0
+    this.roleMissing = false
+    this.#refused = undefined
+    return super.reset()
   }
 
   protected serve(request: RecordedRequest): Answer {

@@ -1,5 +1,5 @@
-import type { Result, Row } from './kql-rows.ts'
-import { type Column, encodeCell } from './kql-values.ts'
+import type { Result, Row } from './kql/rows.ts'
+import { type Column, encodeCell } from './log-analytics-cells.ts'
 
 /** What the service reports at the end of an answer that is not whole. */
 export interface PartialError {

@@ -1,6 +1,6 @@
 import { fromDate, parseInstant, type Ticks } from '../core/time.ts'
-import type { Result, Row } from './kql-rows.ts'
-import { type Cell, type Column, toCell } from './kql-values.ts'
+import type { Result, Row } from './kql/rows.ts'
+import { type Cell, type Column, toCell } from './log-analytics-cells.ts'
 
 /** An instant: Date, ISO 8601 text with up to 7 digits of a second, or ticks of 100 ns since 1970. */
 export type Instant = Date | string | bigint
@@ -32,6 +32,9 @@ export interface View {
   /** Whether a row at `to` is seen. */
   inclusive: boolean
   now: Ticks
+  /** Only rows taken in from here on, and up to but without there. */
+  ingestedFrom?: Ticks | undefined
+  ingestedTo?: Ticks | undefined
 }
 
 /** Rows with typed columns. */
@@ -77,7 +80,7 @@ export class LogTable {
     return { columns: this.columns, rows: { [Symbol.iterator]: () => this.#visible(view) } }
   }
 
-  *#visible({ from, to, inclusive, now }: View): Generator<Row> {
+  *#visible({ from, to, inclusive, now, ingestedFrom, ingestedTo }: View): Generator<Row> {
     const timed = this.#timeIndex >= 0 && (from !== undefined || to !== undefined)
     const searched = timed && this.#sorted && from !== undefined
     for (let index = searched ? this.#firstAt(from) : 0; index < this.rowCount; index++) {
@@ -90,7 +93,12 @@ export class LogTable {
           continue
         }
       }
-      if (row.ingested === null || row.ingested <= now) yield row
+      if (row.ingested !== null) {
+        if (row.ingested > now) continue
+        if (ingestedFrom !== undefined && row.ingested < ingestedFrom) continue
+        if (ingestedTo !== undefined && row.ingested >= ingestedTo) continue
+      }
+      yield row
     }
   }
 

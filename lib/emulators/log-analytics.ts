@@ -1,11 +1,13 @@
 import { Readable } from 'node:stream'
-import { fromDate, parseDuration, parseInstant, type Ticks } from '../core/time.ts'
+import { text } from 'node:stream/consumers'
+import { fromDate, parseDuration, parseInstant, type Ticks, toDate } from '../core/time.ts'
 import type { Answer } from './answer.ts'
-import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
-import { KqlError } from './kql-errors.ts'
-import { evaluateQuery } from './kql-evaluate.ts'
-import type { Result } from './kql-rows.ts'
-import type { Column } from './kql-values.ts'
+import { Emulator, type EmulatorOptions } from './emulator.ts'
+import type { RecordedRequest } from './fault.ts'
+import { KqlError } from './kql/errors.ts'
+import { evaluateOperators, evaluateQuery } from './kql/query.ts'
+import type { Result } from './kql/rows.ts'
+import type { Column } from './log-analytics-cells.ts'
 import { errorAnswer, queryTimeout } from './log-analytics-errors.ts'
 import { encodeResponse, memoryBudget, type PartialError } from './log-analytics-response.ts'
 import {
@@ -14,7 +16,10 @@ import {
   LogTable,
   type RowInput,
   type TableOptions,
+  type View,
 } from './log-analytics-table.ts'
+import { type QueryMatch, RegisteredAnswers } from './registered-answers.ts'
+import { inferColumns } from './table-from-records.ts'
 import { bearerToken, type TokenAuthority } from './token-authority.ts'
 
 export interface LogAnalyticsEmulatorOptions extends EmulatorOptions {
@@ -57,6 +62,20 @@ export interface QueryRequest {
   wait: number
 }
 
+/** Rows that were registered as an answer: those, or a function of the request's timespan. */
+export type LogRows =
+  | Iterable<RowInput>
+  | ((
+      timespan: { start: Date | undefined; end: Date | undefined },
+      query: QueryRequest,
+    ) => Iterable<RowInput>)
+
+/** How the rows of a registered answer are to be read. */
+export interface AnswerOptions extends TableOptions {
+  /** Names and types of the columns. Default: of the rows, which must then be objects; see `tableFromRecords`. */
+  columns?: readonly Column[]
+}
+
 /** An answer that is not whole, on demand. */
 export interface PartialFault {
   /** Default: the memory budget of the query was exceeded. */
@@ -71,27 +90,25 @@ export interface PartialFault {
 
 const pathForm = /^\/v1\/(?:workspaces\/([^/]+)|(.+))\/(query|metadata)$/
 
-/** The Log Analytics query API: `POST /v1/workspaces/{id}/query` and `/v1/{resource id}/query`. */
+/** The Log Analytics query API: `POST /v1/workspaces/{id}/query`, `/v1/{resource id}/query` and `/v1/$batch`. */
 export class LogAnalyticsEmulator extends Emulator {
   /** Settable at any time. */
-  bounds: 'inclusive' | 'exclusive'
-  maxRows: number
-  maxBytes: number
-  cutSilently: boolean
+  bounds!: 'inclusive' | 'exclusive'
+  maxRows!: number
+  maxBytes!: number
+  cutSilently!: boolean
   /** The queries so far, in the order in which they came. Empty with `record: false`. */
   readonly queries: QueryRequest[] = []
   readonly #options: LogAnalyticsEmulatorOptions
   readonly #tables = new Map<string, LogTable>()
   #partialFaults: (PartialFault & { left: number })[] = []
-  readonly #answers = new Map<string, Buffer>()
+  readonly #answers = new RegisteredAnswers<QueryRequest, (query: QueryRequest, view: View) => Result>()
+  readonly #bodies = new Map<string, Buffer>()
 
   constructor(options: LogAnalyticsEmulatorOptions = {}) {
     super(options)
     this.#options = options
-    this.bounds = options.bounds ?? 'inclusive'
-    this.maxRows = options.maxRows ?? 500_000
-    this.maxBytes = options.maxBytes ?? 64_000_000
-    this.cutSilently = options.cutSilently ?? false
+    this.#set()
   }
 
   /** Adds a table, or replaces it. Rows are arrays in the order of the columns, or objects. */
@@ -113,7 +130,7 @@ export class LogAnalyticsEmulator extends Emulator {
     { timeColumn = 'TimeGenerated' }: Pick<TableOptions, 'timeColumn'> = {},
   ): this {
     this.#tables.set(name, new LogTable(name, columns, timeColumn, rows))
-    this.#answers.clear()
+    this.#bodies.clear()
     return this
   }
 
@@ -130,13 +147,46 @@ export class LogAnalyticsEmulator extends Emulator {
     table.append(rows, (row, index) =>
       typeof ingestedAt === 'function' ? instantToTicks(ingestedAt(row, index)) : fixed!,
     )
-    this.#answers.clear()
+    this.#bodies.clear()
     return this
   }
 
   removeTable(name: string): this {
     this.#tables.delete(name)
-    this.#answers.clear()
+    this.#bodies.clear()
+    return this
+  }
+
+  /**
+   * Answers queries that the emulator can't run.
+   *
+   * @param match how the query begins (what follows it, from its next `|` on, is run on the rows), a pattern, or a test
+   * @param rows rows as in a table: those outside of the request's timespan are left out. Or a function that gives the
+   *   rows of a timespan, whole
+   */
+  answer(match: QueryMatch<QueryRequest>, rows: LogRows, options: AnswerOptions = {}): this {
+    const { timeColumn = 'TimeGenerated' } = options
+    const tableOf = (given: Iterable<RowInput>) => {
+      const inputs = [...given]
+      const columns = options.columns ?? columnsOf(inputs)
+      const table = new LogTable('answer', columns, timeColumn)
+      const ingestedAt = options.ingestedAt ?? this.#now()
+      table.append(inputs, (row, index) =>
+        instantToTicks(typeof ingestedAt === 'function' ? ingestedAt(row, index) : ingestedAt),
+      )
+      return table
+    }
+    if (typeof rows === 'function') {
+      this.#answers.add(match, (query, view) => {
+        const date = (ticks: Ticks | undefined) => (ticks === undefined ? undefined : toDate(ticks))
+        const timespan = { start: date(query.from), end: date(query.to) }
+        return tableOf(rows(timespan, query)).scan({ inclusive: true, now: view.now })
+      })
+    } else {
+      const table = tableOf(rows)
+      this.#answers.add(match, (_query, view) => table.scan(view))
+    }
+    this.#bodies.clear()
     return this
   }
 
@@ -151,12 +201,54 @@ export class LogAnalyticsEmulator extends Emulator {
     return this
   }
 
+  override reset(): this {
+    this.queries.length = 0
+    this.#tables.clear()
+    this.#answers.clear()
+    this.#bodies.clear()
+    this.#set()
+    return super.reset()
+  }
+
   override clearFaults(): this {
     this.#partialFaults = []
     return super.clearFaults()
   }
 
-  protected serve(request: RecordedRequest): Answer {
+  protected serve(request: RecordedRequest): Answer | Promise<Answer> {
+    if (/^\/v1\/\$batch$/.test(decodeURIComponent(request.path))) return this.#batch(request)
+    return this.#serveOne(request)
+  }
+
+  /** Several queries in one request. Each has a status of its own. */
+  async #batch(request: RecordedRequest): Promise<Answer> {
+    const refusal = this.#refusal(request)
+    if (refusal) return refusal
+    const batch = batchForm(request.body)
+    if (!batch) return errorAnswer(400, 'BadArgumentError', 'The request had some invalid properties')
+    const responses = batch.map(
+      async ({ id, method = 'POST', path = '', workspace = '', headers = {}, body }) => {
+        const single: RecordedRequest = {
+          ...request,
+          method,
+          path: `/v1/workspaces/${encodeURIComponent(workspace)}${path}`,
+          headers: { ...lowerCased(headers), authorization: request.headers.authorization },
+          body: Buffer.from(JSON.stringify(body ?? null)),
+        }
+        const { status, body: answered } = this.#serveOne(single)
+        const json =
+          answered instanceof Readable
+            ? await text(answered)
+            : Buffer.isBuffer(answered)
+              ? answered.toString()
+              : JSON.stringify(answered ?? {})
+        return `{"id":${JSON.stringify(id)},"status":${status},"headers":{"Content-Type":"application/json; charset=utf-8"},"body":${json}}`
+      },
+    )
+    return answer(Buffer.from(`{"responses":[${(await Promise.all(responses)).join(',')}]}`))
+  }
+
+  #serveOne(request: RecordedRequest): Answer {
     const path = pathForm.exec(decodeURIComponent(request.path))
     if (!path) return errorAnswer(404, 'PathNotFoundError', 'The requested path does not exist')
     const [, workspace, resource, action] = path
@@ -206,13 +298,13 @@ export class LogAnalyticsEmulator extends Emulator {
       this.maxRows,
       this.maxBytes,
     ])
-    const known = partial ? undefined : this.#answers.get(key)
+    const known = partial ? undefined : this.#bodies.get(key)
     if (known) return answer(known)
     let results: Result[]
     try {
       results = this.#evaluate(query)
     } catch (error) {
-      if (error instanceof KqlError) return { status: 400, body: error.body }
+      if (error instanceof KqlError) return { status: 400, body: error.body(hint) }
       throw error
     }
     const chunks = encodeResponse(
@@ -231,16 +323,24 @@ export class LogAnalyticsEmulator extends Emulator {
     )
     if (!this.#options.cacheAnswers || partial) return answer(Readable.from(chunks, { objectMode: false }))
     const body = Buffer.concat(Array.from(chunks, (chunk) => Buffer.from(chunk)))
-    this.#answers.set(key, body)
+    this.#bodies.set(key, body)
     return answer(body)
   }
 
-  #evaluate({ query, from, to }: QueryRequest): Result[] {
+  #evaluate(request: QueryRequest): Result[] {
+    const { query, from, to } = request
     const view = { from, to, inclusive: this.bounds === 'inclusive', now: this.#now() }
-    return evaluateQuery(query, {
-      table: (name) => this.#tables.get(name)?.scan(view),
-      now: view.now,
-    })
+    const database = { table: (name: string) => this.#tables.get(name)?.scan(view), now: view.now }
+    const registered = this.#answers.find(query, request)
+    if (!registered) return evaluateQuery(query, database)
+    const { answer, rest } = registered
+    return [
+      evaluateOperators(
+        rest ?? '',
+        answer(request, rest === undefined ? ingestedIn(query, view) : view),
+        database,
+      ),
+    ]
   }
 
   #read(request: RecordedRequest, target: string): QueryRequest | undefined {
@@ -275,13 +375,60 @@ export class LogAnalyticsEmulator extends Emulator {
     return { tables }
   }
 
+  #set(): void {
+    const { bounds, maxRows, maxBytes, cutSilently } = this.#options
+    this.bounds = bounds ?? 'inclusive'
+    this.maxRows = maxRows ?? 500_000
+    this.maxBytes = maxBytes ?? 64_000_000
+    this.cutSilently = cutSilently ?? false
+  }
+
   #now(): Ticks {
     return fromDate(this.#options.now?.() ?? Date.now())
   }
 }
 
+const hint =
+  '(This is the emulator. It runs tables with where, project, extend, take, count, getschema, and summarize of count, min and max; for any other query register an answer: logAnalytics.answer(text, pattern or predicate, rows or a function of the timespan).)'
+
+/** Columns for rows that came without. */
+function columnsOf(rows: readonly RowInput[]): readonly Column[] {
+  if (!rows.every((row) => !Array.isArray(row))) throw new TypeError('rows that are arrays need `columns`')
+  return inferColumns(rows as readonly Readonly<Record<string, unknown>>[])
+}
+
+/** Which rows a query sees that says so in the middle of what was registered as a whole: a window by ingestion time. */
+function ingestedIn(query: string, view: View): View {
+  const [, start, end] =
+    /ingestion_time\(\) >= datetime\(([^)]+)\) and ingestion_time\(\) < datetime\(([^)]+)\)/.exec(query) ?? []
+  if (start === undefined || end === undefined) return view
+  return { ...view, ingestedFrom: parseInstant(start), ingestedTo: parseInstant(end) }
+}
+
 function answer(body: Buffer | Readable): Answer {
   return { status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body }
+}
+
+interface BatchedQuery {
+  id?: string
+  method?: string
+  path?: string
+  workspace?: string
+  headers?: Record<string, string>
+  body?: unknown
+}
+
+function batchForm(body: Buffer): BatchedQuery[] | undefined {
+  try {
+    const { requests } = JSON.parse(body.toString()) as { requests?: unknown }
+    return Array.isArray(requests) ? (requests as BatchedQuery[]) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function lowerCased(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 /** The API's `timespan`: `start/end`, `start/duration`, `duration/end`, a duration that ends now, or nothing. */

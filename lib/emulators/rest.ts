@@ -1,7 +1,8 @@
 import { parseJson } from '../core/exact-json.ts'
 import type { Answer } from './answer.ts'
 import { repeated } from './duplicates.ts'
-import { Emulator, type EmulatorOptions, type RecordedRequest } from './emulator.ts'
+import { Emulator, type EmulatorOptions } from './emulator.ts'
+import type { RecordedRequest } from './fault.ts'
 
 export interface RestEmulatorOptions extends EmulatorOptions {
   /** Status to answer with. Default 200. */
@@ -25,12 +26,14 @@ export class RestEmulator extends Emulator {
   status: number
   /** What decides about a request before it is taken in: an answer in place of the usual one, or undefined. */
   answer: ((request: RecordedRequest) => Answer | undefined) | undefined
+  readonly #status: number
   readonly #authorization: string | undefined
   readonly #keepRows: boolean
 
   constructor(options: RestEmulatorOptions = {}) {
     super(options)
-    this.status = options.status ?? 200
+    this.#status = options.status ?? 200
+    this.status = this.#status
     this.#authorization = options.authorization
     this.#keepRows = options.keepRows ?? true
   }
@@ -43,6 +46,14 @@ export class RestEmulator extends Emulator {
   /** Rows that were taken in before, by `keyOf` (default: the whole row); each further time counts. */
   duplicates(keyOf?: (row: unknown) => unknown): unknown[] {
     return repeated(this.rows, keyOf)
+  }
+
+  override reset(): this {
+    this.rows.length = 0
+    this.received = 0
+    this.status = this.#status
+    this.answer = undefined
+    return super.reset()
   }
 
   protected async serve(request: RecordedRequest): Promise<Answer> {

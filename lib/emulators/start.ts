@@ -9,6 +9,8 @@ import type { HecEmulatorOptions } from './hec-options.ts'
 import { IngestionEmulator, type IngestionEmulatorOptions } from './ingestion.ts'
 import { LogAnalyticsEmulator, type LogAnalyticsEmulatorOptions } from './log-analytics.ts'
 import { RestEmulator, type RestEmulatorOptions } from './rest.ts'
+import type { SplunkSearchEmulatorOptions } from './splunk-search/options.ts'
+import { SplunkSearchEmulator } from './splunk-search/splunk-search.ts'
 
 /** Options for each service. All are HTTPS unless told `tls: false`; the Azure ones know the tokens of `entra`. */
 export interface EmulatorsOptions {
@@ -16,6 +18,8 @@ export interface EmulatorsOptions {
   logAnalytics?: LogAnalyticsEmulatorOptions
   ingestion?: IngestionEmulatorOptions
   hec?: HecEmulatorOptions
+  /** It searches what `hec` takes in, if that keeps its events. */
+  splunkSearch?: Omit<SplunkSearchEmulatorOptions, 'hec'>
   rest?: RestEmulatorOptions
   databricks?: Omit<DatabricksEmulatorOptions, 'entra'>
 }
@@ -30,8 +34,11 @@ export interface Emulators extends AsyncDisposable {
   readonly logAnalytics: LogAnalyticsEmulator
   readonly ingestion: IngestionEmulator
   readonly hec: HecEmulator
+  readonly splunkSearch: SplunkSearchEmulator
   readonly rest: RestEmulator
   readonly databricks: DatabricksEmulator
+  /** Between tests: `reset()` of each. */
+  reset(): void
   close(): Promise<void>
 }
 
@@ -43,13 +50,20 @@ export async function startEmulators(options: EmulatorsOptions = {}): Promise<Em
   const caFile = join(folder, 'ca.pem')
   await writeFile(caFile, authority.ca)
   const entra = new EntraEmulator({ tls, ...options.entra })
+  const hec = new HecEmulator({ tls, ...options.hec })
+  const splunkSearch = new SplunkSearchEmulator({ tls, ...options.splunkSearch })
+  if (options.hec?.keepEvents !== false) splunkSearch.follow(hec)
   const services = {
     entra,
     logAnalytics: new LogAnalyticsEmulator({ tls, entra, ...options.logAnalytics }),
     ingestion: new IngestionEmulator({ tls, entra, ...options.ingestion }),
-    hec: new HecEmulator({ tls, ...options.hec }),
+    hec,
+    splunkSearch,
     rest: new RestEmulator({ tls, ...options.rest }),
     databricks: new DatabricksEmulator({ tls, entra, ...options.databricks }),
+  }
+  const reset = () => {
+    for (const service of Object.values(services)) service.reset()
   }
   const close = async () => {
     await Promise.all(Object.values(services).map((service) => service.close()))
@@ -61,5 +75,5 @@ export async function startEmulators(options: EmulatorsOptions = {}): Promise<Em
     await close()
     throw error
   }
-  return { ca: authority.ca, caFile, ...services, close, [Symbol.asyncDispose]: close }
+  return { ca: authority.ca, caFile, ...services, reset, close, [Symbol.asyncDispose]: close }
 }

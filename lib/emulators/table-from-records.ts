@@ -1,5 +1,5 @@
-import { parseInstant, ticksPerMillisecond, ticksPerSecond } from '../core/time.ts'
-import { type Column, type ColumnType, formatDatetime, isInstant } from './kql-values.ts'
+import { fromDate, parseInstant, ticksPerMillisecond, ticksPerSecond } from '../core/time.ts'
+import { type Column, type ColumnType, formatDatetime, isInstant } from './log-analytics-cells.ts'
 
 export interface RecordsTable {
   columns: Column[]
@@ -27,18 +27,7 @@ export function tableFromRecords(
   timeColumn: string,
 ): RecordsTable {
   const kept = [...records]
-  const gathered = new Map<string, ColumnShape>()
-  for (const record of kept) {
-    for (const [name, value] of Object.entries(record)) {
-      let shape = gathered.get(name)
-      if (!shape) {
-        shape = new ColumnShape()
-        gathered.set(name, shape)
-      }
-      shape.add(value)
-    }
-  }
-  const columns: Column[] = [...gathered].map(([name, shape]) => ({ name, ...shape.type() }))
+  const columns = inferColumns(kept)
   const rows = kept.map((record) =>
     columns.map(({ name }) => (Object.hasOwn(record, name) ? record[name] : null)),
   )
@@ -46,7 +35,7 @@ export function tableFromRecords(
   if (columns[time]?.type === 'datetime') {
     return { columns, rows, timeColumn, untimed: rows.filter((row) => (row[time] ?? null) === null).length }
   }
-  const added = freeName(gathered)
+  const added = freeName(columns)
   columns.push({ name: added, type: 'datetime' })
   let untimed = 0
   for (const row of rows) {
@@ -56,6 +45,22 @@ export function tableFromRecords(
     row.push(known ? ticks : null)
   }
   return { columns, rows, timeColumn: added, untimed }
+}
+
+/** The columns that records have, with types that give each value back as it was. A Date is a `datetime`. */
+export function inferColumns(records: Iterable<Readonly<Record<string, unknown>>>): Column[] {
+  const gathered = new Map<string, ColumnShape>()
+  for (const record of records) {
+    for (const [name, value] of Object.entries(record)) {
+      let shape = gathered.get(name)
+      if (!shape) {
+        shape = new ColumnShape()
+        gathered.set(name, shape)
+      }
+      shape.add(value instanceof Date ? formatDatetime(fromDate(value)) : value)
+    }
+  }
+  return [...gathered].map(([name, shape]) => ({ name, ...shape.type() }))
 }
 
 /** What the values of one column have in common. */
@@ -109,9 +114,9 @@ function kindOf(value: unknown): Kind {
   }
 }
 
-function freeName(taken: ReadonlyMap<string, unknown>): string {
+function freeName(taken: readonly Column[]): string {
   let name = 'TimeGenerated'
-  while (taken.has(name)) name = `${name}_`
+  while (taken.some((column) => column.name === name)) name = `${name}_`
   return name
 }
 

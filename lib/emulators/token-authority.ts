@@ -1,4 +1,4 @@
-import type { RecordedRequest } from './emulator.ts'
+import type { RecordedRequest } from './fault.ts'
 
 /** Something that knows which bearer tokens are good: the Entra emulator. */
 export interface TokenAuthority {

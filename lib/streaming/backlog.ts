@@ -1,7 +1,8 @@
-import { Checkpoint } from '../core/checkpoint.ts'
-import type { Identity } from '../core/checkpoint-state.ts'
+import { Checkpoint } from '../checkpoint/checkpoint.ts'
+import type { Identity } from '../checkpoint/state.ts'
 import { CheckpointError } from '../core/errors.ts'
-import { fromPlainWindow, type PlainWindow, toPlainWindow, type Window, windowId } from '../core/window.ts'
+import { fromPlainWindow, type PlainWindow, toPlainWindow } from '../core/window.ts'
+import { advanceOverWindow, isPassed, type WindowOffset } from '../source/window-offset.ts'
 
 export interface BacklogOptions {
   /** Directory where it is kept which windows are done. */
@@ -14,16 +15,16 @@ export interface BacklogOptions {
 
 /** Windows that are spread over workers, and which of them are done. One process has it open at a time. */
 export class Backlog {
-  readonly #checkpoint: Checkpoint
+  readonly #checkpoint: Checkpoint<PlainWindow, WindowOffset>
 
   /** @internal Use {@link openBacklog}. */
-  constructor(checkpoint: Checkpoint) {
+  constructor(checkpoint: Checkpoint<PlainWindow, WindowOffset>) {
     this.#checkpoint = checkpoint
   }
 
   /** Windows that are not done, in order. */
   get pending(): PlainWindow[] {
-    return this.#checkpoint.planned.map(toPlainWindow)
+    return [...this.#checkpoint.planned]
   }
 
   /** Notes a window as done: all its rows are settled. In any order; twice does no harm. @throws CheckpointError */
@@ -52,10 +53,16 @@ export class Backlog {
 export async function openBacklog(options: BacklogOptions): Promise<Backlog> {
   const { checkpointLocation, identity = {} } = options
   const windows = options.windows?.map(readWindow)
-  const checkpoint = await Checkpoint.open(checkpointLocation, { ...identity, kind: 'backlog' })
+  const checkpoint = await Checkpoint.open(
+    checkpointLocation,
+    { ...identity, kind: 'backlog' },
+    advanceOverWindow,
+    { passed: isPassed },
+  )
   try {
-    if (checkpoint.offset === undefined && windows?.length) await checkpoint.plan(...windows)
-    else if (checkpoint.offset === undefined) {
+    if (checkpoint.offset === undefined && windows?.length) {
+      await checkpoint.begin({ timestamp: windows[0]!.start }, ...windows)
+    } else if (checkpoint.offset === undefined) {
       throw new CheckpointError('ERR_CHECKPOINT', `${checkpointLocation} has no windows yet: give windows`)
     } else if (windows) requireKnown(checkpoint, windows)
     return new Backlog(checkpoint)
@@ -65,18 +72,21 @@ export async function openBacklog(options: BacklogOptions): Promise<Backlog> {
   }
 }
 
-function readWindow(plain: PlainWindow): Window {
+function readWindow(plain: PlainWindow): PlainWindow {
   const window = fromPlainWindow(plain)
-  if (window) return window
+  if (window) return toPlainWindow(window)
   throw new CheckpointError('ERR_CHECKPOINT', `no window: ${JSON.stringify(plain)}`)
 }
 
-function requireKnown(checkpoint: Checkpoint, windows: readonly Window[]): void {
-  const given = new Set(windows.map(windowId))
-  const missing = checkpoint.planned.find((window) => !given.has(windowId(window)))
-  if (missing === undefined && windows.at(-1)?.end === checkpoint.end) return
+function requireKnown(
+  checkpoint: Checkpoint<PlainWindow, WindowOffset>,
+  windows: readonly PlainWindow[],
+): void {
+  const given = new Set(windows.map(({ id }) => id))
+  const missing = checkpoint.planned.find(({ id }) => !given.has(id))
+  if (missing === undefined && windows.at(-1)?.end === checkpoint.end?.timestamp) return
   throw new CheckpointError(
     'ERR_CHECKPOINT',
-    `${checkpoint.directory} has other windows than those given: leave windows out to go on with them, or use a new directory`,
+    `${checkpoint.location} has other windows than those given: leave windows out to go on with them, or use a new directory`,
   )
 }

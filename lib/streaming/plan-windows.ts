@@ -1,7 +1,7 @@
-import { boundedSpecs, requestedWindow } from '../azure-monitor/options.ts'
-import { declareOptions, type OptionSpec, option } from '../core/options.ts'
+import { declareOptions, type OptionSpec, option, otherSpelling, Refusal } from '../core/options.ts'
 import { formatInstant, secondsToTicks } from '../core/time.ts'
 import { type PlainWindow, sliceWindow, splitWindow, toPlainWindow } from '../core/window.ts'
+import { rangeSpecs, requestedWindow } from '../source/options.ts'
 
 export interface PlanWindowsOptions {
   /** How far back from now, as an ISO 8601 duration. In place of `start_time`. */
@@ -22,33 +22,36 @@ export interface PlanWindowsOptions {
   num_partitions?: number | string | undefined
   /** Same as `num_partitions`. */
   numPartitions?: number | string | undefined
-  /** Other options of AzureMonitorReadable are checked and let pass, so that the same object serves both. */
+  /** Options of the source are let pass, so that the same object serves both. */
   [other: string]: unknown
 }
 
 /** The most windows in one plan. */
 const mostWindows = 1_000_000
 
-/** The options of the reader, none of them required: a plan needs only the times. */
-const readerSpecs = Object.fromEntries(
-  Object.entries(boundedSpecs as Record<string, OptionSpec<unknown>>).map(([name, spec]) => [
-    name,
-    { ...spec, required: false, default: undefined },
-  ]),
-)
+const { timespan, start_time, end_time, num_partitions, partition_duration } = rangeSpecs
 
-const { timespan, start_time, end_time } = boundedSpecs
 const planSpecs = {
-  ...readerSpecs,
   timespan,
   start_time,
   end_time,
-  num_partitions: option.integer({ min: 1, doc: 'How many equal windows.' }),
-  partition_duration: option.amount({ defaultText: '3600', doc: 'Longest window, in seconds.' }),
+  window: option.custom<never>(
+    {
+      form: 'none',
+      type: 'never',
+      parse: () => {
+        throw new Refusal('is what this function gives; give timespan or start_time')
+      },
+    },
+    { doc: 'Not an option of a plan.' },
+  ),
+  num_partitions: { ...num_partitions, default: undefined } as OptionSpec<number | undefined>,
+  partition_duration,
 }
 
+const names = new Set(Object.keys(planSpecs).flatMap((name) => [name, otherSpelling(name)]))
+
 const declaration = declareOptions('planWindows', planSpecs, (values, report, given) => {
-  if (given.has('window')) report('window: is what this function gives; give timespan or start_time')
   const starts = ['timespan', 'start_time'].filter((name) => given.has(name))
   if (starts.length !== 1) report('give either timespan or start_time')
   if (given.has('end_time') && !given.has('start_time')) report('end_time: needs start_time')
@@ -61,15 +64,21 @@ const declaration = declareOptions('planWindows', planSpecs, (values, report, gi
   }
 })
 
+/** Those of the options that are about the plan; the others are the source's, which checks them. */
+function ofThePlan(options: PlanWindowsOptions): Record<string, unknown> {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) return options
+  return Object.fromEntries(Object.entries(options).filter(([name]) => names.has(name)))
+}
+
 /**
- * Splits a time range into windows that abut, as plain JSON: for a queue or scheduler that spreads them over workers.
- * A worker reads one with `new AzureMonitorReadable({ …, window })`; `openBacklog` keeps account of which are done.
+ * Splits a time range into windows that abut, as plain JSON: for a queue or scheduler that spreads them over workers,
+ * which deliver each by `runWindow`. `openBacklog` and `cyber-connectors/bullmq` keep account of which are done.
  *
  * @throws OptionError that lists every wrong option
  */
 export function planWindows(options: PlanWindowsOptions): PlainWindow[] {
-  const values = declaration.resolve(options)
-  const whole = requestedWindow(values as unknown as Parameters<typeof requestedWindow>[0])
+  const values = declaration.resolve(ofThePlan(options))
+  const whole = requestedWindow(values)
   if (whole.end <= whole.start) return []
   const { num_partitions, partition_duration = 3600 } = values
   if (num_partitions !== undefined) return splitWindow(whole, num_partitions).map(toPlainWindow)

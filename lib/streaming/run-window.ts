@@ -1,28 +1,69 @@
 import { type Duplex, type Readable, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { ConnectorError } from '../core/errors.ts'
+import { ConnectorError, OptionError } from '../core/errors.ts'
+import type { Slice } from '../core/slice.ts'
 import type { PlainWindow } from '../core/window.ts'
-import type { QuerySettings, RowGenerator, TransformStage } from './query-options.ts'
-import { type QueryPart, WindowFailure } from './streaming-error.ts'
+import type { SliceSource } from '../source/slice-source.ts'
+import type { MakeTransform, RowGenerator, TransformStage } from './stages.ts'
+import type { QueryPart } from './verdict.ts'
+import { WindowError } from './window-error.ts'
 
-/** What went through one window's pipeline. */
-export interface RunResult {
+/** Reads windows: a streaming source, or a function that makes the Readable of a window's rows. */
+export type WindowSource<S extends Slice = PlainWindow> =
+  | Pick<SliceSource<S>, 'readSlice'>
+  | ((window: S) => Readable)
+
+/** How far a window is. */
+export interface WindowProgress {
+  /** Rows that the source gave. */
   readonly rowsIn: number
+  /** Rows that the sink took: what the transform made of them. */
   readonly rowsOut: number
+  /** Requests that source and sink repeated. */
+  readonly retries: number
+  /** Milliseconds since the window was begun. */
+  readonly duration: number
 }
 
+export interface RunWindowOptions<S extends Slice = PlainWindow> {
+  /**
+   * What reads the window, such as an AzureMonitorStreamReadable: one for all windows, since its connections and its
+   * token are then shared by them.
+   */
+  readonly source: WindowSource<S>
+  /** Makes what rows go through: a stream, an async generator function, or a list of these. */
+  readonly transform?: MakeTransform<S> | undefined
+  /** Makes the Writable that takes the rows. Its `finish` must mean that all rows are safe. */
+  readonly sink: (window: S) => Writable
+  /** Ends the run at once when it fires, such as when the lock of a job is lost. */
+  readonly signal?: AbortSignal | undefined
+  /** Called each second while the window is under way: to renew a lock, to show how far it is. */
+  readonly onProgress?: ((progress: WindowProgress) => void) | undefined
+}
+
+/** Milliseconds from one call of `onProgress` to the next. */
+const progressInterval = 1000
+
 /**
- * One window's rows through a pipeline of their own, from source to a sink that is finished.
- * @param onRetry told whenever the sink repeats a request
- * @throws WindowFailure that names the part that failed first
+ * One window's rows through a pipeline of their own, from the source to a sink that is finished: the unit of work for any
+ * queue or scheduler. Once it resolves, all rows of the window are acknowledged or dead-lettered.
+ *
+ *     const source = new AzureMonitorStreamReadable({ workspace_id, query, azure_default_credential: true })
+ *     await runWindow(window, { source, sink: () => new SplunkWritable({ url, token }) })
+ *
+ * @param window one of `planWindows`, or another slice that the source understands
+ * @returns how much went through
+ * @throws WindowError whose `verdict` says what is to become of the window, and whose `retryAfter` (milliseconds) how long
+ *   the service asked to wait; OptionError for wrong arguments; AbortError once the signal fires
  */
-export async function runWindow(
-  window: PlainWindow,
-  source: Readable,
-  { transform, sink: makeSink }: Pick<QuerySettings, 'transform' | 'sink'>,
-  onRetry: () => void,
-  signal: AbortSignal,
-): Promise<RunResult> {
+export async function runWindow<S extends Slice = PlainWindow>(
+  window: S,
+  options: RunWindowOptions<S>,
+): Promise<WindowProgress> {
+  checkArguments(window, options)
+  const { source, transform, sink: makeSink, signal, onProgress } = options
+  signal?.throwIfAborted()
+  const begun = performance.now()
   let culprit: QueryPart | undefined
   // A pipeline destroys all its streams with the error of the one that failed: the first to have one is that one.
   const blame = (part: QueryPart) => {
@@ -36,29 +77,79 @@ export async function runWindow(
       if (!readableEnded || !writableFinished) blame(part)
     })
   }
-  if (source.errored) blame('source')
-  watch(source, 'source')
+  let retries = 0
+  const onRetry = () => retries++
   const rowsIn = new RowCounter()
   let rowsOut = rowsIn
+  const progress = (): WindowProgress => ({
+    rowsIn: rowsIn.rows,
+    rowsOut: rowsOut.rows,
+    retries,
+    duration: performance.now() - begun,
+  })
+  const timer = onProgress && setInterval(() => onProgress(progress()), progressInterval)
+  let rows: Readable | undefined
+  const making = <T>(part: QueryPart, make: () => T): T => {
+    try {
+      return make()
+    } catch (error) {
+      blame(part)
+      throw error
+    }
+  }
   try {
-    const stages = attempt('transform', () => makeStages(transform, window)).map((stage) => {
+    rows = making('source', () =>
+      checkRows(typeof source === 'function' ? source(window) : source.readSlice(window)),
+    )
+    if (rows.errored) blame('source')
+    watch(rows, 'source')
+    rows.on('retry', onRetry)
+    const stages = making('transform', () => makeStages(transform, window)).map((stage) => {
       if (typeof stage === 'function') return blaming(stage, () => blame('transform'))
       watch(stage, 'transform')
       return stage
     })
-    const sink = attempt('sink', () => checkSink(makeSink(window)))
+    const sink = making('sink', () => checkSink(makeSink(window)))
     watch(sink, 'sink')
     sink.on('retry', onRetry)
     if (stages.length > 0) rowsOut = new RowCounter()
     const counted = rowsOut === rowsIn ? [rowsIn] : [rowsIn, ...stages, rowsOut]
-    await pipeline([source, ...counted, sink] as unknown as readonly NodeJS.ReadWriteStream[], { signal })
+    const streams = [rows, ...counted, sink] as unknown as readonly NodeJS.ReadWriteStream[]
+    await pipeline(streams, signal ? { signal } : {})
   } catch (error) {
-    source.destroy()
-    if (error instanceof WindowFailure) throw error
-    const cause = error instanceof Error ? error : new Error(String(error))
-    throw new WindowFailure(culprit ?? 'sink', cause)
+    rows?.destroy()
+    if (signal?.aborted) throw abortError(signal)
+    throw new WindowError(
+      culprit ?? 'sink',
+      error instanceof Error ? error : new Error(String(error)),
+      window,
+    )
+  } finally {
+    clearInterval(timer)
   }
-  return { rowsIn: rowsIn.rows, rowsOut: rowsOut.rows }
+  return progress()
+}
+
+function checkArguments({ id }: Slice, { source, transform, sink }: RunWindowOptions<never>): void {
+  const problems: string[] = []
+  if (typeof id !== 'string' || id === '')
+    problems.push('window: expected a window of planWindows, with an id')
+  if (typeof source !== 'function' && typeof source?.readSlice !== 'function') {
+    problems.push('source: expected a streaming source, or a function that makes a Readable')
+  }
+  if (transform !== undefined && typeof transform !== 'function') {
+    problems.push('transform: expected a function that makes the stages of a window')
+  }
+  if (typeof sink !== 'function')
+    problems.push('sink: expected a function that makes the Writable of a window')
+  if (problems.length > 0) throw new OptionError('runWindow', problems)
+}
+
+/** The error of what a signal has ended, as Node's own: `cause` is the reason. */
+export function abortError(signal: AbortSignal): Error {
+  const error = new Error('The operation was aborted', { cause: signal.reason })
+  error.name = 'AbortError'
+  return Object.assign(error, { code: 'ABORT_ERR' })
 }
 
 /** Counts what passes. */
@@ -79,15 +170,17 @@ class RowCounter extends Transform {
   }
 }
 
-function attempt<T>(part: QueryPart, make: () => T): T {
-  try {
-    return make()
-  } catch (error) {
-    throw new WindowFailure(part, error instanceof Error ? error : new Error(String(error)))
+function checkRows(rows: Readable): Readable {
+  if (typeof (rows as Partial<Readable> | undefined)?.pipe !== 'function') {
+    throw new ConnectorError('ERR_OPTION', 'source: expected it to make a Readable')
   }
+  return rows
 }
 
-function makeStages(transform: QuerySettings['transform'], window: PlainWindow): readonly TransformStage[] {
+function makeStages<S extends Slice>(
+  transform: MakeTransform<S> | undefined,
+  window: S,
+): readonly TransformStage[] {
   if (!transform) return []
   const made = transform(window)
   const stages = Array.isArray(made) ? (made as readonly TransformStage[]) : [made as TransformStage]

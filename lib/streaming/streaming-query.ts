@@ -1,13 +1,14 @@
 import { channel } from 'node:diagnostics_channel'
 import { EventEmitter, setMaxListeners } from 'node:events'
 import type { Readable } from 'node:stream'
-import { Checkpoint } from '../core/checkpoint.ts'
-import { readAhead } from '../core/read-ahead.ts'
+import { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { backoff, pause } from '../core/retry.ts'
-import { fromDate, ticksPerMillisecond } from '../core/time.ts'
-import { type PlainWindow, toPlainWindow, type Window } from '../core/window.ts'
-import { feedWindows } from '../core/window-feed.ts'
-import { type Offset, toOffset, type WindowSource } from '../core/window-source.ts'
+import type { Offset, Slice } from '../core/slice.ts'
+import type { PlainWindow } from '../core/window.ts'
+import { readAhead } from '../source/read-ahead.ts'
+import { feedSlices } from '../source/slice-feed.ts'
+import type { SliceSource } from '../source/slice-source.ts'
+import type { WindowOffset } from '../source/window-offset.ts'
 import type { QueryEvents, QueryProgress } from './progress.ts'
 import {
   type QuerySettings,
@@ -15,14 +16,14 @@ import {
   type StreamingQueryOptions,
   type Trigger,
 } from './query-options.ts'
-import { runWindow } from './run-window.ts'
-import { StreamingError, WindowFailure } from './streaming-error.ts'
+import { abortError, runWindow } from './run-window.ts'
+import { StreamingError, WindowError } from './window-error.ts'
 
 const progressChannel = channel('cyber-connectors:progress')
 
 /** A window whose rows are on their way. */
-interface OpenWindow {
-  readonly window: Window
+interface OpenWindow<S extends Slice> {
+  readonly window: S
   rows: Readable
   /** Requests that source and sink repeated so far. */
   retries: number
@@ -30,30 +31,36 @@ interface OpenWindow {
 
 /**
  * A query that runs by itself, window by window: read, transformed, delivered, committed. At least once: rows that come
- * twice belong to windows that were under way when the process ended.
+ * twice belong to windows that were under way when the process ended. With `windows_in_flight` above 1, several windows
+ * are delivered at a time and committed in any order; the offset moves over those before which all are committed.
  *
  * Events: `start`, `progress` after each window, `retry`, `idle`. The query is also an async iterable of its progress.
  */
-export class StreamingQuery extends EventEmitter<QueryEvents> {
+export class StreamingQuery<
+  S extends Slice = PlainWindow,
+  O extends Offset = WindowOffset,
+> extends EventEmitter<QueryEvents<S, O>> {
   readonly #done: Promise<void>
   /** Whether somebody has `done`, and so hears of a failure. */
   #awaited = false
   #iterators = 0
   readonly #settings: QuerySettings
+  readonly #source: SliceSource<S, O>
   readonly #stop = new AbortController()
   readonly #abort = new AbortController()
-  #checkpoint: Checkpoint | undefined
-  #offset: Offset | undefined
+  #checkpoint: Checkpoint<S, O> | undefined
+  #offset: O | undefined
   /** Windows that the feed gave and that are not delivered. */
   #undelivered = 0
   /** When to look for new windows, where the feed waits. */
   #nextLook: number | undefined
 
   /** @throws OptionError that lists every wrong option */
-  constructor(options: StreamingQueryOptions) {
+  constructor(options: StreamingQueryOptions<S, O>) {
     super()
     const settings = queryOptions.resolve(options)
     this.#settings = settings
+    this.#source = options.source
     setMaxListeners(0, this.#abort.signal, this.#stop.signal)
     this.#done = this.#run(settings.signal)
   }
@@ -69,11 +76,11 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
   }
 
   /** Where the query stands: all before it is committed. Undefined until it has started. */
-  get offset(): Offset | undefined {
+  get offset(): O | undefined {
     return this.#offset
   }
 
-  /** Ends the query after the window under way. @returns `done` */
+  /** Ends the query after the windows under way. @returns `done` */
   stop(): Promise<void> {
     this.#stop.abort()
     return this.done
@@ -84,11 +91,11 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
   }
 
   /** The progress of each window until the query ends; throws where it fails. To stop iterating does not stop the query. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<QueryProgress, void> {
-    const waiting: QueryProgress[] = []
+  async *[Symbol.asyncIterator](): AsyncGenerator<QueryProgress<S, O>, void> {
+    const waiting: QueryProgress<S, O>[] = []
     let wake = () => {}
     let ended = false
-    const take = (progress: QueryProgress) => {
+    const take = (progress: QueryProgress<S, O>) => {
       waiting.push(progress)
       wake()
     }
@@ -100,7 +107,7 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     this.#iterators++
     this.#done.then(end, (error) => {
       end()
-      // Who stopped iterating must not have silenced it.
+      // An abandoned iterator must not hide a failure.
       if (this.#iterators === 0 && !this.#awaited) throw error
     })
     try {
@@ -132,47 +139,90 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     } finally {
       signal?.removeEventListener('abort', cancel)
       this.#stop.abort()
-      this.#settings.source.release?.()
+      this.#source.release?.()
       await this.#checkpoint?.close()
     }
   }
 
   async #deliverAll(): Promise<void> {
-    const { source, checkpointLocation, trigger, read_ahead } = this.#settings
+    const checkpoint = await this.#openCheckpoint()
+    if (!checkpoint) return
+    this.#checkpoint = checkpoint
+    const { trigger, windows_in_flight, read_ahead = windows_in_flight } = this.#settings
     const once = trigger === 'once'
-    this.#checkpoint = await Checkpoint.open(
-      (checkpointLocation ?? source.checkpointLocation)!,
-      source.identity,
-    )
     const opened = readAhead(
-      this.#feed(this.#checkpoint),
+      this.#feed(checkpoint),
       once ? 0 : read_ahead,
       (window) => this.#open(window),
       ({ rows }) => rows.destroy(),
     )
+    const underWay = new Set<Promise<void>>()
+    let failure: { readonly error: unknown } | undefined
     for await (const next of opened) {
       // Stopped while this one was read ahead: it stays planned.
       if (this.#stop.signal.aborted) {
         next.rows.destroy()
         break
       }
-      await this.#deliver(next)
+      const delivery = this.#deliver(next)
+        .then(() => {
+          this.#undelivered--
+          this.#tellIdle()
+        })
+        .catch((error) => {
+          failure ??= { error }
+          // The others under way are delivered: their rows would come twice.
+          this.#stop.abort()
+        })
+        .finally(() => underWay.delete(delivery))
+      underWay.add(delivery)
+      if (once || underWay.size >= windows_in_flight) await Promise.race(underWay)
       if (once) break
-      this.#undelivered--
-      this.#tellIdle()
     }
+    await Promise.all(underWay)
+    if (failure) throw failure.error
+    // Lost between two windows: it is no stop that was asked for.
+    if (checkpoint.lost.aborted) throw checkpoint.lost.reason
   }
 
-  async *#feed(checkpoint: Checkpoint): AsyncGenerator<Window, void> {
-    const { source, trigger } = this.#settings
-    const windows = feedWindows({
+  /** @returns undefined where the query was stopped while it waited as a standby */
+  async #openCheckpoint(): Promise<Checkpoint<S, O> | undefined> {
+    const { checkpointLocation, checkpoint, standby } = this.#settings
+    const source = this.#source
+    const { signal } = this.#stop
+    let opened: Checkpoint<S, O>
+    try {
+      opened = await Checkpoint.open(
+        (checkpoint ?? checkpointLocation ?? source.checkpoint ?? source.checkpointLocation)!,
+        source.identity,
+        (offset: O, slice: S) => source.advance(offset, slice),
+        { passed: (offset, id) => source.passed?.(offset, id) ?? false, wait: standby, signal },
+      )
+    } catch (error) {
+      if (signal.aborted) return undefined
+      throw error
+    }
+    const { lost } = opened
+    const lose = () => {
+      this.#abort.abort(lost.reason)
+      this.#stop.abort()
+    }
+    if (lost.aborted) lose()
+    lost.addEventListener('abort', lose, { once: true })
+    return opened
+  }
+
+  async *#feed(checkpoint: Checkpoint<S, O>): AsyncGenerator<S, void> {
+    const source = this.#source
+    const { trigger } = this.#settings
+    const windows = feedSlices({
       source,
       checkpoint,
       ...pace(trigger, source),
       signal: this.#stop.signal,
       onStart: (offset) => {
-        this.#offset = toOffset(offset)
-        this.emit('start', this.#offset)
+        this.#offset = offset
+        this.#tell('start', offset)
       },
       onIdle: (wait) => {
         this.#nextLook = Date.now() + wait
@@ -191,17 +241,17 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     if (this.#undelivered > 0 || this.#nextLook === undefined) return
     const wait = Math.max(0, this.#nextLook - Date.now())
     this.#nextLook = undefined
-    this.emit('idle', { wait })
+    this.#tell('idle', { wait })
   }
 
-  #open(window: Window): OpenWindow {
-    const open = { window, rows: this.#read(window, () => open.retries++), retries: 0 }
+  #open(window: S): OpenWindow<S> {
+    const open: OpenWindow<S> = { window, rows: this.#read(window, () => open.retries++), retries: 0 }
     return open
   }
 
-  /** A window's rows, asked for at once. */
-  #read(window: Window, onRetry: () => void): Readable {
-    const rows = this.#settings.source.readWindow(toPlainWindow(window))
+  /** A window's rows, asked for at once. @param onRetry told of what is repeated before their turn has come */
+  #read(window: S, onRetry: () => void): Readable {
+    const rows = this.#source.readSlice(window)
     // It may fail before its turn has come; its pipeline sees that.
     rows.on('error', () => {})
     rows.on('retry', onRetry)
@@ -209,65 +259,70 @@ export class StreamingQuery extends EventEmitter<QueryEvents> {
     return rows
   }
 
-  async #deliver(open: OpenWindow): Promise<void> {
-    const window = toPlainWindow(open.window)
+  async #deliver(open: OpenWindow<S>): Promise<void> {
+    const { window } = open
     const begun = performance.now()
-    const onRetry = () => open.retries++
     for (let attempts = 1; ; attempts++) {
       try {
-        const { rowsIn, rowsOut } = await runWindow(
-          window,
-          open.rows,
-          this.#settings,
-          onRetry,
-          this.#abort.signal,
-        )
+        const { rowsIn, rowsOut } = await this.#runOnce(open)
         await this.#checkpoint!.commit(window.id)
-        this.#offset = toOffset(this.#checkpoint!.offset!)
+        const offset = this.#checkpoint!.offset!
+        this.#offset = offset
         const { retries } = open
-        const lag = Number((fromDate(Date.now()) - open.window.end) / ticksPerMillisecond)
+        const lag = this.#source.lag?.(window)
         const duration = performance.now() - begun
-        const progress = { window, offset: this.#offset, rowsIn, rowsOut, lag, duration, attempts, retries }
+        const progress = { window, offset, rowsIn, rowsOut, lag, duration, attempts, retries }
         progressChannel.publish(progress)
-        this.emit('progress', progress)
+        this.#tell('progress', progress)
         return
       } catch (error) {
-        if (!(error instanceof WindowFailure)) throw error
+        if (this.#checkpoint!.lost.aborted) throw this.#checkpoint!.lost.reason
+        if (!(error instanceof WindowError)) throw error
         await this.#beforeRetry(error, window, attempts)
-        open.rows = this.#read(open.window, onRetry)
+        open.rows = this.#read(window, () => open.retries++)
       }
     }
   }
 
+  async #runOnce(open: OpenWindow<S>): Promise<{ rowsIn: number; rowsOut: number }> {
+    const { transform, sink: makeSink } = this.#settings
+    const sink = (window: S) => {
+      const made = makeSink(window)
+      ;(made as Partial<NodeJS.EventEmitter> | undefined)?.on?.('retry', () => open.retries++)
+      return made
+    }
+    return runWindow(open.window, { source: () => open.rows, transform, sink, signal: this.#abort.signal })
+  }
+
   /** Waits until the window may be run again. @throws StreamingError where it may not */
-  async #beforeRetry(failure: WindowFailure, window: PlainWindow, attempts: number): Promise<void> {
+  async #beforeRetry(failure: WindowError, window: S, attempts: number): Promise<void> {
     const final = () => new StreamingError(failure, window, this.#offset!, attempts)
-    if (!failure.mayPass || attempts > this.#settings.max_retries || this.#stop.signal.aborted) throw final()
-    const wait = backoff(this.#settings, attempts - 1)
-    this.emit('retry', { window, part: failure.part, error: failure.cause, attempts, wait })
+    if (failure.verdict !== 'retry') throw final()
+    if (attempts > this.#settings.max_retries || this.#stop.signal.aborted) throw final()
+    const wait = Math.max(backoff(this.#settings, attempts - 1), failure.retryAfter ?? 0)
+    this.#tell('retry', { window, part: failure.part, error: failure.cause, attempts, wait })
     try {
       await pause(wait, this.#stop.signal)
     } catch {
       throw final()
     }
   }
+
+  #tell<E extends keyof QueryEvents<S, O>>(event: E, ...told: QueryEvents<S, O>[E]): void {
+    const emitter = this as unknown as EventEmitter
+    emitter.emit(event, ...told)
+  }
 }
 
 /** How often and how long to look for windows. */
 function pace(
   trigger: Trigger | undefined,
-  source: WindowSource,
+  source: { readonly availableNow: boolean; readonly pollInterval: number },
 ): { availableNow: boolean; pollInterval: number } {
   const { availableNow, pollInterval } = source
   if (trigger === undefined) return { availableNow, pollInterval }
   if (typeof trigger === 'string') return { availableNow: true, pollInterval }
   return { availableNow: false, pollInterval: trigger.interval_seconds }
-}
-
-function abortError(signal: AbortSignal): Error {
-  const error = new Error('The operation was aborted', { cause: signal.reason })
-  error.name = 'AbortError'
-  return Object.assign(error, { code: 'ABORT_ERR' })
 }
 
 /**
@@ -283,6 +338,8 @@ function abortError(signal: AbortSignal): Error {
  *
  * @throws OptionError that lists every wrong option
  */
-export function streamingQuery(options: StreamingQueryOptions): StreamingQuery {
+export function streamingQuery<S extends Slice = PlainWindow, O extends Offset = WindowOffset>(
+  options: StreamingQueryOptions<S, O>,
+): StreamingQuery<S, O> {
   return new StreamingQuery(options)
 }

@@ -1,4 +1,5 @@
 // The parts of the bench: what is run, and how it is told.
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { alternate, startServer, trial } from './harness.mjs'
 import { linePlot } from './plot.mjs'
@@ -194,6 +195,66 @@ ${goal('first row against a bare download, not compressed', plain.ratio(ours, 'd
 ${goal('first row against a bare download, gzip', share, 1.3, { most: true })}`
 }
 
+/** Where the Python splunk-sdk is: PYTHONPATH of the bench. Without it that peer is left out, and said to be. */
+function pythonPeer() {
+  try {
+    execFileSync('python3', ['-c', 'import splunklib.results'], { stdio: 'ignore' })
+    return ['splunk-sdk (Python)']
+  } catch {
+    return []
+  }
+}
+
+async function search(scale) {
+  const rows = scaled(scale, 200_000)
+  const of = async (size, names, rounds) => {
+    const server = await startServer('splunkd', { rows: size })
+    // The npm splunk-sdk takes no CA.
+    const env = { NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' }
+    try {
+      const contestants = names.map((name) => {
+        const options = { ...server, rows: size, loopDelay: name !== 'splunk-sdk (Python)' }
+        return [
+          name,
+          { suite: 'search', contestant: name, options, env: name === 'splunk-sdk (npm)' ? env : {} },
+        ]
+      })
+      return { result: await alternate(Object.fromEntries(contestants), { rounds }), bytes: server.bytes }
+    } finally {
+      await server.close()
+    }
+  }
+  const python = pythonPeer()
+  const peers = ['JSON.parse', 'splunk-sdk (npm)', ...python]
+  const { result, bytes } = await of(rows, [ours, ...peers], scale.rounds)
+  const { result: large } = await of(rows * 5, [ours], 1)
+  const own = (label, figure) =>
+    label.endsWith('(Python)') ? result.of(label, ({ own }) => own[figure]) : result.of(label, figure)
+  const rateOf = (label) => (label.endsWith('(Python)') ? ({ rows, own }) => rows / own.seconds : rate)
+  const times = (label) => result.of(ours, rate) / result.of(label, rateOf(label))
+  const lines = table(
+    ['', 'seconds', 'peak memory', 'loop delay p99.9', 'rate, ours to it'],
+    result.labels.map((label) => [
+      label,
+      round(own(label, 'seconds')),
+      megabytes(own(label, 'peak')),
+      label.endsWith('(Python)') ? '' : `${round(result.of(label, 'delay'))} ms`,
+      label === ours ? '' : ratio(times(label)),
+    ]),
+  )
+  return `### Splunk as a source
+
+One export answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} events, over TLS on loopback, not compressed. \`JSON.parse\` parses each line as it comes; the npm splunk-sdk reads all results at once; the Python one reads the same export by JSONResultsReader${python.length > 0 ? '' : ' (not installed here: PYTHONPATH has no splunklib)'}.
+
+${lines}
+
+${python.length > 0 ? goal('of the rate of the Python splunk-sdk', times(python[0]), 3) : ''}
+${goal('of the rate of the npm splunk-sdk', times('splunk-sdk (npm)'), 3)}
+${goal('of the rate of JSON.parse on each line', times('JSON.parse'), 0.7)}
+${goal(`peak memory in MB at ${(rows * 5).toLocaleString('en-US')} events`, large.of(ours, 'peak') / 1e6, 150, { most: true })}
+${goal('event-loop delay at p99.9 in ms', result.of(ours, 'delay'), 50, { most: true })}`
+}
+
 async function sentinel(scale) {
   const peer = 'LogsIngestionClient loop'
   const of = (batch, rows, warmUp) =>
@@ -259,7 +320,7 @@ const folder = new URL('../../.github/bench/', import.meta.url)
 function writePlot(name, text) {
   mkdirSync(folder, { recursive: true })
   writeFileSync(new URL(`${name}.svg`, folder), text)
-  return `.github/bench/${name}.svg`
+  return `../../.github/bench/${name}.svg`
 }
 
 async function path(scale) {
@@ -438,4 +499,86 @@ ${readFileSync(new URL('changes.md', import.meta.url), 'utf8').trim()}`
   }
 }
 
-export const parts = { source, splunk, gzip, sentinel, rest, path, backpressure, records, profiles }
+async function checkpoint(scale) {
+  const sizes = [200, 8784, 50_000]
+  const name = (planned) => `${planned.toLocaleString('en-US')} planned`
+  const commits = scaled(scale, 4000)
+  const result = await alternate(
+    Object.fromEntries(
+      sizes.map((planned) => [
+        name(planned),
+        { suite: 'checkpoint', contestant: ours, options: { planned, commits } },
+      ]),
+    ),
+    { rounds: scale.rounds },
+  )
+  const millis = ({ rows, seconds }) => (seconds * 1000) / rows
+  const [first, , last] = result.labels
+  return `### Checkpoint
+
+A slice is committed and another one planned, so that as many stay planned: both are durable in a directory (each flushed to the disk). ${commits.toLocaleString('en-US')} times, with all that is written anew on the way.
+
+${table(
+  ['', 'ms for both', 'CPU ms for both'],
+  result.labels.map((label) => [
+    label,
+    round(result.of(label, millis)),
+    round(result.of(label, ({ rows, cpu }) => (cpu * 1000) / rows)),
+  ]),
+)}
+
+${goal(`time, ${last} to ${first}`, result.of(last, millis) / result.of(first, millis), 2, { most: true })}`
+}
+
+async function windows(scale) {
+  const delay = 500
+  const count = 24
+  const query = await startServer('query', { gzip: true, delay })
+  const hec = await startServer('hec', { delay })
+  const names = [
+    'bounded, in a pipeline',
+    'stream, in a pipeline',
+    'streamingQuery, 4 windows in flight, sink as slow',
+  ]
+  const label = (name, warm) => `${name}, ${warm ? 'warm' : 'cold'}`
+  const contestants = {}
+  for (const name of names)
+    for (const warm of [false, true])
+      contestants[label(name, warm)] = {
+        suite: 'windows',
+        contestant: name,
+        options: { query: { url: query.url, ca: query.ca }, hec: { url: hec.url }, count, warm },
+      }
+  try {
+    const result = await alternate(contestants, { rounds: scale.rounds })
+    const seconds = (name, warm) => result.of(label(name, warm), 'seconds')
+    return `### Windows at once
+
+${count} windows, each of which takes the service ${delay} ms, with the default of 4 queries under way: ${(count / 4) * (delay / 1000)} s at the least. The sink of the third takes ${delay} ms for each window too, so its last windows are delivered half a second after they are read. Cold is with modules loaded on the way, warm after a window before.
+
+${table(
+  ['', 'seconds, cold', 'seconds, warm'],
+  names.map((name) => [name, seconds(name, false).toFixed(2), seconds(name, true).toFixed(2)]),
+)}
+
+${names.map((name) => goal(`seconds, ${name}, warm`, seconds(name, true), 3.75, { most: true })).join('\n')}`
+  } finally {
+    await query.close()
+    await hec.close()
+  }
+}
+
+export const parts = {
+  source,
+  search,
+  splunk,
+  gzip,
+  sentinel,
+  rest,
+  path,
+  backpressure,
+  windows,
+  checkpoint,
+  records,
+  profiles,
+}

@@ -54,9 +54,9 @@ export function circumstances() {
   )
 }
 
-/** Puts the text between the marks of README. @returns whether it has them */
+/** Puts the text between the marks of the bench's README. @returns whether it has them */
 export function putIntoReadme(text) {
-  const file = new URL('../../README.md', import.meta.url)
+  const file = new URL('README.md', import.meta.url)
   const readme = readFileSync(file, 'utf8')
   const [from, to] = [readme.indexOf(start), readme.indexOf(end)]
   if (from < 0 || to < from) return false

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createGzip, gunzipSync, gzipSync } from 'node:zlib'
 import { product } from './product.mjs'
 import { queryAnswer } from './query-answer.mjs'
+import { exportLines, resultsText } from './search-answer.mjs'
 
 /** How often a mark occurs in a body: a cheap count of rows. */
 function occurrences(body, mark) {
@@ -80,8 +81,9 @@ export async function ingestion() {
 /**
  * A query API. With `rows` it has one answer, put together before, and ten rows for a query that begins with `warm`.
  * Without, `take n` in the query says how many rows there are, all within the timespan of the request.
+ * `delay`: milliseconds until it answers.
  */
-export async function query({ rows, gzip = false }) {
+export async function query({ rows, gzip = false, delay = 0 }) {
   let count = 0
   const packed = (text) => (gzip ? gzipSync(text, { level: 6 }) : Buffer.from(text))
   const text = rows && [...queryAnswer(rows)].join('')
@@ -96,6 +98,7 @@ export async function query({ rows, gzip = false }) {
     for await (const chunk of request) chunks.push(chunk)
     const { query, timespan } = JSON.parse(Buffer.concat(chunks).toString())
     count++
+    if (delay > 0) await sleep(delay)
     if (answers) {
       const body = query.startsWith('warm') ? answers.small : answers.large
       response.writeHead(200, { ...headers, 'content-length': body.length })
@@ -111,4 +114,47 @@ export async function query({ rows, gzip = false }) {
   const port = await listen(server)
   const bytes = text ? Buffer.byteLength(text) : 0
   return { facts: { url: `https://localhost:${port}`, ca, bytes }, count: () => count }
+}
+
+/** splunkd's search: one export answer, and the same as results of a oneshot job, put together before; ten rows for `warm`. */
+export async function splunkd({ rows, gzip = false }) {
+  let count = 0
+  // In pieces: a million rows are more than a text can hold.
+  const bytesOf = (texts) => {
+    const chunks = []
+    let piece = ''
+    for (const text of texts) {
+      piece += text
+      if (piece.length < 1_000_000) continue
+      chunks.push(Buffer.from(piece))
+      piece = ''
+    }
+    chunks.push(Buffer.from(piece))
+    return Buffer.concat(chunks)
+  }
+  const packed = (bytes) => (gzip ? gzipSync(bytes, { level: 6 }) : bytes)
+  const made = new Map()
+  const answer = (kind, size) => {
+    const key = `${kind} ${size}`
+    if (!made.has(key)) made.set(key, packed(bytesOf((kind === 'export' ? exportLines : resultsText)(size))))
+    return made.get(key)
+  }
+  answer('export', rows)
+  const { ca, key, cert } = await tls()
+  const server = createTlsServer({ key, cert }, async (request, response) => {
+    const chunks = []
+    for await (const chunk of request) chunks.push(chunk)
+    const form = new URLSearchParams(Buffer.concat(chunks).toString())
+    count++
+    const size = form.get('search')?.startsWith('search warm') ? 10 : rows
+    const body = answer(request.url.includes('/export') ? 'export' : 'results', size)
+    const type = { 'content-type': 'application/json; charset=utf-8', 'content-length': body.length }
+    response.writeHead(200, gzip ? { ...type, 'content-encoding': 'gzip' } : type)
+    response.end(body)
+  })
+  const port = await listen(server)
+  return {
+    facts: { url: `https://localhost:${port}`, ca, bytes: answer('export', rows).length },
+    count: () => count,
+  }
 }

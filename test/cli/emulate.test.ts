@@ -38,8 +38,9 @@ t.test(
       .trim()
       .split(/\s+/)
     t.equal(proposed[0], 'cyber-connectors')
-    const copy = () => command([...proposed.slice(1), '--initial-backoff', '0.01'], { env: variables })
-    const partial = await copy()
+    const copy = (...more: string[]) =>
+      command([...proposed.slice(1), '--initial-backoff', '0.01', ...more], { env: variables })
+    const partial = await copy('--max-retries', '0')
     t.equal(partial.code, 1)
     t.match(lastLine(partial.stderr, 'error'), { code: 'ERR_QUERY', service_code: 'PartialError' })
     const copied = await copy()
@@ -57,7 +58,9 @@ t.test(
 )
 
 t.test('as JSON, with acknowledgement, over plain HTTP', async (t) => {
-  const running = new RunningCommand(['emulate', '--json', '--ack', '--no-tls'])
+  const running = new RunningCommand([
+    ...['emulate', '--json', '--ack', '--no-tls', '--fault', 'splunk-search search=disk-quota rows=1'],
+  ])
   t.teardown(() => running.child.kill())
   const line = await running.until((text) => text.includes('\n'), 'stdout')
   const [services] = rowsOf(line) as [Record<string, string>]
@@ -82,8 +85,80 @@ t.test('as JSON, with acknowledgement, over plain HTTP', async (t) => {
     { input: '{"a":1}\n', env: { TOKEN: services['SPLUNK_TOKEN']! } },
   )
   t.equal(copied.code, 0, copied.stderr)
+  const search = async () => {
+    const response = await fetch(`${services['SPLUNKD_URL']}/services/search/v2/jobs/export`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${services['SPLUNK_AUTH_TOKEN']}` },
+      body: new URLSearchParams({ search: 'search a=1', output_mode: 'json' }),
+    })
+    return rowsOf(await response.text())
+  }
+  t.match(JSON.stringify(await search()), /auto-finalized after disk usage limit/, 'by the fault')
+  t.match(await search(), [{ preview: false, result: { _raw: '{"a":1}' } }, { lastrow: true }])
   running.child.kill('SIGINT')
   t.equal((await running.ended).code, 0)
+})
+
+t.test('ports and tokens from a file, and each event as it comes, a short line each', async (t) => {
+  const port = await freePort()
+  const settings = {
+    hec: { port, token: 'fixed-token' },
+    entra: { tenant_id: 'tenant', client_id: 'client', client_secret: 'fixed-secret' },
+    'splunk-search': { username: 'me', password: 'fixed-password' },
+  }
+  const folder = t.testdir({
+    'settings.json': JSON.stringify(settings),
+    'wrong.yaml': `hec: { prot: 8088, token: 7, port: 99999 } # a comment\nsplnk: {}\nentra: secret-word\nrest: { authorization: '' }\n`,
+    'torn.yaml': 'hec: { token: "secret-word',
+  })
+  const running = new RunningCommand(['emulate', '--settings', 'settings.json', '--no-tls'], { cwd: folder })
+  t.teardown(() => running.child.kill())
+  const text = await running.until((text) => text.includes('(Ctrl-C)'), 'stdout')
+  for (const line of [
+    `SPLUNK_URL='http://127.0.0.1:${port}/services/collector/event'`,
+    `SPLUNK_TOKEN='fixed-token'`,
+    `AZURE_TENANT_ID='tenant'`,
+    `AZURE_CLIENT_ID='client'`,
+    `AZURE_CLIENT_SECRET='fixed-secret'`,
+    `SPLUNK_USERNAME='me'`,
+    `SPLUNK_PASSWORD='fixed-password'`,
+  ]) {
+    t.ok(text.includes(`export ${line}\n`), line)
+  }
+  const send = ['copy', '--from', '-', '--to', 'splunk', '--url', `http://127.0.0.1:${port}`]
+  const input = `{"id":9007199254740993}\n{"text":"${'long '.repeat(100)}"}\n`
+  const copied = await command([...send, '--token-env', 'TOKEN'], { input, env: { TOKEN: 'fixed-token' } })
+  t.equal(copied.code, 0, copied.stderr)
+  const said = await running.until((text) => text.split('\n').length > 2)
+  const [first, second] = said.split('\n')
+  t.match(first, /^hec \{.*"event":\{"id":9007199254740993\}\}$/)
+  t.match(second, /^hec \{.*"event":\{"text":"long long .*…$/)
+  t.equal(second!.length, 120)
+  running.child.kill('SIGTERM')
+  t.equal((await running.ended).code, 0)
+
+  const [wrong, torn, absent] = await Promise.all(
+    ['wrong.yaml', 'torn.yaml', 'none.yaml'].map((file) =>
+      command(['emulate', '--settings', file], { cwd: folder }),
+    ),
+  )
+  for (const { code, stdout, stderr } of [wrong!, torn!, absent!]) {
+    t.equal(code, 2)
+    t.equal(stdout, '')
+    t.notMatch(stderr, /secret-word/)
+  }
+  for (const reason of [
+    /hec: there is no setting "prot"; there are port, token/,
+    /hec: token: expected a text/,
+    /hec: port: expected an integer from 0 to 65535/,
+    /there is no service "splnk"; there are entra/,
+    /entra: expected a map of settings/,
+    /rest: authorization: expected a text/,
+  ]) {
+    t.match(wrong!.stderr, reason)
+  }
+  t.match(torn!.stderr, /torn\.yaml:\s+is not JSON or YAML: line 1, column/)
+  t.match(absent!.stderr, /none\.yaml:\s+can't be read \(ENOENT\)/)
 })
 
 t.test('faults and ports that make no sense are refused, all at once', async (t) => {
@@ -116,7 +191,7 @@ t.test('faults and ports that make no sense are refused, all at once', async (t)
   ]) {
     t.match(stderr, reason)
   }
-  t.equal((await command(['emulate', '--input', 'no-such-file.ndjson'])).code, 1)
+  t.equal((await command(['emulate', '--input', 'no-such-file.ndjson'])).code, 2)
   const help = await command(['emulate', '--help'])
   for (const setting of [
     'status',

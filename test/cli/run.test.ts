@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { Ajv } from 'ajv'
 import t, { type Test } from 'tap'
 import { startEmulators } from '../../lib/emulators/index.ts'
+import { openStore } from '../../lib/stores/open-store.ts'
 import { command, commandPath, lastLine, RunningCommand, rowsOf, variable } from '../fixtures/command.ts'
 
 const emulators = await startEmulators()
@@ -149,17 +150,44 @@ t.test('--check says what to fix', async (t) => {
   const good = await command(['run', 'job.json', '--check'], { env, cwd: folder })
   t.equal(good.code, 0, good.stdout + good.stderr)
   t.match(good.stdout, /ok {4}source azure-monitor/)
+  t.match(good.stdout, /ok {4}checkpoint: .*offsets is new/)
   t.notOk((await readdir(folder)).includes('offsets'), 'no offset is begun')
   t.equal(hec.events.length, 0)
   const bad = await command(['run', 'job.json', '--check'], { env: { ...env, TABLE: 'Nope' }, cwd: folder })
   t.equal(bad.code, 1)
   t.match(bad.stdout, /FAIL {2}source azure-monitor: .*Nope/)
+  const once = {
+    ...job,
+    source: { ...source, options: { ...options, start_time: '2024-01-01' } },
+    trigger: 'once',
+  }
+  await writeFile(join(folder, 'job.json'), JSON.stringify(once))
+  t.equal((await command(['run', 'job.json'], { env, cwd: folder })).code, 0)
+  const other = await command(['run', 'job.json', '--check'], {
+    env: { ...env, TABLE: 'Others' },
+    cwd: folder,
+  })
+  t.equal(other.code, 4)
+  t.match(other.stdout, /FAIL {2}checkpoint: .*belongs to another query/)
+  // Also where another process has it.
+  await using _ = await openStore(join(folder, 'offsets')).open('')
+  const same = await command(['run', 'job.json', '--check'], { env, cwd: folder })
+  t.match(same.stdout, /ok {4}checkpoint: .*offsets stands at \{"timestamp":"2024-01-01T00:10/)
+  const away = { ...once, checkpoint: 'redis://me:hunter2@127.0.0.1:1/0?name=x' }
+  await writeFile(join(folder, 'job.json'), JSON.stringify(away))
+  const unasked = await command(['run', 'job.json', '--check'], { env, cwd: folder })
+  t.equal(unasked.code, 4)
+  t.match(
+    unasked.stdout,
+    /FAIL {2}checkpoint: the checkpoint in redis:.* can't be used: Redis: .*ECONNREFUSED/,
+  )
+  t.notMatch(unasked.stdout, /hunter2/)
 })
 
 t.test('a job file that is wrong: all of it is told, and no secret', async (t) => {
   const secret = 'hunter2-hunter2'
   const wrong = [
-    [`{ "sink": { "token": "${secret}", } }`, [/job\.json:\n {2}is not JSON: line 1, column \d+/], false],
+    [`{ "sink": { "token": "${secret}" `, [/job\.json:\n {2}is not JSON or YAML: line 1, column \d+/], false],
     [[], [/expected an object of options, got an array/], false],
     [{}, [/source: is required/, /sink: is required/], false],
     [
@@ -225,6 +253,29 @@ t.test('a job file that is wrong: all of it is told, and no secret', async (t) =
   t.equal(missing.code, 2)
   t.match(missing.stderr, /nowhere\.json:\n {2}can't be read \(ENOENT\)/)
   t.equal((await command(['run'])).code, 2)
+})
+
+t.test('YAML, with comments, defaults and functions of one row; from standard input too', async (t) => {
+  const folder = t.testdir({
+    'odd.mjs': 'export default ({ id }) => (id % 2 ? { id, odd: true } : undefined)',
+    'boom.mjs': 'export default () => {\n  throw new Error("no such row")\n}',
+  })
+  const job = (transform: string, more = '') =>
+    `# rows through a function\nsource: '-'\nsink:\n  connector: '${variable('SINK:--')}' # standard output\ntransforms: [${transform}]\n${more}`
+  await writeFile(join(folder, 'job.yaml'), job('./odd.mjs'))
+  const input = '{"id":1}\n{"id":2}\n{"id":3}\n'
+  const done = await command(['run', 'job.yaml'], { cwd: folder, input })
+  t.equal(done.stdout, '{"id":1,"odd":true}\n{"id":3,"odd":true}\n', done.stderr)
+  await writeFile(join(folder, 'job.yaml'), job('./boom.mjs'))
+  const failed = await command(['run', 'job.yaml', '--log', 'off'], { cwd: folder, input })
+  t.equal(failed.code, 1)
+  t.match(failed.stderr, /the transform failed at .*boom\.mjs:2: no such row/)
+  const piped = await command(['run', '-', '--check'], { cwd: folder, input: job('./odd.mjs') })
+  t.equal(piped.code, 0, piped.stderr)
+  const unquoted = job('./odd.mjs', `checkpoint: { a: ${variable('X')} }`)
+  const wrong = await command(['run', '-'], { cwd: folder, input: unquoted })
+  t.equal(wrong.code, 2)
+  t.match(wrong.stderr, /line 6, column \d+ \(.*\); a \$\{NAME\} stands in quotes: "\$\{NAME\}"/)
 })
 
 t.test('the schema knows options by name, in either spelling, and what must be a number', async (t) => {

@@ -105,11 +105,22 @@ t.test('rows to the screen: no line between them', { skip }, async (t) => {
   )
 })
 
+t.test('rows to the screen, and Ctrl-C: a word of it all the same', { skip }, async (t) => {
+  const running = onTerminal(['copy', '--from', '-', '--to', '-'], env)!
+  running.child.stdin.write('{"id":1}\n')
+  // Once the terminal has echoed it.
+  await running.until((text) => text.split('{"id":1}').length > 2, 'stdout')
+  running.child.stdin.write('\x03')
+  const { code, stdout } = await running.ended
+  t.equal(code, 130, stdout)
+  t.match(stdout, /SIGINT: what is under way is being delivered; once more to end at once/)
+})
+
 t.test('the demo: a live line, then the table', { skip }, async (t) => {
   const { code, stdout } = await onTerminal(['demo'], env)!.ended
   t.equal(code, 0)
   t.match(drawn(stdout)[1], /^0 rows {2}/)
-  t.match(stdout, /counted by HEC +3,000\r\n\r\nEvery row arrived\./)
+  t.match(stdout, /counted by HEC +3,000\r\nfound by a search, the same +3,000\r\n\r\nEvery row arrived\./)
 })
 
 t.test('an error on a terminal is text', { skip }, async (t) => {
@@ -118,5 +129,5 @@ t.test('an error on a terminal is text', { skip }, async (t) => {
     env,
   )!.ended
   t.equal(code, 2)
-  t.match(stdout, /cyber-connectors: job:\r\n {2}dead_letter: can't write "\/no\/where\/x" \(ENOENT\)\r\n/)
+  t.match(stdout, /cyber-connectors: copy:\r\n {2}dead_letter: can't write "\/no\/where\/x" \(ENOENT\)\r\n/)
 })

@@ -1,9 +1,16 @@
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
-import { withDeadline } from '../../lib/core/deadline.ts'
-import { backoff, isPassingFault, isPassingStatus, pause, retryAfter } from '../../lib/core/retry.ts'
+import {
+  backoff,
+  isTransientFault,
+  isTransientStatus,
+  pause,
+  retryAfter,
+  retryWait,
+} from '../../lib/core/retry.ts'
 import { firstInstant, formatInstant, formatSeconds, fromDate, lastInstant, parseDuration, parseInstant, secondsToTicks, toDate } from '../../lib/core/time.ts' // biome-ignore format: a list
+import { withDeadline } from '../../lib/http/deadline.ts'
 
 t.test('instants', async (t) => {
   for (const [text, back] of [
@@ -75,39 +82,103 @@ t.test('durations', async (t) => {
   }
 })
 
-t.test('what passes', async (t) => {
-  for (let status = 200; status < 600; status++) {
-    t.equal(isPassingStatus(status), [408, 429, 500, 502, 503, 504].includes(status))
-  }
-  const error = (code: string, cause?: unknown) => Object.assign(new Error('x', { cause }), { code })
+t.test('which statuses are transient', async (t) => {
+  const transient = Array.from({ length: 400 }, (_, at) => at + 200).filter(isTransientStatus)
+  const server = Array.from({ length: 100 }, (_, at) => at + 500).filter(
+    (status) => ![501, 505].includes(status),
+  )
+  t.same(transient, [408, 425, 429, ...server])
+  for (const status of [0, 600, 999, Number.NaN]) t.notOk(isTransientStatus(status))
+})
+
+t.test('which faults are transient', async (t) => {
+  const error = (code: string, more: object = {}) => Object.assign(new Error('x'), { code, ...more })
+  const outer = (cause: unknown) => new Error('outer', { cause })
   for (const code of [
     'ECONNRESET',
     'ECONNREFUSED',
+    'ECONNABORTED',
     'ETIMEDOUT',
     'EPIPE',
     'ENOTFOUND',
     'EAI_AGAIN',
+    'EAI_FAIL',
+    'EHOSTUNREACH',
+    'EHOSTDOWN',
+    'ENETUNREACH',
+    'ENOBUFS',
+    'EMFILE',
+    'EPROTO',
+    'ERR_SSL_WRONG_VERSION_NUMBER',
+    'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR',
+    'ERR_TLS_HANDSHAKE_TIMEOUT',
+    'ERR_SOCKET_CONNECTION_TIMEOUT',
+    'ERR_STREAM_PREMATURE_CLOSE',
     'HPE_INVALID_EOF_STATE',
+    'HPE_INVALID_CONSTANT',
     'Z_BUF_ERROR',
+    'Z_DATA_ERROR',
+    'UND_ERR_SOCKET',
+    'UND_ERR_HEADERS_TIMEOUT',
+    'PARSE_ERROR',
+    'REQUEST_SEND_ERROR',
   ]) {
-    t.ok(isPassingFault(error(code)), code)
-    t.ok(isPassingFault(new Error('outer', { cause: error(code) })))
-    t.ok(isPassingFault(new AggregateError([new Error('x'), error(code)])))
+    // biome-ignore format: a list
+    t.ok(isTransientFault(error(code)), code)
+    t.ok(isTransientFault(outer(error(code))))
+    t.ok(isTransientFault(new AggregateError([new Error('x'), error(code)])))
+    t.ok(isTransientFault(outer(new AggregateError([error('CERT_HAS_EXPIRED'), outer(error(code))]))))
   }
-  t.ok(isPassingFault(Object.assign(new Error('x'), { name: 'TimeoutError' })))
+  t.ok(isTransientFault(error('EACCES', { syscall: 'connect' })), 'a firewall')
+  t.ok(isTransientFault(Object.assign(new Error('x'), { name: 'TimeoutError' })))
   for (const code of [
     'DEPTH_ZERO_SELF_SIGNED_CERT',
+    'SELF_SIGNED_CERT_IN_CHAIN',
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+    'CERT_HAS_EXPIRED',
+    'CERT_NOT_YET_VALID',
+    'CERT_REVOKED',
+    'INVALID_CA',
+    'HOSTNAME_MISMATCH',
     'ERR_TLS_CERT_ALTNAME_INVALID',
-    'EPROTO',
+    'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
+    'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
     'HPE_HEADER_OVERFLOW',
     'ERR_INVALID_URL',
+    'ERR_INVALID_CHAR',
+    'ERR_UNSUPPORTED_PROTOCOL',
+    'ERR_OPTION',
+    'ERR_ANSWER_TOO_LONG',
+    'ABORT_ERR',
+    'EACCES',
+    'EPERM',
+    'ENOENT',
+    'ENOSPC',
+    'EROFS',
+    'UND_ERR_INVALID_ARG',
+    '57P01',
+    'X',
   ]) {
-    t.notOk(isPassingFault(error(code)), code)
+    // biome-ignore format: a list
+    t.notOk(isTransientFault(error(code)), code)
+    t.notOk(isTransientFault(Object.assign(error('EPROTO'), { cause: error('CERT_HAS_EXPIRED') })))
   }
-  for (const value of [undefined, null, 'ECONNRESET', {}, new Error('x')]) t.notOk(isPassingFault(value))
+  for (const text of [
+    'write EPROTO 80:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate:../deps/rec_layer_s3.c:1605:SSL alert number 42',
+    'write EPROTO 80:error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:../deps/x.c:1605:SSL alert number 116',
+    'write EPROTO 80:error:0A000418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca:../deps/x.c:1605:SSL alert number 48',
+  ])
+    t.notOk(
+      isTransientFault(Object.assign(new Error(text), { code: 'EPROTO' })),
+      'our own certificate is refused',
+    )
+  t.notOk(isTransientFault(error('EMFILE', { syscall: 'open', path: '/x' })), 'a file')
+  t.notOk(isTransientFault(Object.assign(new Error('x'), { name: 'AbortError' })))
+  for (const value of [undefined, null, 'ECONNRESET', {}, new Error('x')]) t.notOk(isTransientFault(value))
   const cycle = new Error('x')
   cycle.cause = cycle
-  t.notOk(isPassingFault(cycle))
+  t.notOk(isTransientFault(cycle))
 })
 
 t.test('how long to wait', async (t) => {
@@ -121,10 +192,32 @@ t.test('how long to wait', async (t) => {
 
   const now = Date.parse('2024-01-02T03:04:05Z')
   for (const [header, wait] of [
-    ['0', 0], ['1', 1000], ['1.5', 1500], [' 2 ', 2000], ['99999', 300_000], [undefined, undefined], ['', undefined], ['soon', undefined], ['1s', undefined],
-    ['Tue, 02 Jan 2024 03:04:15 GMT', 10_000], ['Tue, 02 Jan 2024 03:04:00 GMT', 0], ['Tue, 02 Jan 2034 03:04:00 GMT', 300_000],
-    ['Tuesday, 02-Jan-24 03:04:15 GMT', 10_000],
+    ['0', 0], ['1', 1000], ['1.5', 1500], [' 2 ', 2000], ['99999', 300_000], ['2034', 300_000],
+    ['Tue, 02 Jan 2024 03:04:15 GMT', 10_000], ['Tue, 02 Jan 2034 03:04:00 GMT', 300_000],
+    ['Tuesday, 02-Jan-24 03:04:15 GMT', 10_000], ['Tue Jan  2 03:04:15 2024 GMT', 10_000], ['2024-01-02T03:04:15Z', 10_000],
+    // Not to be read, or in the past: the wait is our own.
+    [undefined, undefined], ['', undefined], ['soon', undefined], ['1s', undefined], ['-5', undefined], ['-0', undefined], ['+5', undefined],
+    ['5, 10', undefined], ['5;10', undefined], ['1e3', undefined], ['0x10', undefined], ['NaN', undefined], ['Infinity', undefined],
+    ['12/31/2034', undefined], ['Tue, 99 Foo 2034 03:04:00 GMT', undefined], ['Tue, 02 Jan 2024 03:04:00 GMT', undefined],
+    ['Tue, 02 Jan 2024 03:04:05 GMT', undefined], ['Thu, 01 Jan 1970 00:00:00 GMT', undefined], ['<html>', undefined],
   ] as const) t.equal(retryAfter(header, now), wait, String(header)) // biome-ignore format: a table
+  fc.assert(
+    fc.property(fc.string(), (header) => {
+      const wait = retryAfter(header)
+      t.ok(wait === undefined || (wait >= 0 && wait <= 300_000), header)
+      if (/^\s*-/.test(header)) t.equal(wait, undefined)
+    }),
+  )
+
+  t.equal(retryWait(policy, 0, 20), 20, 'what the server asks for wins')
+  t.equal(retryWait(policy, 9, 300_000), 300_000)
+  t.equal(retryWait(policy, 0, 0), 1000, 'no wait at all: the first one of the policy')
+  t.equal(retryWait({ initial_backoff: 60, max_backoff: 30 }, 0, 0), 30_000)
+  for (let time = 0; time < 200; time++) {
+    const own = retryWait(policy, 4, 0)
+    t.ok(own >= 1000 && own <= 16_000)
+    t.ok(retryWait(policy, 0, undefined) <= 1000)
+  }
 })
 
 t.test('pause ends at once when the signal fires, and leaves no listener', async (t) => {

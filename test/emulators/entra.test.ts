@@ -2,7 +2,7 @@ import { ClientSecretCredential } from '@azure/identity'
 import { LogsQueryClient } from '@azure/monitor-query'
 import t from 'tap'
 import { EntraEmulator } from '../../lib/emulators/entra.ts'
-import { createCertificateAuthority } from '../../lib/emulators/index.ts'
+import { createCertificateAuthority, entraUnavailable } from '../../lib/emulators/index.ts'
 import { LogAnalyticsEmulator } from '../../lib/emulators/log-analytics.ts'
 
 const audience = 'https://api.loganalytics.io'
@@ -58,6 +58,24 @@ t.test('requests that are none', async (t) => {
   })
   t.equal(grant.status, 400)
   t.match(await grant.json(), { error: 'unsupported_grant_type', error_codes: [70003] })
+})
+
+t.test('a fault may have the body that Entra gives', async (t) => {
+  const entra = await new EntraEmulator({ tenant_id: 'tenant' }).start()
+  t.teardown(() => entra.close())
+  for (const [fault, status] of [
+    [entraUnavailable(), 503],
+    [entraUnavailable(400), 400],
+  ] as const) {
+    entra.fail(fault)
+    const response = await fetch(`${entra.url}/tenant/oauth2/v2.0/token`, { method: 'POST' })
+    t.equal(response.status, status)
+    t.match(await response.json(), {
+      error: 'temporarily_unavailable',
+      error_codes: [90033],
+      error_description: /^AADSTS90033: .* Trace ID: /,
+    })
+  }
 })
 
 t.test('its tokens open the query API', async (t) => {

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { hecCodes } from '../../lib/emulators/hec-codes.ts'
 import { HecEmulator, type HecEmulatorOptions, type RecordedRequest } from '../../lib/emulators/index.ts'
+import { scaled } from '../fixtures/scale.ts'
 
 /** What a started emulator needs of a test. */
 interface Test {
@@ -427,17 +428,18 @@ t.test('counting only', async (t) => {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 4 })
   t.teardown(() => agent.destroy())
   const headers = { authorization: `Splunk ${hec.token}`, ...on.headers }
+  const count = scaled(20_000, 200_000)
   const from = performance.now()
   const before = hec.received
   await Promise.all(
-    Array.from({ length: 400 }, async () => {
+    Array.from({ length: count / 500 }, async () => {
       const request = http.request(hec.endpoint, { method: 'POST', agent, headers }).end(body)
       const [response] = (await once(request, 'response')) as [http.IncomingMessage]
       await once(response.resume(), 'end')
     }),
   )
-  t.equal(hec.received, before + 200_000)
+  t.equal(hec.received, before + count)
   t.comment(
-    `${Math.round(200_000 / ((performance.now() - from) / 1000))} rows/s, client and service in one process`,
+    `${Math.round(count / ((performance.now() - from) / 1000))} rows/s, client and service in one process`,
   )
 })

@@ -1,9 +1,10 @@
 import { LogsQueryClient } from '@azure/monitor-query'
 import fc from 'fast-check'
 import t from 'tap'
-import { type Column, DynamicText } from '../../lib/emulators/kql-values.ts'
 import { LogAnalyticsEmulator, type LogAnalyticsEmulatorOptions } from '../../lib/emulators/log-analytics.ts'
+import { type Column, DynamicText } from '../../lib/emulators/log-analytics-cells.ts'
 import { queryTimeout } from '../../lib/emulators/log-analytics-errors.ts'
+import { scaled } from '../fixtures/scale.ts'
 
 const headers = { authorization: 'Bearer x', 'content-type': 'application/json' }
 
@@ -174,45 +175,29 @@ t.test('KQL', async (t) => {
     ['N > 1 and N <= 3', [3]],
     ['N < 2 or Name == "beta"', [1, 9007199254740992]],
     ['not(N > 1)', [1]],
-    ['N between (1 .. 3)', [1, 3]],
-    ['N !between (1 .. 3)', [9007199254740992]],
     ['N in (1, 3)', [1, 3]],
     ['N !in (1, 3)', [9007199254740992, null]],
-    ["Name in~ ('BETA')", [9007199254740992, null]],
     ["Name =~ 'beta'", [9007199254740992, null]],
     ["Name !~ 'beta'", [1, 3]],
-    ["Name has 'alpha'", [1]],
-    ["Name !has 'alpha'", [9007199254740992, 3, null]],
     ["Name contains 'ALPHA'", [1, 3]],
-    ["Name contains_cs 'ALPHA'", []],
     ["Name !contains 'a'", []],
     ["Name startswith 'alpha'", [1, 3]],
-    ["Name endswith_cs 'TA'", [null]],
-    ["Name matches regex '^[ab]'", [9007199254740992, 3]],
     ['isempty(["id.orig_h"])', [3]],
     ["isnotempty(['id.orig_h']) and isnotnull(N)", [1, 9007199254740992]],
     ['isnull(Score)', [9007199254740992]],
     ['-Score > 0', [null]],
-    ['Score * 2 + 1 == 2', [1]],
-    ['N % 2 == 1 and N / 2 == 1', [3]],
     ['TimeGenerated == datetime(2024-05-01T00:00:00.0000001Z)', [1]],
     ['TimeGenerated > datetime(2024-05-01 00:00:00.0000001)', [9007199254740992, 3]],
     ['TimeGenerated <= datetime("2024-05-01T03:00:00.00+02:00")', [1, 9007199254740992]],
     ['TimeGenerated >= ago(1d)', [1, 9007199254740992, 3]],
     ['TimeGenerated > ago(23h)', [3]],
-    ['TimeGenerated < now() - 1.5h - 22h', [1]],
-    ['TimeGenerated between (datetime(2024-05-01) .. 1h)', [1, 9007199254740992]],
-    ['TimeGenerated - datetime(2024-05-01) == 1tick', [1]],
+    ['TimeGenerated < now() and TimeGenerated < ago(22.5h) // a comment', [1, 9007199254740992]],
+    ['["@odd"] contains "word"', [3]],
+    ['tostring(N) == "3"', [3]],
+    ['TimeGenerated == todatetime("2024-05-01T02:00:00Z")', [3]],
+    ["Name !startswith 'alpha'", [9007199254740992, null]],
+    ['N > -1 and isnotempty(Name) and not(isempty(Name))', [1, 9007199254740992, 3]],
     ['ingestion_time() >= datetime(2024-05-01T01:30:00.0000007Z)', [9007199254740992, 3, null]],
-    ['bin(TimeGenerated, 2h) == datetime(2024-05-01)', [1, 9007199254740992]],
-    ['["@odd"].user.name == "ann"', [1]],
-    ["['@odd']['list'][1] == 5", [1]],
-    ['["@odd"] has "word"', [3]],
-    ["tolower(Name) == 'beta' // a comment", [9007199254740992, null]],
-    ['strlen(Name) == 8 and tostring(N) == "3"', [3]],
-    ['toint("7") == 7 and tolong("x") == 1', []],
-    ['iff(N == 1, true, false)', [1]],
-    ['coalesce(N, 0) == 0', [null]],
     [`Name == @"beta" or Name == 'al\\x70habet'`, [9007199254740992, 3]],
   ]
   for (const [condition, expected] of wheres) t.same(await names(`| where ${condition}`), expected, condition)
@@ -221,21 +206,16 @@ t.test('KQL', async (t) => {
     ['Events | count', 'Count:long', [[4]]],
     ['Events | take 1 | project Name', 'Name:string', [['Alpha one']]],
     ['Events | limit 0 | project Name', 'Name:string', []],
-    ['Events | project X = N + 1, Name | take 1', 'X:long,Name:string', [[2, 'Alpha one']]],
+    ['Events | project X = N, Name | take 1', 'X:long,Name:string', [[1, 'Alpha one']]],
     [
       'Events | extend T = ingestion_time() | project T | take 1',
       'T:datetime',
       [['2024-05-01T00:30:00.0000007Z']],
     ],
     [
-      'Events | extend Name = toupper(Name), B = N == 1 | project-away TimeGenerated, Score, ["id.orig_h"], ["@odd"] | take 1',
+      'Events | extend Name = tostring(N), B = N == 1 | project N, Name, B | take 1',
       'N:long,Name:string,B:bool',
-      [[1, 'ALPHA ONE', true]],
-    ],
-    [
-      'Events | project-keep N, Name | project-rename M = N | take 1',
-      'M:long,Name:string',
-      [[1, 'Alpha one']],
+      [[1, '1', true]],
     ],
     [
       'Events | summarize min(TimeGenerated), max(TimeGenerated), count()',
@@ -247,49 +227,8 @@ t.test('KQL', async (t) => {
       'a:datetime,n:long',
       [[null, 0]],
     ],
-    [
-      'Events | summarize n = count(), sum(Score), avg(Score), dcount(N), countif(N > 1) by tolower(Name) | order by Column1 asc | take 1',
-      'Column1:string,n:long,sum_Score:real,avg_Score:real,dcount_N:long,countif_:long',
-      [['alpha one', 1, 0.5, 0.5, 1, 0]],
-    ],
-    [
-      'Events | summarize count() by bin(TimeGenerated, 1h) | where count_ > 0 | sort by TimeGenerated asc | take 2',
-      'TimeGenerated:datetime,count_:long',
-      [
-        [null, 1],
-        ['2024-05-01T00:00:00Z', 1],
-      ],
-    ],
-    ['Events | order by N | project N', 'N:long', [[9007199254740992], [3], [1], [null]]],
-    ['Events | sort by N asc nulls last, Name | project N', 'N:long', [[1], [3], [9007199254740992], [null]]],
-    ['Events | top 1 by Score | project Score', 'Score:real', [[2.5]]],
-    ['Events | distinct ["id.orig_h"] | count', 'Count:long', [[3]]],
-    [
-      'let lowest = 2; let T = Events | where N > lowest; T | project N | order by N asc',
-      'N:long',
-      [[3], [9007199254740992]],
-    ],
-    ['let T = Events; let U = (T | take 2);\nU | count;', 'Count:long', [[2]]],
-    ['(Events | where N == 1) | project Name', 'Name:string', [['Alpha one']]],
-    [
-      'print a = 1, b = 1.5, c = "x", d = 1h, e = long(null), f = dynamic({"a":")"}), real(nan), -5',
-      'a:long,b:real,c:string,d:timespan,e:long,f:dynamic,print_0:real,print_1:long',
-      [[1, 1.5, 'x', '01:00:00', null, '{"a":")"}', 'NaN', -5]],
-    ],
-    [
-      'print strcat("a", 1, tostring(true)), bool(true), guid(A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11), todecimal("1.50"), todatetime("2024-05-01"), totimespan("1.00:00:00")',
-      'print_0:string,print_1:bool,print_2:guid,print_3:decimal,print_4:datetime,print_5:timespan',
-      [
-        [
-          'a1true',
-          true,
-          'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
-          '1.50',
-          '2024-05-01T00:00:00Z',
-          '1.00:00:00',
-        ],
-      ],
-    ],
+    ['let lowest = 2; let T = Events | where N > lowest; T | project N', 'N:long', [[9007199254740992], [3]]],
+    ['let T = Events; let U = T | take 2;\nU | count;', 'Count:long', [[2]]],
     [
       'Events | getschema | where ColumnName == "N"',
       'ColumnName:string,ColumnOrdinal:int,DataType:string,ColumnType:string',
@@ -334,10 +273,11 @@ t.test('queries that are refused, in the words of the service', async (t) => {
     ['T | where A > 5parsecs', 1, 14, '5parsecs'],
     ['', 1, 0, ''],
     ['let a = 1', 1, 9, ''],
+    ['T | sort by A', 1, 4, 'sort'],
     ['T | where A in ()', 1, 16, ')'],
-    ['T | where A.1', 1, 12, '1'],
+    ['T | where A == A.b', 1, 16, '.'],
     ['T | where (A == 1', 1, 17, ''],
-    ['T | where A == dynamic({"a"', 1, 27, ''],
+    ['T | where A == dynamic({"a"', 1, 23, '{'],
     ['T # A', 1, 2, '#'],
   ]
   for (const [query, line, pos, token] of syntax) {
@@ -352,7 +292,7 @@ t.test('queries that are refused, in the words of the service', async (t) => {
           code: 'SyntaxError',
           innererror: {
             code: 'SYN0002',
-            message: `Query could not be parsed at '${token}' on line [${line},${pos}]`,
+            message: `Query could not be parsed at '${token}' on line [${line},${pos}] (This is the emulator. `,
             line,
             pos,
             token,
@@ -374,7 +314,6 @@ t.test('queries that are refused, in the words of the service', async (t) => {
       'SEM0100',
       "'project' operator: Failed to resolve scalar expression named '__proto__'",
     ],
-    ['T | project-away B', 'SEM0100', "'project-away' operator: Failed to resolve column named 'B'"],
     [
       'T | where D > "2024-05-01"',
       'SEM0064',
@@ -383,15 +322,10 @@ t.test('queries that are refused, in the words of the service', async (t) => {
     ['T | where toString(A) == ""', 'SEM0260', "Unknown function: 'toString'."],
     ['T | where constructor(A)', 'SEM0260', "Unknown function: 'constructor'."],
     ['T | where tostring()', 'SEM0219', 'tostring(): function expects 1 argument(s).'],
-    [
-      'T | extend X = D * 2',
-      'SEM0032',
-      'Arithmetic expression cannot be carried-out between datetime and long',
-    ],
     ['T | take D', 'SEM0100', "'take' operator: Failed to resolve scalar expression named 'D'"],
     ['T | where A', 'SEM0005', "'where' operator: the predicate must be of type bool"],
     ['T | summarize A', 'SEM0220', "'summarize' operator: the expression is not an aggregate"],
-    ['T | summarize sum(D)', 'SEM0012', 'sum(): argument #1 must be a number, it is datetime'],
+    ['T | summarize sum(A)', 'SEM0220', "'summarize' operator: the expression is not an aggregate"],
     ['T | where D > ago(1)', 'SEM0012', 'argument #1 must be a timespan'],
   ]
   for (const [query, code, message] of semantic) {
@@ -399,6 +333,7 @@ t.test('queries that are refused, in the words of the service', async (t) => {
     t.equal(reply.status, 400, query)
     t.equal(reply.body.error?.innererror?.code, 'SemanticError')
     t.match(inner(reply), { code, message }, query)
+    t.match(inner(reply)?.message, /It runs tables with where, .* register an answer: logAnalytics\.answer\(/)
   }
   for (const [query, more] of [
     [5, {}],
@@ -426,6 +361,72 @@ t.test('queries that are refused, in the words of the service', async (t) => {
   t.throws(() => logs.append('T', [[1, null, 3]]), { message: /2 columns, the row 3/ })
   t.throws(() => logs.append('Nope', []), RangeError)
   t.throws(() => logs.append('T', [], { ingestedAt: 'soon' }), TypeError)
+})
+
+t.test('answers that are registered: by text, pattern, test; types, windows, what follows', async (t) => {
+  const logs = await start(t, { bounds: 'exclusive', now: () => Date.parse('2024-05-02T00:00:00Z') })
+  const incidents = 'SecurityIncident\n| summarize arg_max(TimeGenerated, *) by Id'
+  const columns: Column[] = [
+    { name: 'TimeGenerated', type: 'datetime' },
+    { name: 'Id', type: 'long' },
+    { name: 'More', type: 'dynamic' },
+  ]
+  const hour = (count: number) => `2024-05-01T0${count}:00:00Z`
+  logs.answer(
+    incidents,
+    [[hour(1), 1, { a: 1 }], { TimeGenerated: hour(2), Id: 9007199254740993n }, [hour(3), 3, null]],
+    {
+      columns,
+      ingestedAt: (_, index) => hour(index + 5),
+    },
+  )
+  const whole = await ask(logs, incidents)
+  t.same(whole.body.tables[0]?.columns, columns)
+  t.same(whole.body.tables[0]?.rows[0], [hour(1), 1, '{"a":1}'])
+  t.match(whole.text, /9007199254740993/)
+  const ids = async (query: string, more: object = {}) =>
+    (await rows(logs, `${query} | project Id`, more)).flat()
+  t.same(
+    await ids('SecurityIncident  | summarize arg_max(TimeGenerated, *) by Id', {
+      timespan: `${hour(1)}/${hour(3)}`,
+    }),
+    [1, 9007199254740992],
+  )
+  t.same(await ids(`${incidents}\n| where Id > 1 | take 1`), [9007199254740992])
+  t.same(await rows(logs, `${incidents} | count`), [[3]])
+  t.equal((await ask(logs, `${incidents}entity`)).status, 400, 'a longer word is another query')
+  t.equal((await ask(logs, `${incidents} | join T on Id`)).status, 400, 'what follows has to be run')
+
+  // A pattern or a test answers the whole query; a window by ingestion time in it counts.
+  logs.answer(/\bjoin\b/, [{ TimeGenerated: hour(1), Text: 'a', At: new Date(hour(2)), N: 0.5 }], {
+    ingestedAt: hour(4),
+  })
+  const joined = (start: number, end: number) =>
+    `T | where ingestion_time() >= datetime(${hour(start)}) and ingestion_time() < datetime(${hour(end)}) | join U on Id`
+  const { tables } = (await ask(logs, joined(4, 5))).body
+  t.same(tables[0], {
+    name: 'PrimaryResult',
+    columns: [
+      { name: 'TimeGenerated', type: 'datetime' },
+      { name: 'Text', type: 'string' },
+      { name: 'At', type: 'datetime' },
+      { name: 'N', type: 'real' },
+    ],
+    rows: [[hour(1), 'a', hour(2), 0.5]],
+  })
+  t.same(await rows(logs, joined(3, 4)), [])
+  t.same(await rows(logs, 'T | join U on Id', { timespan: `${hour(2)}/${hour(3)}` }), [])
+  logs.answer(
+    ({ query }) => query.startsWith('union'),
+    ({ start, end }, { target }) => [{ Start: start, End: end, Target: target }],
+  )
+  t.same(await rows(logs, 'union T, U', { timespan: `${hour(2)}/${hour(3)}` }), [[hour(2), hour(3), 'w']])
+  logs.answer('union T, U', [{ N: 1 }])
+  t.same(await rows(logs, 'union T, U;'), [[1]], 'the newest answer is taken')
+  t.throws(() => logs.answer('x', [[1]]), /need `columns`/)
+  t.throws(() => logs.answer('x', [['x']], { columns: [{ name: 'A', type: 'long' }] }), {
+    message: 'answer.A: x is no long',
+  })
 })
 
 t.test('the timespan cuts by the time column at 100 ns; its end may be in or out', async (t) => {
@@ -465,7 +466,7 @@ t.test('the timespan cuts by the time column at 100 ns; its end may be in or out
         )
       },
     ),
-    { numRuns: 60 },
+    { numRuns: scaled(20, 60) },
   )
   logs.bounds = 'exclusive'
   const hours = Array.from({ length: 12 }, (_, hour) => [new Date(time + hour * 3_600_000), hour])

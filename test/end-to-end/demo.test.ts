@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { resultTable } from '../../lib/cli/demo.ts'
 import { command } from '../fixtures/command.ts'
 
 const run = promisify(execFile)
@@ -11,8 +12,8 @@ t.test('npm start: the whole path, with a JSON object as its last line', async (
   // The build is there already (npm test makes it), and other tests run on it.
   const { stdout } = await run('npm', ['start', '--ignore-scripts', '--', '--json'], { cwd: root })
   const result = JSON.parse(stdout.trim().split('\n').at(-1)!)
-  t.match(result, { read: 3000, delivered: 3000, received: 3000, rejected: 0, seconds: Number })
-  t.same(Object.keys(result), ['read', 'delivered', 'received', 'rejected', 'seconds'])
+  t.match(result, { read: 3000, delivered: 3000, received: 3000, rejected: 0, found: 3000, seconds: Number })
+  t.same(Object.keys(result), ['read', 'delivered', 'received', 'rejected', 'found', 'seconds'])
 })
 
 t.test('the counts as a table', async (t) => {
@@ -24,9 +25,22 @@ t.test('the counts as a table', async (t) => {
 sent to Splunk and acknowledged          3,000
 refused                                      0
 counted by HEC                           3,000
+found by a search, the same              3,000
 
 Every row arrived. <time>.
+
+These services were emulators on this machine. Next: --input FILE moves records of your own; \`cyber-connectors
+emulate\` keeps the emulators up to try things on; \`cyber-connectors copy --help\` moves rows of real services.
 `,
+  )
+})
+
+t.test('of no row it is not said that it arrived', async (t) => {
+  const none = { read: 0, delivered: 0, received: 0, rejected: 0, found: 0, seconds: 1 }
+  t.match(resultTable(none), /^There was no row to read\. 1 s, 0 rows\/s\.$/m)
+  t.match(
+    resultTable({ ...none, read: 2, delivered: 1 }),
+    /^The counts differ: rows are missing or came twice\./m,
   )
 })
 
@@ -40,7 +54,7 @@ t.test("a file's records in place of the sample, zipped or not", async (t) => {
   t.equal(refused.code, 1)
   t.equal(refused.stderr, 'cyber-connectors: line 2 is not JSON\n')
   const missing = await command(['demo', '--input', `${bad}/none.ndjson`])
-  t.equal(missing.code, 1)
+  t.equal(missing.code, 2)
   t.match(missing.stderr, /ENOENT/)
 })
 

@@ -4,13 +4,15 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { Checkpoint } from '../../lib/core/checkpoint.ts'
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.ts'
 import { formatInstant, parseInstant, ticksPerSecond } from '../../lib/core/time.ts'
 import { windowId } from '../../lib/core/window.ts'
 import { createCertificateAuthority, HecEmulator, LogAnalyticsEmulator } from '../../lib/emulators/index.ts'
+import { advanceOverWindow } from '../../lib/source/window-offset.ts'
+import { scaled } from '../fixtures/scale.ts'
 
-const kills = 50
-const windowCount = 160
+const kills = scaled(3, 50)
+const windowCount = scaled(20, 160)
 const rowsPerWindow = 20
 const duration = 60
 const program = fileURLToPath(new URL('../fixtures/crash-query.mjs', import.meta.url))
@@ -84,9 +86,9 @@ t.test(
       if (ended) break
       killed++
       // The lock of the dead process is taken over, and the state it left is whole.
-      const checkpoint = await Checkpoint.open(checkpointLocation, identity)
+      const checkpoint = await Checkpoint.open(checkpointLocation, identity, advanceOverWindow)
       const [first] = checkpoint.planned
-      if (first) underWay.set(windowId(first), (underWay.get(windowId(first)) ?? 0) + 1)
+      if (first) underWay.set(first.id, (underWay.get(first.id) ?? 0) + 1)
       await checkpoint.close()
     }
     await Promise.all([logs.close(), hec.close()])

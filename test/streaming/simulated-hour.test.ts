@@ -3,7 +3,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { Writable } from 'node:stream'
 import { mock } from 'node:test'
 import t from 'tap'
-import { AzureMonitorStreamReadable } from '../../lib/azure-monitor/azure-monitor-stream-readable.ts'
+import { AzureMonitorStreamReadable } from '../../lib/connectors/azure-monitor/azure-monitor-stream-readable.ts'
 import { formatInstant, fromDate } from '../../lib/core/time.ts'
 import { createCertificateAuthority, LogAnalyticsEmulator } from '../../lib/emulators/index.ts'
 import { type StreamingQuery, streamingQuery } from '../../lib/streaming/streaming-query.ts'
@@ -70,7 +70,7 @@ t.test('an hour, and the half hour after it, with rows that arrive late', async 
             },
           }),
       })
-      query.on('progress', (progress) => lags.push(progress.lag))
+      query.on('progress', (progress) => lags.push(progress.lag!))
       return query
     }
     return { ids, lags, begin }

@@ -1,6 +1,12 @@
 // Compiled by `npm run typecheck`, never run: each @ts-expect-error is a call that must not compile.
 import { pipeline } from 'node:stream/promises'
-import { createWritable, SplunkWritable } from '../../lib/index.ts'
+import {
+  AzureMonitorReadable,
+  AzureMonitorStreamReadable,
+  createWritable,
+  SentinelWritable,
+  SplunkWritable,
+} from '../../lib/index.ts'
 
 const good = createWritable('splunk', {
   url: 'https://splunk:8088',
@@ -28,3 +34,28 @@ new SplunkWritable({ url: 'https://splunk:8088', token: 't', mode: 'lines' })
 export async function pipes(rows: AsyncIterable<{ a: number }>): Promise<void> {
   await pipeline(rows, good)
 }
+
+const signIn = { tenant_id: 't', client_id: 'c', client_secret: 's' } as const
+const range = { timespan: 'P1D', query: 'T' } as const
+new AzureMonitorReadable({ ...signIn, ...range, workspace_id: 'w' }).destroy()
+new AzureMonitorReadable({ azureDefaultCredential: true, ...range, resourceId: '/subscriptions/…' }).destroy()
+// @ts-expect-error no way to sign in
+new AzureMonitorReadable({ ...range, workspace_id: 'w' })
+// @ts-expect-error a way to sign in that lacks the secret
+new AzureMonitorReadable({ tenant_id: 't', client_id: 'c', ...range, workspace_id: 'w' })
+// @ts-expect-error no time range
+new AzureMonitorReadable({ ...signIn, query: 'T', workspace_id: 'w' })
+// @ts-expect-error two time ranges
+new AzureMonitorReadable({ ...signIn, ...range, start_time: '2026-01-01', workspace_id: 'w' })
+// @ts-expect-error neither workspace nor resource
+new AzureMonitorReadable({ ...signIn, ...range })
+// @ts-expect-error both workspace and resource, one in the other spelling
+new AzureMonitorReadable({ ...signIn, ...range, workspace_id: 'w', resourceId: '/subscriptions/…' })
+new AzureMonitorStreamReadable({ ...signIn, query: 'T', workspaceId: 'w', startTime: 'earliest' }).destroy()
+// @ts-expect-error a stream has no timespan
+new AzureMonitorStreamReadable({ ...signIn, query: 'T', timespan: 'P1D', workspace_id: 'w' })
+new SentinelWritable({ ...signIn, dce: 'https://dce', dcrId: 'dcr-1', dcs: 'Custom-T' }).destroy()
+// @ts-expect-error dcr_id is missing
+new SentinelWritable({ ...signIn, dce: 'https://dce', dcs: 'Custom-T' })
+// @ts-expect-error no way to sign in
+new SentinelWritable({ dce: 'https://dce', dcr_id: 'dcr-1', dcs: 'Custom-T' })

@@ -26,7 +26,7 @@ function source(AzureMonitorReadable, { query, rows }) {
  * streams of their own; after `seconds` it is broken off
  */
 const path = (makeSink) => async (options) => {
-  const { AzureMonitorReadable } = await product('azure-monitor/azure-monitor-readable')
+  const { AzureMonitorReadable } = await product('connectors/azure-monitor/azure-monitor-readable')
   const go = async (rows, seconds) => {
     const from = source(AzureMonitorReadable, { ...options, rows })
     const to = await makeSink(options)
@@ -78,7 +78,7 @@ const path = (makeSink) => async (options) => {
 
 export const contestants = {
   'to Splunk': path(async ({ hec, batch, compression }) => {
-    const { SplunkWritable } = await product('splunk/splunk-writable')
+    const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
     return new SplunkWritable({
       url: hec.url,
       token: '11111111-2222-3333-4444-555555555555',

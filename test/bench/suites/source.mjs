@@ -41,7 +41,7 @@ const unpacked = (response) =>
 
 export const contestants = {
   'cyber-connectors': contestant(async ({ url, ca }) => {
-    const { AzureMonitorReadable } = await product('azure-monitor/azure-monitor-readable')
+    const { AzureMonitorReadable } = await product('connectors/azure-monitor/azure-monitor-readable')
     return async (query) => {
       const start = performance.now()
       let rows = 0

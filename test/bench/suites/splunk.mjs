@@ -21,7 +21,7 @@ export const contestants = {
       Object.defineProperty(zlib, 'createGzip', { value: (settings) => createGzip({ ...settings, level }) })
       syncBuiltinESMExports()
     }
-    const { SplunkWritable } = await product('splunk/splunk-writable')
+    const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
     const compression = level ? 'gzip' : 'none'
     return throughSink(
       () => new SplunkWritable({ url, token, batch_size: batch, max_in_flight: inFlight, compression }),

@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto'
+import { access, open, readdir, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { writeDurably } from '../core/durable-file.ts'
+import { CheckpointError } from '../core/errors.ts'
+import { HeldError, LostError } from './checkpoint-error.ts'
+import { isRunning, type ProcessMark, processStart } from './process-start.ts'
+
+/** Who holds a lock. */
+interface Holder extends ProcessMark {
+  readonly host: string
+  readonly since: string
+  /** Seconds after which the lock frees itself unless it is renewed. Locks of earlier versions are not renewed. */
+  readonly lease?: number
+}
+
+const claims = 5
+
+/**
+ * Keeps a directory to one process at a time. Each process lays down a claim of its own name and then looks for the
+ * claims of others: of two that start at once, the later one sees the earlier one's. Because no two claims share a
+ * name, the claim of a dead process can be removed by anybody at any time without hitting a live one.
+ *
+ * The holder renews its claim by writing the file anew, so that processes on other hosts see that it lives. How long ago
+ * that was they tell by the file system's own clock, which dates their own claim as well.
+ */
+export class DirectoryLock {
+  readonly #file: string
+  readonly #text: string
+
+  private constructor(file: string, text: string) {
+    this.#file = file
+    this.#text = text
+  }
+
+  /** Whether a file's name is that of a lock. */
+  static isLock(name: string): boolean {
+    return /^lock-[0-9a-f-]{36}\.json((\.[0-9a-f-]{36})?\.tmp)?$/.test(name)
+  }
+
+  /**
+   * @param duration milliseconds after which the lock frees itself unless it is renewed
+   * @throws HeldError where another process has the directory, and says which
+   */
+  static async acquire(directory: string, duration: number): Promise<DirectoryLock> {
+    for (let claim = 1; ; claim++) {
+      const name = `lock-${randomUUID()}.json`
+      const holder: Holder = {
+        pid: process.pid,
+        started: await processStart(process.pid),
+        host: hostname(),
+        since: new Date().toISOString(),
+        lease: duration / 1000,
+      }
+      const text = JSON.stringify(holder)
+      const lock = new DirectoryLock(join(directory, name), text)
+      try {
+        await writeDurably(directory, name, text)
+        await refuseOthers(directory, name)
+        return lock
+      } catch (error) {
+        await lock.release()
+        // Of two that start at once each may see the other's claim and withdraw, or tidy away what the other writes.
+        const passing = error instanceof CheckpointError || (error as NodeJS.ErrnoException).code === 'ENOENT'
+        if (!passing || claim === claims) throw error
+        await sleep(Math.random() * 100)
+      }
+    }
+  }
+
+  /** @throws LostError where somebody removed the lock while we hold it */
+  async check(): Promise<void> {
+    await this.#orLost(access(this.#file))
+  }
+
+  /** @throws LostError as `check` does */
+  async renew(): Promise<void> {
+    const file = await this.#orLost(open(this.#file, 'r+'))
+    try {
+      await file.write(this.#text, 0)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #orLost<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+      throw new LostError(
+        dirname(this.#file),
+        `the lock ${this.#file} is gone, so another process may use it now`,
+        cause,
+      )
+    }
+  }
+
+  async release(): Promise<void> {
+    await rm(this.#file, { force: true }).catch(() => {})
+  }
+}
+
+/** A claim, and when it was written or renewed last. */
+interface Claim {
+  readonly holder: Holder
+  readonly renewed: number
+}
+
+async function refuseOthers(directory: string, own: string): Promise<void> {
+  const now = (await readClaim(join(directory, own)))?.renewed
+  for (const name of await readdir(directory)) {
+    if (name === own || !DirectoryLock.isLock(name) || name.endsWith('.tmp')) continue
+    const file = join(directory, name)
+    const claim = await readClaim(file)
+    if (claim === undefined) continue
+    const { holder, renewed } = claim
+    const isOurHost = holder.host === hostname()
+    const age = ((now ?? renewed) - renewed) / 1000
+    const isExpired = holder.lease !== undefined && age > holder.lease
+    if (isExpired || (isOurHost && !(await isRunning(holder)))) {
+      await rm(file, { force: true })
+      continue
+    }
+    if (isOurHost) {
+      throw new HeldError(
+        `${directory} is held by process ${holder.pid}${holder.pid === process.pid ? ' (this one)' : ''} ` +
+          `since ${holder.since}: stop it first, or use another directory`,
+      )
+    }
+    const way =
+      holder.lease === undefined
+        ? `Whether that process still runs can't be seen from here: if it does not, delete ${file}`
+        : `It was renewed ${Math.max(0, Math.round(age))} s ago and frees itself ${holder.lease} s after the last renewal; ` +
+          `where that process has ended, delete ${file} to go on at once`
+    throw new HeldError(
+      `${directory} is held by process ${holder.pid} on host "${holder.host}" since ${holder.since}. ${way}`,
+    )
+  }
+}
+
+/** @returns undefined where the lock was released in the meantime */
+async function readClaim(file: string): Promise<Claim | undefined> {
+  let text: string
+  let renewed: number
+  try {
+    // Opened before it is dated: network file systems keep a file's date for a while, but not over an opening.
+    const handle = await open(file, 'r')
+    try {
+      text = await handle.readFile('utf8')
+      renewed = (await handle.stat()).mtimeMs
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const holder = JSON.parse(text) as Holder
+    if (Number.isInteger(holder.pid) && typeof holder.host === 'string') return { holder, renewed }
+  } catch {}
+  throw new CheckpointError(
+    'ERR_CHECKPOINT',
+    `${file} should be a lock and can't be read: make sure that no other process uses the directory, then delete it`,
+  )
+}

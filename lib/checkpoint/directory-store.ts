@@ -1,0 +1,174 @@
+import { constants } from 'node:fs'
+import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { asideSuffix, writeDurably } from '../core/durable-file.ts'
+import { CheckpointError } from '../core/errors.ts'
+import { asCheckpointError } from './checkpoint-error.ts'
+import { DirectoryLock } from './directory-lock.ts'
+import { type Lease, openLeased } from './leased-session.ts'
+import type { CheckpointSession, CheckpointStore, OpenOptions, StoredText } from './store.ts'
+
+export interface DirectoryStoreOptions {
+  /** Seconds after which the lock of a process that does not renew it frees itself. Default: 30. */
+  readonly lease_seconds?: number | undefined
+}
+
+const stateName = /^checkpoint-(\d{10,15})\.json$/
+const asideName = /^checkpoint-\d{10,15}\.json(\.[0-9a-f-]{36})?\.tmp$/
+
+/**
+ * Checkpoints in directories. A state is a file `checkpoint-<number>.json`, written aside, flushed and renamed; changes
+ * are appended to it. The newest file counts, the one before it is kept, older ones are removed. A lock keeps other
+ * processes out: it is taken over at once from a process of this host that has ended, and from any other once it has
+ * not been renewed for `lease_seconds`.
+ */
+export class DirectoryStore implements CheckpointStore {
+  readonly #directory: string
+  readonly #duration: number
+
+  constructor(directory: string, { lease_seconds = 30 }: DirectoryStoreOptions = {}) {
+    this.#directory = resolve(directory)
+    this.#duration = lease_seconds * 1000
+  }
+
+  /** @param name a directory below the store's; empty for the store's own */
+  async open(name: string, options: OpenOptions = {}): Promise<CheckpointSession> {
+    const directory = join(this.#directory, name)
+    return openLeased(() => acquire(directory, this.#duration), this.#duration, options)
+  }
+
+  async read(name: string): Promise<StoredText> {
+    const directory = join(this.#directory, name)
+    return { text: await readNewest(directory), location: directory }
+  }
+}
+
+async function acquire(directory: string, duration: number): Promise<DirectoryLease> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    const lock = await DirectoryLock.acquire(directory, duration)
+    try {
+      const states = await listStates(directory)
+      const newest = states[0]
+      const text = newest && (await readFile(join(directory, newest), 'utf8'))
+      await tidy(directory)
+      return new DirectoryLease(directory, lock, states, text)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  } catch (error) {
+    throw asCheckpointError(error, `the checkpoint in ${directory} can't be opened`)
+  }
+}
+
+class DirectoryLease implements Lease {
+  readonly text: string | undefined
+  readonly location: string
+  readonly remedy: string
+  readonly #directory: string
+  readonly #lock: DirectoryLock
+  #number: number
+
+  constructor(directory: string, lock: DirectoryLock, states: readonly string[], text: string | undefined) {
+    const [newest, before] = states
+    this.text = text
+    this.location = directory
+    this.remedy = before
+      ? `Delete ${newest} to go on from the state before it, ${before}: some rows may come again`
+      : 'Restore the file, or begin again in a new directory with start_time set to where the last rows came from'
+    this.#directory = directory
+    this.#lock = lock
+    this.#number = newest ? numberOf(newest) : 0
+  }
+
+  async renew(): Promise<void> {
+    await this.#lock.renew()
+  }
+
+  async write(text: string): Promise<void> {
+    await this.#lock.check()
+    for (;;) {
+      try {
+        await writeDurably(this.#directory, fileName(this.#number + 1), text, { exclusive: true })
+        break
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        // Of two processes that both take themselves for the holder, the one with the lock goes on after the other.
+        await this.#lock.check()
+        this.#number++
+      }
+    }
+    this.#number++
+    await rm(join(this.#directory, fileName(this.#number - 2)), { force: true }).catch(() => {})
+    // Frozen between the first check and the writing: the new holder does not read what was written.
+    await this.#lock.check()
+  }
+
+  async append(text: string): Promise<void> {
+    await this.#lock.check()
+    const file = await open(
+      join(this.#directory, fileName(this.#number)),
+      constants.O_WRONLY | constants.O_APPEND,
+    )
+    try {
+      await file.writeFile(text)
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+    await this.#lock.check()
+  }
+
+  async release(): Promise<void> {
+    await this.#lock.release()
+  }
+}
+
+function fileName(number: number): string {
+  return `checkpoint-${String(number).padStart(10, '0')}.json`
+}
+
+function numberOf(name: string): number {
+  return Number(stateName.exec(name)![1])
+}
+
+/** The newest state in a directory, read without its lock. @returns undefined where there is none */
+async function readNewest(directory: string): Promise<string | undefined> {
+  try {
+    const [newest] = await listStates(directory)
+    return newest && (await readFile(join(directory, newest), 'utf8'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw asCheckpointError(error, `the checkpoint in ${directory} can't be read`)
+  }
+}
+
+/** Files of states, the newest first. @throws CheckpointError where there is none, but files of somebody else */
+async function listStates(directory: string): Promise<string[]> {
+  const names = await readdir(directory)
+  const states = names.filter((name) => stateName.test(name)).sort((a, b) => numberOf(b) - numberOf(a))
+  const foreign = states.length === 0 ? names.find((name) => !isOurs(name)) : undefined
+  if (foreign === undefined) return states
+  throw new CheckpointError(
+    'ERR_CHECKPOINT',
+    `${directory} is not a checkpoint's directory: it holds "${foreign}". Use a new or empty directory`,
+  )
+}
+
+function isOurs(name: string): boolean {
+  return DirectoryLock.isLock(name) || asideName.test(name) || name.startsWith('.') || name === 'lost+found'
+}
+
+/** Removes what a crash left behind, and states older than the one before the newest. */
+async function tidy(directory: string): Promise<void> {
+  const names = await readdir(directory)
+  const newest = Math.max(0, ...names.filter((name) => stateName.test(name)).map(numberOf))
+  for (const name of names) {
+    const old =
+      asideName.test(name) ||
+      (DirectoryLock.isLock(name) && name.endsWith(asideSuffix)) ||
+      (stateName.test(name) && numberOf(name) < newest - 1)
+    if (old) await rm(join(directory, name), { force: true }).catch(() => {})
+  }
+}

@@ -1,0 +1,73 @@
+import type { Readable } from 'node:stream'
+import type { PlainWindow } from '../../core/window.ts'
+import { BoundedReadable } from '../../source/bounded-readable.ts'
+import type { SourceRetryEvent, SourceSplitEvent, SourceWindowEvent } from '../../source/events.ts'
+import { rangeWindows } from '../../source/options.ts'
+import type { RowOf, RowSchema, TableSchema } from '../../source/row-schema.ts'
+import { WindowDivider } from '../../source/windows.ts'
+import { KqlProtocol } from './kql-protocol.ts'
+import { boundedDeclaration, connectorName } from './options.ts'
+import type { AzureMonitorReadableOptions } from './options.types.ts'
+
+type Listener = Parameters<Readable['on']>[1]
+
+/**
+ * The rows of a KQL query over a range of time, from a Log Analytics workspace or an Azure resource, as plain objects.
+ *
+ * The range is half-open: `start` belongs to it, `end` does not. A window's rows come out only when the service's
+ * answer for it is whole; then they are parsed as they are asked for. A result that is too large is read in halves.
+ *
+ * Events besides those of a Readable: `schema` (a {@link TableSchema}) before the first row and whenever the columns
+ * change, `retry` (a {@link SourceRetryEvent}), `split` (a {@link SourceSplitEvent}), `window` (a
+ * {@link SourceWindowEvent}) when the rows of a window are all handed on.
+ *
+ * Errors: ERR_OPTION from the constructor; ERR_AUTH, ERR_QUERY, ERR_RESULT_TOO_LARGE, ERR_RESULT from the stream.
+ *
+ * https://learn.microsoft.com/azure/azure-monitor/logs/api/overview
+ */
+export class AzureMonitorReadable<
+  const S extends RowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+> extends BoundedReadable<PlainWindow> {
+  constructor(
+    options: AzureMonitorReadableOptions & {
+      readonly schema?: S | undefined
+      readonly datetime?: D | undefined
+    },
+  ) {
+    const values = boundedDeclaration.resolve(options)
+    super(
+      {
+        connector: connectorName,
+        protocol: (observer) => new KqlProtocol(values, observer),
+        divider: new WindowDivider(values),
+        slices: () => rangeWindows(values),
+        // A window that was given has neighbours that somebody else reads.
+        exact: values.window && true,
+      },
+      values,
+    )
+  }
+
+  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S, D>> {
+    return super[Symbol.asyncIterator]()
+  }
+
+  override read(size?: number): RowOf<S, D> | null {
+    return super.read(size) as RowOf<S, D> | null
+  }
+
+  override toArray(options?: { signal?: AbortSignal }): Promise<RowOf<S, D>[]> {
+    return super.toArray(options)
+  }
+
+  override on(event: 'data', listener: (row: RowOf<S, D>) => void): this
+  override on(event: 'schema', listener: (schema: TableSchema) => void): this
+  override on(event: 'retry', listener: (event: SourceRetryEvent<PlainWindow>) => void): this
+  override on(event: 'split', listener: (event: SourceSplitEvent<PlainWindow>) => void): this
+  override on(event: 'window', listener: (event: SourceWindowEvent<PlainWindow>) => void): this
+  override on(event: string | symbol, listener: Listener): this
+  override on(event: string | symbol, listener: Listener): this {
+    return super.on(event, listener)
+  }
+}

@@ -1,0 +1,169 @@
+import { ConnectorError, type ErrorDetails, QueryError } from '../../core/errors.ts'
+import { cleanError, type Redact } from '../../core/redaction.ts'
+import { isTransientFault, isTransientStatus, retryAfter } from '../../core/retry.ts'
+import { AuthError } from '../azure/tokens.ts'
+import { connectorName } from './options.ts'
+import { type IndexedTable, MalformedResponse, type ResponseIndex } from './response-index.ts'
+
+/** What is to be done about a try that failed. */
+export type Verdict =
+  /** Try again, after the wait (milliseconds) that the service asked for, if it did. */
+  | 'retry'
+  /** Sign in anew, then try again. */
+  | 'renew token'
+  /** The result passes a limit of the service: ask for less. */
+  | 'too large'
+  /** The service ran short of memory: try again, then ask for less. */
+  | 'short of memory'
+  /** The service ran out of time: ask for less, or try again where less can't be asked for. */
+  | 'too slow'
+  | 'give up'
+
+export interface Failure {
+  readonly verdict: Verdict
+  /** The tables that came with it. */
+  readonly tables?: readonly IndexedTable[]
+  readonly wait?: number | undefined
+  /** What to throw in the end. */
+  readonly error: ConnectorError
+}
+
+/** Rows at which the service cuts a result, at times without a word. */
+export const rowLimit = 500_000
+
+/**
+ * The marks of a result that is too large, in whatever field of the answer. The number is 0x80DA0003 as int32. "exceed"
+ * is none of them: throttling and memory errors say it too.
+ * https://learn.microsoft.com/kusto/concepts/query-limits#limit-on-result-set-size-result-truncation
+ */
+const tooLarge =
+  /E_QUERY_RESULT_SET_TOO_LARGE|80DA0003|-2133196797|QueryExecutionResultSizeLimitExceeded|ResponsePayloadTooLarge/i
+
+/** The service's own words, from the outside of a nested error inwards. */
+interface ServiceError {
+  readonly code: string | undefined
+  readonly text: string
+}
+
+function readServiceError(error: unknown): ServiceError {
+  const codes: string[] = []
+  const texts: string[] = []
+  for (let at = error, depth = 0; typeof at === 'object' && at !== null && depth < 10; depth++) {
+    const { code, message, innererror, details, line, pos, token } = at as Record<string, unknown>
+    if (typeof code === 'string' || typeof code === 'number') codes.push(String(code))
+    const place = [
+      typeof line === 'number' ? `line ${line}` : '',
+      typeof pos === 'number' ? `position ${pos}` : '',
+      typeof token === 'string' && token !== '' ? `at "${token}"` : '',
+    ].filter((part) => part !== '')
+    if (typeof message === 'string') texts.push(message.trim())
+    if (place.length > 0) texts.push(`(${place.join(', ')})`)
+    at = innererror ?? (Array.isArray(details) ? details[0] : undefined)
+  }
+  const sentences = [...new Set(texts)].map((words) => (/[.!?)]$/.test(words) ? words : `${words}.`))
+  return { code: codes[0], text: sentences.join(' ').trim() }
+}
+
+/** The service's own word that a query took too long. A 504 of something in between is a transient fault. */
+const tooSlow = /GatewayTimeout|quer(?:y|ies)\b.{0,40}\btimed out|timed out.{0,40}\bquery/i
+
+/** An answer with another status than 200. */
+export function statusFailure(
+  status: number,
+  text: string,
+  retryAfterHeader: string | undefined,
+  redact: Redact,
+): Failure {
+  const body = parseError(text)
+  const { code, text: words } = readServiceError(body)
+  const serviceText = redact(words || text.trim().slice(0, 500)) || undefined
+  const details: ErrorDetails = { connector: connectorName, status, serviceCode: code, serviceText }
+  const said = `status ${status}${code ? ` ${code}` : ''}${serviceText ? `: ${serviceText}` : ''}`
+  const query = (message: string) => new QueryError('ERR_QUERY', `${connectorName}: ${message}`, details)
+  if (status === 413 || tooLarge.test(text))
+    return { verdict: 'too large', error: tooLargeError(said, details) }
+  if (status === 504 && tooSlow.test(text)) {
+    return { verdict: 'too slow', error: query(`the query took too long: ${said}`) }
+  }
+  if (status === 401 || status === 403) {
+    const error = new ConnectorError(
+      'ERR_AUTH',
+      `${connectorName}: the service refused the token: ${said}`,
+      details,
+    )
+    return { verdict: status === 401 ? 'renew token' : 'give up', error }
+  }
+  const error = query(`the service refused the query: ${said}`)
+  if (!isTransientStatus(status)) return { verdict: 'give up', error }
+  return { verdict: 'retry', wait: retryAfter(retryAfterHeader), error }
+}
+
+function parseError(text: string): unknown {
+  try {
+    const body: unknown = JSON.parse(text)
+    return typeof body === 'object' && body !== null && 'error' in body ? body.error : body
+  } catch {
+    return undefined
+  }
+}
+
+/** A result with status 200 that says itself that it is not whole. */
+export function partialFailure({ error, tables }: ResponseIndex, redact: Redact): Failure {
+  const { code, text } = readServiceError(error)
+  const details: ErrorDetails = {
+    connector: connectorName,
+    status: 200,
+    serviceCode: code,
+    serviceText: redact(text) || undefined,
+  }
+  if (tooLarge.test(JSON.stringify(error)))
+    return { verdict: 'too large', tables, error: tooLargeError(redact(text), details) }
+  const message = `${connectorName}: the result is not whole: ${redact(text) || 'the service does not say why'}`
+  const verdict = ownFault.test(JSON.stringify(error)) ? 'give up' : 'short of memory'
+  return { verdict, tables, error: new QueryError('ERR_QUERY', message, details) }
+}
+
+/**
+ * A partial result whose cause is the query itself. Any other one, such as E_LOW_MEMORY_CONDITION, a node that went away or
+ * a time-out, is of the moment: https://learn.microsoft.com/kusto/concepts/partial-query-failures
+ */
+const ownFault =
+  /SemanticError|SyntaxError|BadArgument|BadRequest|InvalidTimestamp|Forbidden|Unauthorized|"Permanent"|"@permanent":true/i
+
+/** A result as long as the service ever gives. */
+export function cutFailure({ rows, tables }: ResponseIndex): Failure {
+  const text = `the result has ${rows} rows, as many as the service gives: it may lack the rest`
+  return {
+    verdict: 'too large',
+    tables,
+    error: tooLargeError(text, { connector: connectorName, status: 200 }),
+  }
+}
+
+function tooLargeError(reason: string, details: ErrorDetails): QueryError {
+  return new QueryError(
+    'ERR_RESULT_TOO_LARGE',
+    `${connectorName}: the result is too large: ${reason.replace(/\.$/, '')}`,
+    details,
+  )
+}
+
+/** No answer, or one that broke off. */
+export function faultFailure(error: unknown, redact: Redact): Failure {
+  if (error instanceof AuthError)
+    return { verdict: error.transient ? 'retry' : 'give up', wait: error.wait, error }
+  if (error instanceof ConnectorError) return { verdict: 'give up', error }
+  const cause = cleanError(error, redact)
+  const { code } = cause as NodeJS.ErrnoException
+  const cut = error instanceof MalformedResponse ? error.cut : code === 'Z_BUF_ERROR'
+  const transient = cut || isTransientFault(error)
+  const what =
+    error instanceof MalformedResponse && !cut ? 'the answer can not be read' : 'no whole answer came'
+  return {
+    verdict: transient ? 'retry' : 'give up',
+    error: new QueryError('ERR_QUERY', `${connectorName}: ${what}: ${cause.message}`, {
+      connector: connectorName,
+      cause,
+    }),
+  }
+}

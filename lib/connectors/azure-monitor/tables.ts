@@ -1,0 +1,81 @@
+import { ConnectorError, OptionError } from '../../core/errors.ts'
+import { Asker } from '../../source/asker.ts'
+import { type Column, kqlType } from '../../source/row-schema.ts'
+import { answerTo, KqlClient, type Question, smallRows } from './kql-protocol.ts'
+import { connectorName, type TargetValues, targetDeclaration } from './options.ts'
+import type { AzureMonitorTablesOptions } from './options.types.ts'
+import { WholeResponse } from './response-body.ts'
+import { namedColumns } from './result-rows.ts'
+
+/** https://learn.microsoft.com/kusto/query/schema-entities/entity-names */
+const tableName = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/
+
+/** A table of a workspace or resource. */
+export interface TableInfo {
+  readonly name: string
+  readonly columns: readonly Column[]
+}
+
+/**
+ * The tables of a workspace, or those that hold logs of an Azure resource, with their columns, in order of their names.
+ * https://learn.microsoft.com/rest/api/loganalytics/metadata/get
+ * @throws OptionError, and ConnectorError with ERR_AUTH or ERR_QUERY
+ */
+export async function listTables(options: AzureMonitorTablesOptions): Promise<TableInfo[]> {
+  return withClient(options, async (ask) => {
+    const response = await ask({ query: '', timespan: undefined, metadata: true })
+    const tables = response.index.tables.map((table) => ({
+      name: table.name,
+      columns: namedColumns(table),
+    }))
+    return tables.sort((a, b) => (a.name < b.name ? -1 : 1))
+  })
+}
+
+/**
+ * The columns of one table, in its order.
+ * @param table its name, which is checked before it enters a query
+ * @throws OptionError, and ConnectorError with ERR_AUTH, or ERR_QUERY where there is no such table
+ */
+export async function tableSchema(table: string, options: AzureMonitorTablesOptions): Promise<Column[]> {
+  if (typeof table !== 'string' || !tableName.test(table)) {
+    const shown = typeof table === 'string' ? JSON.stringify(table.slice(0, 100)) : typeof table
+    throw new OptionError(connectorName, [
+      `table: expected a table's name (letters, digits and _, no digit first), got ${shown}`,
+    ])
+  }
+  return withClient(options, async (ask) => {
+    const query = `${table}\n| getschema\n| project ColumnName, ColumnType`
+    const rows = await smallRows(await ask({ query, timespan: undefined }))
+    return rows.map(({ ColumnName: name, ColumnType: typeName }) => {
+      const type = typeof typeName === 'string' ? kqlType(typeName) : undefined
+      if (typeof name === 'string' && type !== undefined) return { name, type }
+      throw new ConnectorError('ERR_RESULT', `${connectorName}: the schema of ${table} can not be read`, {
+        connector: connectorName,
+      })
+    })
+  })
+}
+
+async function withClient<T>(
+  options: AzureMonitorTablesOptions,
+  work: (ask: (question: Question) => Promise<WholeResponse>) => Promise<T>,
+): Promise<T> {
+  const values = targetDeclaration.resolve(options)
+  const client = new KqlClient(values as TargetValues)
+  const asker = new Asker(values as TargetValues)
+  const signal = values.signal ?? new AbortController().signal
+  const once = async (question: Question, until: AbortSignal) => {
+    const given = await client.once(question, until)
+    return given instanceof WholeResponse ? ({ kind: 'ok', value: given } as const) : answerTo(given, false)
+  }
+  try {
+    return await work(async (question) => {
+      const answer = await asker.ask((_page, until) => once(question, until), { signal })
+      if ('split' in answer) throw answer.split
+      return answer.value
+    })
+  } finally {
+    client.close()
+  }
+}

@@ -1,0 +1,125 @@
+import type { TokenCredential } from '@azure/core-auth'
+import type { TokenCredentialOptions } from '@azure/identity'
+import { credentialsOf, type Redact, redactor } from '../../core/redaction.ts'
+import { Agents } from '../../http/agents.ts'
+import { userAgent } from '../../http/client.ts'
+import { azureClouds } from './clouds.ts'
+import { DatabricksCredential } from './databricks-credential.ts'
+import type { AzureOptionValues } from './options.ts'
+import { TokenRequests } from './token-requests.ts'
+import { AzureTokens } from './tokens.ts'
+
+/** The pipeline policy type of the Azure clients, by way of one that we depend on. */
+type AdditionalPolicy = NonNullable<TokenCredentialOptions['additionalPolicies']>[number]
+
+/**
+ * How one connector speaks to Azure: its tokens, and what the Azure clients must be given so that they use our
+ * connections (CA, proxy, all ended by `close`) and leave retries to us.
+ */
+export class AzureConnection {
+  readonly tokens: AzureTokens
+  readonly #agents: Agents
+  readonly #tokenRequests = new TokenRequests()
+  readonly #values: AzureOptionValues
+  readonly #redactSecrets: Redact
+  #databricks: DatabricksCredential | undefined
+
+  /** @param audience the resource that tokens are for, where the options do not say */
+  constructor(connector: string, values: AzureOptionValues, audience: string) {
+    this.#values = values
+    this.#agents = new Agents(values)
+    this.#redactSecrets = redactor([
+      values.client_secret,
+      process.env['DATABRICKS_TOKEN'],
+      process.env['DATABRICKS_CLIENT_SECRET'],
+      process.env['AZURE_CLIENT_SECRET'],
+      ...credentialsOf(this.#agents.proxyFor('https://login.microsoftonline.com')),
+    ])
+    this.tokens = new AzureTokens({
+      connector,
+      audience: values.audience ?? audience,
+      create: (stop) => this.#createCredential(stop),
+      requests: this.#tokenRequests,
+      redact: this.#redactSecrets,
+    })
+  }
+
+  /** Takes secrets out of a text. */
+  get redact(): Redact {
+    return this.tokens.redact
+  }
+
+  /** Options for an Azure client. */
+  get clientOptions() {
+    return {
+      retryOptions: { maxRetries: 0 },
+      redirectOptions: { maxRetries: 0 },
+      userAgentOptions: { userAgentPrefix: userAgent.replace(' ', ',') },
+      // Else the clients read the environment themselves, by other rules; the agent of ours takes its place.
+      proxyOptions: { host: 'http://unused.invalid', port: 1 },
+      additionalPolicies: [this.#connectionPolicy()],
+    }
+  }
+
+  /** Ends all connections and waits for tokens. */
+  close(): void {
+    this.tokens.close()
+    this.#databricks?.close()
+    this.#agents.close()
+  }
+
+  /** Puts our agent under a request. */
+  #connectionPolicy(): AdditionalPolicy {
+    return {
+      position: 'perCall',
+      policy: {
+        name: 'cyberConnectorsConnection',
+        sendRequest: (request, next) => {
+          request.agent = this.#agents.for(request.url).https
+          return next(request)
+        },
+      },
+    }
+  }
+
+  async #createCredential(stop: AbortSignal): Promise<TokenCredential> {
+    const values = this.#values
+    if (values.credential) return values.credential
+    if (values.databricks_credential !== undefined) {
+      this.#databricks?.close()
+      this.#databricks = new DatabricksCredential(values.databricks_credential, values, this.#redactSecrets)
+      return this.#databricks
+    }
+    const [identity, { createDefaultHttpClient }] = await Promise.all([
+      import('@azure/identity'),
+      import('@azure/core-rest-pipeline'),
+    ])
+    const fromEnvironment = values.azure_default_credential && values.azure_cloud === 'public'
+    const authorityHost =
+      values.authority_host ??
+      (fromEnvironment ? process.env['AZURE_AUTHORITY_HOST'] : undefined) ??
+      azureClouds[values.azure_cloud].authorityHost
+    // Microsoft does not know an authority of one's own, so it must not be asked about it.
+    const { additionalPolicies: _, ...clientOptions } = this.clientOptions
+    const options = {
+      ...clientOptions,
+      authorityHost,
+      disableInstanceDiscovery: values.authority_host !== undefined,
+      httpClient: this.#tokenRequests.client(createDefaultHttpClient(), this.#agents, stop),
+    }
+    if (values.azure_default_credential) {
+      // Told to use a managed identity alone, it would leave the options out.
+      return process.env['AZURE_TOKEN_CREDENTIALS']?.trim().toLowerCase() === 'managedidentitycredential'
+        ? new identity.ManagedIdentityCredential(managedIdentity(options))
+        : new identity.DefaultAzureCredential(options)
+    }
+    const { tenant_id, client_id, client_secret } = values
+    return new identity.ClientSecretCredential(tenant_id!, client_id!, client_secret!, options)
+  }
+}
+
+/** The managed identity that the environment names, or the one of the machine. */
+function managedIdentity<T extends object>(options: T): T & { clientId?: string } {
+  const clientId = process.env['AZURE_CLIENT_ID']
+  return clientId ? { ...options, clientId } : options
+}

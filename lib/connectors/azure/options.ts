@@ -1,0 +1,104 @@
+import type { TokenCredential } from '@azure/core-auth'
+import { type OptionSpecs, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
+import { checkHttpOptions, httpSpecs } from '../../http/options.ts'
+import { type AzureCloudName, azureClouds } from './clouds.ts'
+import { missingDatabricksVariables } from './databricks-credential.ts'
+
+/** An URL that a token may be sent to. The Azure clients refuse anything but https. */
+export const httpsUrl = {
+  form: 'an https URL',
+  type: 'string | URL',
+  schema: { type: 'string' },
+  parse(value: unknown): string | undefined {
+    const text = value instanceof URL ? value.href : value
+    if (typeof text !== 'string' || !URL.canParse(text)) return undefined
+    const { protocol, hostname, username, password } = new URL(text)
+    if (username || password) throw new Refusal('expected an https URL without a user and password in it')
+    return protocol === 'https:' && hostname ? text.replace(/\/+$/, '') : undefined
+  },
+}
+
+/** Options of every connector that speaks to Azure: who asks, in which cloud, by which connection. */
+export const azureSpecs = {
+  credential: option.custom<TokenCredential>(
+    {
+      form: 'a TokenCredential of @azure/identity (an object with a getToken method)',
+      type: "import('@azure/core-auth').TokenCredential",
+      parse: (value) =>
+        typeof value === 'object' && value !== null && 'getToken' in value &&
+        typeof value.getToken === 'function' ? (value as TokenCredential) : undefined, // biome-ignore format: one condition
+    },
+    {
+      doc: 'Any `TokenCredential` of `@azure/identity`, or an object like it. Wins over every other way to sign in.',
+    },
+  ),
+  databricks_credential: option.text({
+    doc: 'Name of a Unity Catalog service credential. Its token comes from the Databricks workspace in DATABRICKS_HOST, signed in to by DATABRICKS_TOKEN, or by DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET. Comes after `credential`.',
+  }),
+  azure_default_credential: option.flag({
+    default: false,
+    doc: 'Signs in by the `DefaultAzureCredential` of `@azure/identity`: environment, workload or managed identity, developer tools. Comes after `databricks_credential`.',
+  }),
+  tenant_id: option.text({
+    doc: 'Entra ID tenant of the service principal. Goes with `client_id` and `client_secret`.',
+  }),
+  client_id: option.text({
+    doc: 'Application (client) id of the service principal. Goes with `tenant_id` and `client_secret`.',
+  }),
+  client_secret: option.text({
+    secret: true,
+    doc: 'Client secret of the service principal. Goes with `tenant_id` and `client_id`.',
+  }),
+  azure_cloud: option.oneOf(Object.keys(azureClouds) as AzureCloudName[], {
+    default: 'public',
+    doc: 'The Azure cloud. It says where tokens come from, which endpoint is asked, and for whom the token is.',
+  }),
+  authority_host: option.custom<string>(httpsUrl, {
+    defaultText: 'by `azure_cloud`',
+    doc: 'https URL of the token service, for clouds of your own and emulators. With it the authority is not looked up at Microsoft first.',
+  }),
+  audience: option.custom<string>(
+    {
+      form: 'the URI of a resource, such as https://api.loganalytics.io',
+      type: 'string',
+      schema: { type: 'string' },
+      parse: (value) =>
+        typeof value === 'string' && URL.canParse(value) ? value.replace(/\/\.default$/, '') : undefined,
+    },
+    {
+      defaultText: 'by `azure_cloud`',
+      doc: 'The resource that the token is asked for, without `/.default`.',
+    },
+  ),
+  ...httpSpecs,
+} satisfies OptionSpecs
+
+export type AzureOptionValues = OptionValues<typeof azureSpecs>
+
+const principalOptions = ['tenant_id', 'client_id', 'client_secret'] as const
+
+/** Reports where no way to sign in is complete, and what each lacks. */
+export function checkAzureOptions(
+  values: Partial<AzureOptionValues>,
+  report: Report,
+  given: ReadonlySet<string>,
+): void {
+  checkHttpOptions(values, report, given)
+  if (given.has('credential')) return
+  if (given.has('databricks_credential')) {
+    const missing = missingDatabricksVariables(process.env)
+    if (missing) report(`databricks_credential: ${missing}`)
+    return
+  }
+  if (values.azure_default_credential) return
+  const missing = principalOptions.filter((name) => !given.has(name))
+  if (missing.length === 0) return
+  if (missing.length < principalOptions.length) {
+    report(`the service principal is incomplete: it lacks ${missing.join(' and ')}`)
+    return
+  }
+  report(
+    'no way to sign in is complete: give a credential, or databricks_credential, or azure_default_credential: true, ' +
+      'or tenant_id, client_id and client_secret together',
+  )
+}

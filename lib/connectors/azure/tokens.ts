@@ -1,0 +1,206 @@
+import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/core-auth'
+import { ConnectorError, type ErrorDetails } from '../../core/errors.ts'
+import { onAbort } from '../../core/on-abort.ts'
+import { cleanError, type Redact } from '../../core/redaction.ts'
+import { isTransientFault, isTransientStatus } from '../../core/retry.ts'
+import { saysTransient, type TokenFault, type TokenRequests } from './token-requests.ts'
+
+/** A token is asked anew this many milliseconds before it runs out. */
+const renewBefore = 120_000
+
+/** No token: the credential was refused, or the token service can't be reached. `code` is ERR_AUTH. */
+export class AuthError extends ConnectorError {
+  override name = 'AuthError'
+  /** Whether it is transient, so that trying again is worth it. */
+  readonly #transient: boolean
+  readonly #wait: number | undefined
+  constructor(message: string, transient: boolean, wait: number | undefined, details: ErrorDetails) {
+    super('ERR_AUTH', message, details)
+    this.#transient = transient
+    this.#wait = wait
+  }
+
+  get transient(): boolean {
+    return this.#transient
+  }
+
+  /** Milliseconds that the token service asked to wait. */
+  get wait(): number | undefined {
+    return this.#wait
+  }
+}
+
+export interface TokenSource {
+  /** The connector that errors name. */
+  readonly connector: string
+  /** The resource that the token is for, without `/.default`. */
+  readonly audience: string
+  /** Makes the credential. Called again after {@link AzureTokens.invalidate}: credentials keep tokens of their own. */
+  readonly create: (stop: AbortSignal) => Promise<TokenCredential>
+  /** What is known about the requests behind it. */
+  readonly requests: TokenRequests
+  readonly redact: Redact
+}
+
+/**
+ * The tokens of one connector for one resource: kept until shortly before they run out, asked for once however many
+ * requests wait for them, and asked anew when the service refused one.
+ */
+export class AzureTokens implements TokenCredential {
+  readonly #source: TokenSource
+  readonly #stop = new AbortController()
+  #credential: Promise<TokenCredential> | undefined
+  #token: AccessToken | undefined
+  #pending: Promise<AccessToken> | undefined
+
+  constructor(source: TokenSource) {
+    this.#source = source
+  }
+
+  /**
+   * A token that is good for at least two minutes, where the token service gives such.
+   * @throws AuthError, and AbortError when the signal fires
+   */
+  async get(signal: AbortSignal): Promise<AccessToken> {
+    signal.throwIfAborted()
+    const token = this.#token
+    if (token && token.expiresOnTimestamp - renewBefore > Date.now()) return token
+    this.#pending ??= this.#ask({}).finally(() => {
+      this.#pending = undefined
+    })
+    return untilAborted(this.#pending, signal)
+  }
+
+  /** For the Azure clients. They would keep the token; to them it runs out at once, so that they ask each time. */
+  async getToken(_scopes?: string | string[], options: GetTokenOptions = {}): Promise<AccessToken> {
+    const signal = (options.abortSignal as AbortSignal | undefined) ?? this.#stop.signal
+    // Claims come with a challenge of the service, which says that the token at hand is no longer enough.
+    const token = options.claims
+      ? await untilAborted(this.#ask({ claims: options.claims }), signal)
+      : await this.get(signal)
+    return { ...token, expiresOnTimestamp: 0 }
+  }
+
+  /** Lets go of the token at hand, because the service refused it. `refused` spares a newer one. */
+  invalidate(refused: string | undefined): void {
+    if (refused !== undefined && this.#token && this.#token.token !== refused) return
+    this.#token = undefined
+    this.#credential = undefined
+  }
+
+  /** Takes the secrets of the credential, and the token at hand, out of a text. */
+  redact: Redact = (text) => {
+    const clean = this.#source.redact(text)
+    return this.#token ? clean.replaceAll(this.#token.token, '[redacted]') : clean
+  }
+
+  close(): void {
+    this.#stop.abort()
+  }
+
+  async #ask(options: { claims?: string }): Promise<AccessToken> {
+    const { create, audience, requests } = this.#source
+    try {
+      requests.forget()
+      this.#credential ??= create(this.#stop.signal).catch((error) => {
+        this.#credential = undefined
+        throw error
+      })
+      const credential = await this.#credential
+      const token = await credential.getToken(`${audience}/.default`, {
+        ...options,
+        enableCae: true,
+        abortSignal: this.#stop.signal,
+      })
+      if (!token?.token) throw new Error('the credential gave no token')
+      this.#token = token
+      return token
+    } catch (error) {
+      const failure = this.#failure(error)
+      // MSAL keeps what a service said of its own trouble, and says it again for a minute without asking.
+      if (failure.transient) this.#credential = undefined
+      throw failure
+    }
+  }
+
+  #failure(error: unknown): AuthError {
+    const { connector, requests } = this.#source
+    const { faults } = requests
+    // What happened to the requests says more than what a client made of it, and whether that is transient.
+    const fault = faults.findLast(({ transient }) => transient) ?? faults.at(-1)
+    // The clients' errors have the status 400 where they got no answer at all.
+    const status = fault ? fault.status : statusOf(error)
+    const transient = fault ? fault.transient : isTransientFailure(error, status)
+    const text = this.redact(reasonOf(error, fault))
+    return new AuthError(`${connector}: no token for Azure: ${text}`, transient, fault?.wait, {
+      connector,
+      status,
+      serviceCode: fault?.serviceCode && this.redact(fault.serviceCode),
+      serviceText: text,
+      cause: cleanError(fault?.error ?? error, this.redact),
+    })
+  }
+}
+
+/** The errors inside of an error: its cause, and those of each way that a chain of credentials tried. */
+function* errorsIn(error: unknown, depth = 0): Generator<Error> {
+  if (!(error instanceof Error) || depth > 8) return
+  yield error
+  yield* errorsIn(error.cause, depth + 1)
+  for (const inner of waysOf(error)) yield* errorsIn(inner, depth + 1)
+}
+
+/** What each way of a DefaultAzureCredential or of another chain said. */
+function waysOf(error: unknown): readonly Error[] {
+  const { errors } = error as { errors?: unknown }
+  return Array.isArray(errors) ? errors.filter((each) => each instanceof Error) : []
+}
+
+/** Whether a failure is transient, by the errors of the clients alone: a credential of the user tells no more. */
+function isTransientFailure(error: unknown, status: number | undefined): boolean {
+  if (status !== undefined && isTransientStatus(status)) return true
+  return [...errorsIn(error)].some((each) => {
+    const { statusCode, status = statusCode, errorCode } = each as Record<string, unknown> & Error
+    if (typeof status === 'number' && isTransientStatus(status)) return true
+    // MSAL's word for a managed identity that is there, but whose answer did not come whole.
+    if (errorCode === 'network_error' || /ManagedIdentityCredential: Network unreachable/.test(each.message))
+      return true
+    return saysTransient(each.message) || isTransientFault(each)
+  })
+}
+
+/** One line that says why there is no token; of a chain, why by each way. */
+function reasonOf(error: unknown, fault: TokenFault | undefined): string {
+  const ways = waysOf(error)
+  if (ways.length < 2) return fault?.text ?? firstLine(ways[0] ?? error)
+  const said = ways.map((way, at) => `(${at + 1}) ${firstLine(way)}`).join('; ')
+  const why = fault && !said.includes(fault.text) ? `; ${fault.text}` : ''
+  return `none of ${ways.length} ways to sign in worked: ${said}${why}`
+}
+
+/** The clients' texts run over several lines: trace ids, times, advice for other languages. */
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? cleanError(error, (text) => text).message : String(error)
+  return (text.split(/\r?\n| Trace ID:| To (?:troubleshoot|mitigate)\b/)[0] ?? '').trim().slice(0, 300)
+}
+
+function statusOf(error: unknown): number | undefined {
+  for (const each of errorsIn(error)) {
+    const { statusCode } = each as { statusCode?: unknown }
+    if (typeof statusCode === 'number') return statusCode
+  }
+  return undefined
+}
+
+/** Stops waiting when the signal fires; the promise itself runs on. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let forget: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    forget = onAbort(signal, reject)
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    forget?.()
+  }
+}

@@ -1,0 +1,209 @@
+import type { Health } from '../../core/health.ts'
+import type { Answer, Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
+import { csvColumns } from './csv-format.ts'
+import { FileBytes } from './file-bytes.ts'
+import { connectorName, FileError, fileError, RecordError } from './file-error.ts'
+import type { FileRange, FilesSlice } from './file-slice.ts'
+import type { FilesOffset } from './files-offset.ts'
+import { findText } from './find-text.ts'
+import type { HeldTexts } from './held-texts.ts'
+import { listFiles } from './listing.ts'
+import { FaultyRecord, MalformedRecords } from './malformed.ts'
+import { csvHeadBytes, type FilesValues, listingSettings, schemaNames } from './options.ts'
+import { textOf } from './prints.ts'
+import { RecordReader, type RecordText } from './read-records.ts'
+
+/** Event `skipped`: a file, or what was left of it, was passed over. */
+export interface SkippedEvent {
+  readonly path: string
+  readonly problem: string
+}
+
+/** What a protocol works with beside its options. */
+interface FilesProtocolParts {
+  /** Texts that were read to plan them. */
+  readonly held?: HeldTexts
+  /** Called for each record that is left out or put aside. */
+  readonly onMalformed: () => void
+}
+
+/** Transient faults of a file system: too many open files, a network file system that does not answer. */
+const transientCodes = new Set([
+  'EMFILE',
+  'ENFILE',
+  'EAGAIN',
+  'EBUSY',
+  'ESTALE',
+  'ETIMEDOUT',
+  'EHOSTDOWN',
+  'EINTR',
+  'ENOMEM',
+])
+
+/** Reads slices of files. */
+export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
+  readonly connector = connectorName
+  readonly #values: FilesValues
+  readonly #observer: SourceObserver
+  readonly #held: HeldTexts | undefined
+  readonly #malformed: MalformedRecords
+  readonly #reader: RecordReader
+
+  constructor(values: FilesValues, observer: SourceObserver, { held, onMalformed }: FilesProtocolParts) {
+    this.#values = values
+    this.#observer = observer
+    this.#held = held
+    this.#malformed = new MalformedRecords(values, (event) => {
+      onMalformed()
+      observer.tell('malformed', event)
+    })
+    this.#reader = new RecordReader(values, this.#malformed)
+  }
+
+  async ask({ slice }: Ask<FilesSlice>, signal: AbortSignal): Promise<Answer<Page>> {
+    this.#observer.request()
+    try {
+      const isPlanned = slice.ranges.some(({ crc }) => crc !== undefined)
+      return {
+        kind: 'ok',
+        value: await (isPlanned ? this.#planned(slice, signal) : this.#whole(slice, signal)),
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      const failure = fileError(slice.ranges[0]?.path ?? slice.id, error)
+      const { code = '' } = (failure.cause ?? {}) as NodeJS.ErrnoException
+      return { kind: transientCodes.has(code) ? 'retry' : 'fatal', error: failure }
+    }
+  }
+
+  async health(signal: AbortSignal): Promise<Answer<Health>> {
+    try {
+      const { files } = await listFiles(listingSettings(this.#values), signal)
+      const [first] = files
+      if (first) await (await FileBytes.open(first.path)).close()
+      const text = first
+        ? `${files.length} files are there`
+        : `no file is there of ${this.#values.path.join(', ')}`
+      return { kind: 'ok', value: { healthy: first !== undefined, text } }
+    } catch (error) {
+      return { kind: 'fatal', error: fileError(this.#values.path[0]!, error) }
+    }
+  }
+
+  close(): void {
+    this.#malformed.close()
+    this.#held?.clear()
+  }
+
+  /** A slice of a stream: its text is held, and is what it was when it was planned. */
+  async #planned(slice: FilesSlice, signal: AbortSignal): Promise<Page> {
+    const held = this.#held?.take(slice.id)
+    const texts: RecordText[] = []
+    let bytes = 0
+    for (const [index, range] of slice.ranges.entries()) {
+      if (range.end === range.start) continue
+      const chunks = held?.[index] ?? (await this.#found(range, signal))
+      if (!chunks) continue
+      bytes += range.end - range.start
+      texts.push({
+        path: range.path,
+        modified: range.modified,
+        offset: range.start,
+        isToEnd: range.isToEnd ?? false,
+        chunks: each(chunks),
+        columns: range.columns?.map(([name, type]) => ({ name, type })),
+      })
+    }
+    return { rows: this.#rows(texts, signal), bytes }
+  }
+
+  /** @returns undefined where it is gone and passed over */
+  async #found(range: FileRange, signal: AbortSignal): Promise<readonly Buffer[] | undefined> {
+    try {
+      return await findText(range, listingSettings(this.#values), signal)
+    } catch (error) {
+      if (!(error instanceof FileError && error.isLost && this.#values.ignoreMissingFiles)) throw error
+      this.#skip(error)
+      return undefined
+    }
+  }
+
+  /** A slice of a bounded read: one file, read as its rows are asked for. */
+  async #whole({ ranges }: FilesSlice, signal: AbortSignal): Promise<Page> {
+    const { path, size, modified } = ranges[0]!
+    let file: FileBytes
+    try {
+      file = await FileBytes.open(path)
+    } catch (error) {
+      if (!(error instanceof FileError && error.isMissing && this.#values.ignoreMissingFiles)) throw error
+      this.#skip(error)
+      return { rows: each([]), bytes: 0 }
+    }
+    let isReading = false
+    const rows = async function* (this: FilesProtocol): AsyncGenerator<readonly Row[], void> {
+      isReading = true
+      try {
+        const columns =
+          this.#values.format === 'csv'
+            ? csvColumns(
+                Buffer.concat(await textOf(file, 0, csvHeadBytes, size, signal)),
+                this.#values,
+                schemaNames(this.#values),
+              )
+            : undefined
+        const chunks = file.text(0, Number.POSITIVE_INFINITY, size, signal)
+        yield* this.#rows([{ path, modified, offset: 0, isToEnd: true, chunks, columns }], signal)
+      } finally {
+        await file.close()
+      }
+    }
+    return {
+      rows: rows.call(this),
+      bytes: size,
+      release: () => {
+        if (!isReading) void file.close()
+      },
+    }
+  }
+
+  async *#rows(texts: readonly RecordText[], signal: AbortSignal): AsyncGenerator<readonly Row[], void> {
+    for (const text of texts) {
+      try {
+        yield* this.#reader.read(text)
+      } catch (error) {
+        if (error instanceof FaultyRecord) throw await placed(text.path, error, signal)
+        if (!(error instanceof FileError && this.#values.ignoreCorruptFiles)) throw error
+        this.#skip(error)
+      }
+    }
+  }
+
+  #skip({ path, message: problem }: FileError): void {
+    this.#observer.tell('skipped', { path, problem } satisfies SkippedEvent)
+  }
+}
+
+async function* each<T>(items: Iterable<T>): AsyncGenerator<T, void> {
+  yield* items
+}
+
+/** The error of a faulty record, its line counted. */
+async function placed(path: string, fault: FaultyRecord, signal: AbortSignal): Promise<RecordError> {
+  const before = fault.text.slice(0, fault.at).split('\n')
+  let line = before.length
+  try {
+    const file = await FileBytes.open(path)
+    try {
+      for await (const chunk of file.text(0, fault.offset, await file.size(), signal)) {
+        for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) line++
+      }
+    } finally {
+      await file.close()
+    }
+  } catch {
+    // The file is gone: the byte of the record's begin has to do.
+    line = 0
+  }
+  const column = before.at(-1)!.length + 1
+  return new RecordError(path, { line, column, offset: fault.offset }, fault.problem)
+}

@@ -1,0 +1,100 @@
+import { isAscii, isUtf8 } from 'node:buffer'
+import type { Row } from '../../source/protocol.ts'
+import { utf8MarkOf } from './encoding.ts'
+import { JsonBytes } from './json-bytes.ts'
+import { findJsonFault } from './json-fault.ts'
+import { Fault, type Format, type Records } from './records.ts'
+
+const [newline, carriageReturn] = [0x0a, 0x0d]
+
+export interface LineLimits {
+  readonly max_line_bytes: number
+}
+
+/** JSON lines: an object each. Blank lines are passed over. */
+export class NdjsonFormat implements Format {
+  readonly #limit: number
+
+  constructor({ max_line_bytes }: LineLimits) {
+    this.#limit = max_line_bytes
+  }
+
+  read(bytes: Buffer, offset: number, records: Records): void {
+    const json = new JsonBytes(bytes)
+    const isWhole = isAscii(bytes) || isUtf8(bytes)
+    const length = bytes.length
+    for (let at = offset === 0 ? utf8MarkOf(bytes) : 0; at < length; ) {
+      const found = bytes.indexOf(newline, at)
+      const end = found < 0 ? length : found
+      if (end - at > this.#limit) {
+        records.addFault(tooLong(bytes, at, this.#limit), at, end)
+      } else if (!isWhole && !isUtf8(bytes.subarray(at, end))) {
+        records.addFault(notUtf8(bytes, at, end), at, end)
+      } else if (end > at) {
+        readObject(json, at, end, records)
+      }
+      at = end + 1
+    }
+  }
+}
+
+/** Reads one JSON object, or notes why it is none. */
+export function readObject(json: JsonBytes, start: number, end: number, records: Records): void {
+  let value: unknown
+  try {
+    value = json.parse(start, end)
+  } catch {
+    const text = json.text(start, end).replace(/\r$/, '')
+    if (/^[ \t\r\n]*$/.test(text)) return
+    const { at, problem } = findJsonFault(text) ?? { at: 0, problem: 'is not JSON' }
+    records.addFault(new Fault(start, text, at, problem), start, end)
+    return
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    records.add(value as Row, start, end)
+  } else {
+    const fault = new Fault(start, json.text(start, end).trimEnd(), 0, 'is JSON, but not an object')
+    records.addFault(fault, start, end)
+  }
+}
+
+/** Lines of text: each becomes a row with the column `value`. Blank lines are passed over: they say nothing. */
+export class TextFormat implements Format {
+  readonly #limit: number
+
+  constructor({ max_line_bytes }: LineLimits) {
+    this.#limit = max_line_bytes
+  }
+
+  read(bytes: Buffer, offset: number, records: Records): void {
+    const ascii = isAscii(bytes)
+    const isWhole = ascii || isUtf8(bytes)
+    const length = bytes.length
+    for (let at = offset === 0 ? utf8MarkOf(bytes) : 0; at < length; ) {
+      const found = bytes.indexOf(newline, at)
+      const next = found < 0 ? length : found
+      const end = next > at && bytes[next - 1] === carriageReturn ? next - 1 : next
+      if (end - at > this.#limit) {
+        records.addFault(tooLong(bytes, at, this.#limit), at, next)
+      } else if (!isWhole && !isUtf8(bytes.subarray(at, end))) {
+        records.addFault(notUtf8(bytes, at, end), at, next)
+      } else if (end > at) {
+        const value = ascii ? bytes.toString('latin1', at, end) : bytes.toString('utf8', at, end)
+        if (value.trim() !== '') records.add({ value }, at, next)
+      }
+      at = next + 1
+    }
+  }
+}
+
+/** A record of more bytes than it may have. */
+export function tooLong(bytes: Buffer, start: number, limit: number): Fault {
+  const text = bytes.toString('utf8', start, Math.min(bytes.length, start + limit))
+  return new Fault(start, text, 0, `is longer than max_line_bytes (${limit})`)
+}
+
+/** Decoded all the same, it would go on with other characters in it. */
+export function notUtf8(bytes: Buffer, start: number, end: number): Fault {
+  const text = bytes.toString('utf8', start, end)
+  return new Fault(start, text, Math.max(0, text.indexOf('\ufffd')), 'is not UTF-8')
+}

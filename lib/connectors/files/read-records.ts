@@ -1,0 +1,192 @@
+import { ConnectorError } from '../../core/errors.ts'
+import { describeIssues, isStandardSchema, type StandardSchema } from '../../core/standard-schema.ts'
+import { type CellReader, cellCaster, type LongForm } from '../../source/column-values.ts'
+import type { Row } from '../../source/protocol.ts'
+import type { KqlType } from '../../source/row-schema.ts'
+import { type Block, blocksOf, lineScanner, type Scanner } from './blocks.ts'
+import { type CsvColumn, CsvFormat, type CsvSettings } from './csv-format.ts'
+import { CsvScanner } from './csv-scanner.ts'
+import { connectorName } from './file-error.ts'
+import { JsonFormat } from './json-format.ts'
+import { JsonScanner } from './json-scanner.ts'
+import { NdjsonFormat, TextFormat } from './line-formats.ts'
+import type { MalformedRecords } from './malformed.ts'
+import { Fault, type Format, Records } from './records.ts'
+
+export type FormatName = 'ndjson' | 'json' | 'csv' | 'text'
+
+export interface RecordSettings extends CsvSettings {
+  readonly format: FormatName
+  readonly schema: ReadonlyMap<string, KqlType> | StandardSchema | undefined
+  readonly datetime: 'date' | 'string'
+  readonly long: LongForm
+  readonly file_path_column: string | undefined
+  readonly file_offset_column: string | undefined
+  readonly file_modification_time_column: string | undefined
+}
+
+/** A text whose records are read: a file's, or a part of it. */
+export interface RecordText {
+  readonly path: string
+  /** Milliseconds since 1970. */
+  readonly modified: number
+  /** Where it begins in the file's text. */
+  readonly offset: number
+  /** Whether the file's text ends with it. */
+  readonly isToEnd: boolean
+  readonly chunks: AsyncIterable<Buffer>
+  /** Of a CSV file. */
+  readonly columns?: readonly CsvColumn[] | undefined
+}
+
+/** Finds the ends of a format's records. @param isInside whether the text begins behind another record */
+export function scannerOf(settings: RecordSettings, isInside: boolean): Scanner {
+  if (settings.format === 'csv') return new CsvScanner(settings)
+  return settings.format === 'json' ? new JsonScanner(isInside) : lineScanner
+}
+
+/** Reads the records of texts, as the options say. */
+export class RecordReader {
+  readonly #settings: RecordSettings
+  readonly #malformed: MalformedRecords
+  readonly #casts: ReadonlyMap<string, CellReader> | undefined
+  readonly #standard: StandardSchema | undefined
+  readonly #hasColumns: boolean
+
+  constructor(settings: RecordSettings, malformed: MalformedRecords) {
+    this.#settings = settings
+    this.#malformed = malformed
+    const { schema, datetime, long } = settings
+    if (isStandardSchema(schema)) this.#standard = schema
+    else if (schema) {
+      const casts = new Map<string, CellReader>()
+      for (const [name, type] of schema) casts.set(name, cellCaster(type, datetime, long))
+      this.#casts = casts
+    }
+    const { file_path_column, file_offset_column, file_modification_time_column } = settings
+    const added = [file_path_column, file_offset_column, file_modification_time_column]
+    this.#hasColumns = added.some((name) => name !== undefined)
+  }
+
+  /** Rows, some hundred at a time. @throws FaultyRecord, FileError, AbortError */
+  async *read(text: RecordText): AsyncGenerator<readonly Row[], void> {
+    const { max_line_bytes } = this.#settings
+    const isInside = text.offset > 0
+    const format = this.#format(text, isInside)
+    const scanner = scannerOf(this.#settings, isInside)
+    let end = text.offset
+    for await (const block of blocksOf(text.chunks, scanner, text.offset, max_line_bytes)) {
+      if (block.isTooLong) {
+        const fault = `is longer than max_line_bytes (${max_line_bytes})`
+        const row = await this.#malformed.take(text.path, block.offset, block.bytes.toString(), 0, fault)
+        if (row) yield [this.#withColumns(row, text, block.offset)]
+        continue
+      }
+      end = block.offset + block.bytes.length
+      if (block.bytes.length === 0) continue
+      const records = new Records(
+        this.#casts !== undefined || this.#standard !== undefined || this.#hasColumns,
+      )
+      format.read(block.bytes, block.offset, records)
+      const rows = await this.#rows(records, block, text)
+      if (rows.length > 0) yield rows
+    }
+    const problem = text.isToEnd ? format.end?.() : undefined
+    if (problem === undefined) return
+    const row = await this.#malformed.take(text.path, end, '', 0, problem)
+    if (row) yield [this.#withColumns(row, text, end)]
+  }
+
+  #format(text: RecordText, isInside: boolean): Format {
+    const settings = this.#settings
+    switch (settings.format) {
+      case 'ndjson':
+        return new NdjsonFormat(settings)
+      case 'text':
+        return new TextFormat(settings)
+      case 'json':
+        return new JsonFormat(settings, isInside)
+      case 'csv':
+        return new CsvFormat(settings, text.columns ?? [], this.#hasColumns || settings.schema !== undefined)
+    }
+  }
+
+  async #rows(records: Records, block: Block, text: RecordText): Promise<readonly Row[]> {
+    const { entries, starts, ends, faults } = records
+    const isPlain = !this.#casts && !this.#standard && !this.#hasColumns
+    if (isPlain && faults === 0) return entries as Row[]
+    const rows: Row[] = []
+    for (let index = 0; index < entries.length; index++) {
+      const entry = entries[index]!
+      const start = entry instanceof Fault ? entry.start : (starts[index] ?? 0)
+      const offset = block.offset + start
+      let row: Row | undefined
+      if (entry instanceof Fault) {
+        const { text: record, at, problem } = entry
+        row = await this.#malformed.take(text.path, offset, record, at, problem, this.#nulls())
+      } else {
+        const record = () => block.bytes.toString('utf8', start, ends[index]).replace(/\r?\n$/, '')
+        row = await this.#fitted(entry, text.path, offset, record)
+      }
+      if (row) rows.push(this.#withColumns(row, text, offset))
+    }
+    return rows
+  }
+
+  /** The row as the schema wants it. */
+  async #fitted(row: Row, path: string, offset: number, record: () => string): Promise<Row | undefined> {
+    if (this.#standard) {
+      const result = await this.#standard['~standard'].validate(row)
+      if (!result.issues) return asRow(result.value)
+      const problem = `does not fit the schema: ${describeIssues(result.issues)}`
+      return this.#malformed.take(path, offset, record(), 0, problem)
+    }
+    if (!this.#casts) return row
+    const fitted = this.#nulls()
+    let misfit: string | undefined
+    for (const [name, cast] of this.#casts) {
+      const value = Object.hasOwn(row, name) ? row[name] : undefined
+      if (value === null || value === undefined) continue
+      const cell = cast(value)
+      if (cell === undefined) misfit ??= name
+      else set(fitted, name, cell)
+    }
+    if (misfit === undefined) return fitted
+    const type = (this.#settings.schema as ReadonlyMap<string, KqlType>).get(misfit)
+    const text = record()
+    const at = Math.max(0, text.indexOf(JSON.stringify(misfit)))
+    return this.#malformed.take(path, offset, text, at, `its column "${misfit}" is no ${type}`, fitted)
+  }
+
+  /** A row whose columns are all null. */
+  #nulls(): Row {
+    const row: Row = {}
+    for (const name of this.#casts?.keys() ?? []) set(row, name, null)
+    return row
+  }
+
+  #withColumns(row: Row, text: RecordText, offset: number): Row {
+    if (!this.#hasColumns) return row
+    const { file_path_column, file_offset_column, file_modification_time_column } = this.#settings
+    if (file_path_column !== undefined) set(row, file_path_column, text.path)
+    if (file_offset_column !== undefined) set(row, file_offset_column, offset)
+    if (file_modification_time_column !== undefined) {
+      set(row, file_modification_time_column, new Date(text.modified))
+    }
+    return row
+  }
+}
+
+function set(row: Row, name: string, value: unknown): void {
+  // An assignment would set the prototype.
+  if (name === '__proto__') {
+    Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true })
+  } else row[name] = value
+}
+
+function asRow(value: unknown): Row {
+  if (typeof value === 'object' && value !== null) return value as Row
+  throw new ConnectorError('ERR_RECORD', `${connectorName}: the schema makes no object of a row`, {
+    connector: connectorName,
+  })
+}

@@ -1,0 +1,147 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { isRow } from '../../core/json.ts'
+import { declareOptions, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
+import { checkHttpOptions, httpSpecs } from '../../http/options.ts'
+import { sinkSpecs } from '../../sink/options.ts'
+
+const headerPrefix = 'http_header_'
+
+/** Headers that say how the body goes over the wire: set by the client alone. */
+const wireHeaders = new Set([
+  'connection',
+  'content-encoding',
+  'content-length',
+  'keep-alive',
+  'transfer-encoding',
+  'upgrade',
+])
+
+function headers(value: unknown): Readonly<Record<string, string>> | undefined {
+  if (!isRow(value)) return undefined
+  for (const [name, text] of Object.entries(value)) {
+    if (headerValue(text) === undefined) throw new Refusal(`expected a text as the value of "${name}"`)
+  }
+  return value as Record<string, string>
+}
+
+function headerValue(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined
+  try {
+    validateHeaderValue('x', value)
+  } catch {
+    throw new Refusal('has a character in it that a header can not carry')
+  }
+  return value
+}
+
+function isHeaderName(name: string): boolean {
+  try {
+    validateHeaderName(name)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The options of the REST sink. */
+export const restOptions = declareOptions(
+  'rest',
+  {
+    url: option.url({
+      required: true,
+      secret: true,
+      doc: 'Endpoint, such as a webhook. All of it but scheme, host and port counts as secret.',
+    }),
+    http_format: option.oneOf(['json', 'ndjson', 'form-data', 'multipart'], {
+      default: 'json',
+      doc: 'Payload: `json` (an object a request; an array when `batch_size` is more than 1), `ndjson` (a line a row), `form-data` (application/x-www-form-urlencoded, one row a request, its columns as fields: null as an empty one, objects as JSON), `multipart` (the same as multipart/form-data).',
+    }),
+    http_method: option.oneOf(['post', 'put', 'patch', 'get'], {
+      default: 'post',
+      doc: 'Method. `get` sends no body, so it needs `url_query_params`; a row with another column is refused.',
+    }),
+    headers: option.custom<Readonly<Record<string, string>>>(
+      {
+        form: 'an object of header names and texts',
+        type: 'Readonly<Record<string, string>>',
+        schema: { type: 'object', additionalProperties: { type: 'string' } },
+        parse: headers,
+      },
+      {
+        secret: true,
+        doc: 'Request headers by name. A `content-type` replaces that of the format; with `multipart` it can not.',
+      },
+    ),
+    url_query_params: option.columns({
+      doc: 'Columns sent as query parameters, after those that `url` has, in place of the body; `*` for all. A row that lacks one is refused; null is empty, a Date ISO 8601, an object JSON. Rows whose parameters differ do not share a request.',
+    }),
+    idempotency_header: option.text({
+      doc: 'Name of a header that carries a UUID: the same each time the same rows are sent, another for other rows. Lets the receiver drop what comes twice.',
+    }),
+    ...sinkSpecs({ batch_size: 1, batch_bytes: 1_000_000, max_in_flight: 1 }),
+    ...httpSpecs,
+  },
+  (values, report, given) => {
+    checkHttpOptions(values, report, given)
+    checkHeaders(values, report, given)
+    if (values.http_method === 'get') {
+      if (!values.url_query_params?.length && !given.has('url_query_params'))
+        report('url_query_params: is required with http_method "get", which sends no body')
+      if (values.http_format !== 'json' && values.http_format !== undefined)
+        report(
+          `http_format: "${values.http_format}" has no place with http_method "get", which sends no body`,
+        )
+    }
+    for (const [name, value] of Object.entries({
+      http_method: values.http_method === 'get' ? 'get' : undefined,
+      http_format: /^(form-data|multipart)$/.test(values.http_format ?? '') ? values.http_format : undefined,
+    })) {
+      if (value && (values.batch_size ?? 1) !== 1)
+        report(`batch_size: ${name} "${value}" sends one row a request, so it has to be 1`)
+    }
+  },
+  {
+    [headerPrefix]: {
+      ...option.text({ doc: 'Request header of that name.', secret: true }),
+      form: 'a text',
+      parse: headerValue,
+    },
+  },
+)
+
+function checkHeaders(
+  values: Partial<OptionValues<typeof restOptions.specs>>,
+  report: Report,
+  given: ReadonlySet<string>,
+): void {
+  const names = [
+    ...Object.keys(values.headers ?? {}).map((name) => ({ name, source: `headers: "${name}"` })),
+    ...[...given]
+      .filter((key) => key.startsWith(headerPrefix))
+      .map((key) => ({ name: key.slice(headerPrefix.length), source: key })),
+  ]
+  if (values.idempotency_header !== undefined)
+    names.push({ name: values.idempotency_header, source: 'idempotency_header' })
+  const seen = new Map<string, string>()
+  if (values.url !== undefined) {
+    const { username, password } = new URL(values.url)
+    if (username || password) seen.set('authorization', 'the user and password in url')
+  }
+  for (const { name, source } of names) {
+    const key = name.toLowerCase()
+    const before = seen.get(key)
+    if (!isHeaderName(name)) report(`${source}: ${JSON.stringify(name)} is not the name of a header`)
+    else if (wireHeaders.has(key)) report(`${source}: this header is set by the client alone`)
+    else if (key === 'content-type' && values.http_format === 'multipart')
+      report(`${source}: with http_format "multipart" the client sets it, with the boundary in it`)
+    else if (before !== undefined) report(`${source}: the same header is given by ${before}`)
+    seen.set(key, source)
+  }
+}
+
+export type RestSettings = ReturnType<typeof restOptions.resolve>
+
+/** All headers that the user gave. */
+export function givenHeaders({ headers, prefixed }: RestSettings): Record<string, string> {
+  return { ...headers, ...prefixed }
+}

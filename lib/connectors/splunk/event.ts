@@ -1,0 +1,190 @@
+import { RefusedRow } from '../../core/errors.ts'
+import { describe, isBytes, isRow, serialize } from '../../core/json.ts'
+import type { SinkProtocol } from '../../sink/protocol.ts'
+import { eventTime } from './event-time.ts'
+import type { SplunkSettings } from './options.ts'
+
+type Row = Record<string, unknown>
+
+/** How a row's metadata is told: by fixed options, and by columns of the row. */
+const metadataNames = ['host', 'source', 'sourcetype', 'index'] as const
+
+/**
+ * How rows become HEC events. Only the seven envelope keys that Splunk knows are ever written: of an object with another
+ * key at the top, and all after it, Splunk says 200 and keeps nothing.
+ * https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEventCollector
+ */
+export function eventEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
+  return settings.mode === 'raw' ? rawEncoder(settings) : envelopeEncoder(settings)
+}
+
+function envelopeEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
+  const { single_event_column, time_column, indexed_fields, remove_indexed_fields } = settings
+  const metadataOf = metadataReader(settings)
+  const perRow = metadataNames.some((name) => settings[`${name}_column`] !== undefined)
+  const constant = perRow ? undefined : written(metadataOf({}))
+  const indexed = indexed_fields ?? []
+  const removed = remove_indexed_fields ? indexed : []
+  // Rows of the same millisecond begin alike: what is before the event is put together once for them.
+  let head = ''
+  let headTime: string | undefined
+  let headMetadata: string | undefined
+  const timeOf = (row: Row, at: number): string => {
+    if (settings.auto_extract_timestamp) return ''
+    return time_column === undefined ? secondsOf(at) : eventTime(cell(row, time_column), time_column)
+  }
+  return (row, at) => {
+    const time = timeOf(row, at)
+    const metadata = constant ?? written(metadataOf(row))
+    const event =
+      single_event_column === undefined
+        ? serialize(withoutColumns(row, removed))
+        : serialize(soleEvent(row, single_event_column), single_event_column)
+    if (time !== headTime || metadata !== headMetadata) {
+      // Without a time the comma before the first of the others has to go.
+      const before = time === '' ? metadata.slice(1) : `"time":${time}${metadata}`
+      head = `{${before}${before === '' ? '' : ','}"event":`
+      headTime = time
+      headMetadata = metadata
+    }
+    let tail = '}'
+    if (indexed.length > 0) {
+      const fields = flatFields(row, indexed)
+      if (Object.keys(fields).length > 0) tail = `,"fields":${serialize(fields)}}`
+    }
+    return { wire: head + event + tail }
+  }
+}
+
+let lastMilliseconds = 0
+let lastText = '0'
+
+/** A time as HEC's `time`. Many rows have the same. */
+function secondsOf(milliseconds: number): string {
+  if (milliseconds !== lastMilliseconds) {
+    lastMilliseconds = milliseconds
+    lastText = String(milliseconds / 1000)
+  }
+  return lastText
+}
+
+function written(metadata: Iterable<[name: string, value: string]>): string {
+  return [...metadata].map(([name, value]) => `,"${name}":${JSON.stringify(value)}`).join('')
+}
+
+function rawEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
+  const metadata = metadataReader(settings)
+  return (row) => {
+    const column = settings.single_event_column!
+    const event = soleEvent(row, column)
+    if (typeof event !== 'string') throw new RefusedRow(`${column}: expected a text, got ${describe(event)}`)
+    const group = new URLSearchParams([...metadata(row)]).toString()
+    return { wire: event, group }
+  }
+}
+
+/** Gives a row's metadata: the column's value where there is one, else the option's. */
+function metadataReader(settings: SplunkSettings): (row: Row) => Iterable<[name: string, value: string]> {
+  const text = settings.single_event_column === undefined ? '_json' : 'text'
+  const fixed = { ...settings, sourcetype: settings.sourcetype ?? text }
+  const constant = metadataNames.flatMap((name): [string, string][] =>
+    fixed[name] ? [[name, fixed[name]]] : [],
+  )
+  const columns = metadataNames.filter((name) => settings[`${name}_column`] !== undefined)
+  if (columns.length === 0) return () => constant
+  return (row) => {
+    const values = new Map(constant)
+    for (const name of columns) {
+      const column = settings[`${name}_column`]!
+      const value = cell(row, column)
+      if (value === null || value === undefined) continue
+      if (typeof value !== 'string')
+        throw new RefusedRow(`${column}: expected a text for ${name}, got ${describe(value)}`)
+      values.set(name, value)
+    }
+    return values
+  }
+}
+
+/** The value of a column. What every object inherits (`constructor`) is no column. */
+function cell(row: Row, column: string): unknown {
+  return Object.hasOwn(row, column) ? row[column] : undefined
+}
+
+function soleEvent(row: Row, column: string): unknown {
+  const event = cell(row, column)
+  if (event === null || event === undefined || (typeof event === 'string' && event.trim() === '')) {
+    throw new RefusedRow(`${column}: is blank, and HEC takes no blank event`)
+  }
+  return event
+}
+
+/** A copy of a row without these columns, or nested values where the name is a path. */
+function withoutColumns(row: Row, removed: readonly string[]): Row {
+  let rest = row
+  for (const name of removed) rest = without(rest, Object.hasOwn(row, name) ? [name] : name.split('.'))
+  return rest
+}
+
+function without(row: Row, [name = '', ...path]: readonly string[]): Row {
+  if (!Object.hasOwn(row, name)) return row
+  const value = row[name]
+  const members = Object.entries(row).flatMap(([key, member]): [string, unknown][] => {
+    if (key !== name) return [[key, member]]
+    return path.length > 0 ? [[key, isRow(value) ? without(value, path) : value]] : []
+  })
+  return Object.fromEntries(members)
+}
+
+/** HEC refuses nested `fields` (code 15), so what is nested gets a dotted name. */
+function flatFields(row: Row, columns: readonly string[]): Row {
+  const fields: Row = {}
+  const put = (name: string, given: unknown, depth: number) => {
+    const value = plainValue(given)
+    if (value === null || value === undefined) return
+    if (Array.isArray(value)) add(fields, name, plainMembers(value, name))
+    else if (!isRow(value)) add(fields, name, value)
+    else if (depth > 32) throw new RefusedRow(`${name}: is nested too deep for an indexed field`)
+    else for (const [key, member] of Object.entries(value)) put(`${name}.${key}`, member, depth + 1)
+  }
+  for (const column of columns) put(column, valueAt(row, column), 0)
+  return fields
+}
+
+/** The value of a column, or of the nested value that a dotted name leads to. */
+function valueAt(row: Row, name: string): unknown {
+  if (Object.hasOwn(row, name) || !name.includes('.')) return cell(row, name)
+  let value: unknown = row
+  for (const key of name.split('.')) {
+    value = plainValue(value)
+    if (!isRow(value)) return undefined
+    value = cell(value, key)
+  }
+  return value
+}
+
+/** Two columns may lead to one dotted name (`a.b`, and `b` in `a`): the field has both values then. */
+function add(fields: Row, name: string, value: unknown): void {
+  const members = Object.hasOwn(fields, name) ? [...new Set([fields[name], value].flat())] : [value]
+  define(fields, name, members.length === 1 ? members[0] : members)
+}
+
+/** What a value stands for in JSON: a text for a Date, say. */
+function plainValue(value: unknown): unknown {
+  const { toJSON } = (value ?? {}) as { toJSON?: unknown }
+  const isPlain = value instanceof Date || isBytes(value)
+  return typeof toJSON === 'function' && !isPlain ? toJSON.call(value) : value
+}
+
+function plainMembers(values: readonly unknown[], name: string): unknown[] {
+  return values.map(plainValue).map((value) => {
+    if (Array.isArray(value) || isRow(value))
+      throw new RefusedRow(`${name}: an indexed field can't hold objects or arrays inside an array`)
+    return value
+  })
+}
+
+/** Assignment would set the prototype for the name `__proto__`. */
+function define(target: Row, name: string, value: unknown): void {
+  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
+}

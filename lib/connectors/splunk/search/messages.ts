@@ -1,0 +1,88 @@
+/** What splunkd says beside its results. */
+export interface SplunkMessage {
+  /** `FATAL`, `ERROR`, `WARN`, `INFO` or `DEBUG`. */
+  readonly type: string
+  readonly text: string
+}
+
+/** What a message means for the answer that it came with. */
+export type MessageMeaning =
+  /** Too many searches run: ask later. */
+  | 'busy'
+  /** The result was cut short by a limit: ask for less. */
+  | 'cut'
+  /** The search failed, and may succeed another time. */
+  | 'failed'
+  /** The search can't succeed as it is. */
+  | 'refused'
+  /** The search has its own time range, in place of the one that was asked for. */
+  | 'timerange'
+  | 'harmless'
+
+/** Quotas of searches that run at once: of a user, a role, the instance. They come with any type, and with status 200. */
+const busy =
+  /concurren(?:t|cy)|search not executed|could not be dispatched because|maximum number of (?:historical|real-?time|running|searches)|queued?\b.{0,60}\b(?:quota|limit)|too many searches/i
+
+/** Limits that end a search early, though its answer looks whole. */
+const cut =
+  /disk (?:usage )?quota|maximum disk usage|srchDiskQuota|srchMaxTime|maximum (?:search )?(?:run ?time|time)|time ?out|timed out|srchTimeWin|time (?:range|window|span).{0,60}(?:clip|restrict|limit|exceed|reduc|truncat)|truncat|finaliz|auto-?finali[sz]|incomplete|not (?:all|complete)|partial results|max_?count|maxresultrows|maximum (?:number of )?(?:results|events|rows)|(?:result|event|row)s? (?:limit|count).{0,40}(?:reached|exceed)|limit .{0,40}(?:reached|exceeded)|results? (?:may|might|were|have been) .{0,30}(?:missing|dropped|removed|lost|limited)/i
+
+/** What stays wrong however often it is asked for. */
+const refused =
+  /unknown search command|error in '|syntax|unbalanced|mismatched|unable to parse|could not be parsed|unparsable|invalid (?:argument|value|earliest|latest|time|search|option)|missing (?:argument|closing)|no such|does not exist|not found|unknown (?:user|sid)|permission|not (?:allowed|permitted|authorized|have the capability)|capability|forbidden|license|misspelled|expected|must (?:be|have)|requires? /i
+
+/** Peers that failed, and searches that died: worth another try, also where the text has words of the list above. */
+const peers =
+  /peer|indexer|unable to distribute|search process did not exit|connection|temporar|try again|restart|unavailable|shutting down/i
+
+/** A limit of what is logged, not of what is found. */
+const ofLogs = /log messages|info\.csv|search\.log/i
+
+const timerange = /timerange was substituted|time ?range.{0,40}substituted/i
+
+/** https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch */
+export function meaningOf({ type, text }: SplunkMessage): MessageMeaning {
+  const kind = type.toUpperCase()
+  if (timerange.test(text)) return 'timerange'
+  const isFailure = kind === 'FATAL' || kind === 'ERROR'
+  if (kind !== 'INFO' && kind !== 'DEBUG') {
+    if (busy.test(text)) return 'busy'
+    if (cut.test(text) && !ofLogs.test(text)) return peers.test(text) ? 'failed' : 'cut'
+  }
+  if (!isFailure) return 'harmless'
+  return refused.test(text) && !peers.test(text) ? 'refused' : 'failed'
+}
+
+const order: readonly MessageMeaning[] = ['refused', 'timerange', 'busy', 'cut', 'failed']
+
+/** The message that decides about an answer; undefined where all are harmless. */
+export function decisive(
+  messages: readonly SplunkMessage[],
+): { meaning: MessageMeaning; message: SplunkMessage } | undefined {
+  const found = messages.map((message) => ({ meaning: meaningOf(message), message }))
+  for (const meaning of order) {
+    const first = found.find((each) => each.meaning === meaning)
+    if (first) return first
+  }
+  return undefined
+}
+
+/** The messages of a parsed piece of an answer, whatever else is in it. */
+export function messagesIn(value: unknown): SplunkMessage[] {
+  const given = (value as { messages?: unknown } | null | undefined)?.messages
+  if (Array.isArray(given)) return given.flatMap(oneMessage)
+  // Older forms: `{ "messages": { "fatal": ["…"] } }`.
+  if (typeof given !== 'object' || given === null) return []
+  return Object.entries(given).flatMap(([type, texts]) =>
+    (Array.isArray(texts) ? texts : [texts]).map((text) => ({
+      type: type.toUpperCase(),
+      text: String(text),
+    })),
+  )
+}
+
+function oneMessage(value: unknown): SplunkMessage[] {
+  if (typeof value !== 'object' || value === null) return []
+  const { type, text } = value as Record<string, unknown>
+  return [{ type: typeof type === 'string' ? type : 'INFO', text: typeof text === 'string' ? text : '' }]
+}

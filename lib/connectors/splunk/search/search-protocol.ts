@@ -1,0 +1,299 @@
+import type { Identity } from '../../../checkpoint/state.ts'
+import { type ConnectorError, QueryError } from '../../../core/errors.ts'
+import type { Health } from '../../../core/health.ts'
+import { fromDate, type Ticks, ticksPerSecond } from '../../../core/time.ts'
+import type { PlainWindow } from '../../../core/window.ts'
+import type { Answer, Ask, Page, SourceObserver, SourceProtocol } from '../../../source/protocol.ts'
+import { toOffset, type WindowOffset } from '../../../source/window-offset.ts'
+import { windowOf } from '../../../source/windows.ts'
+import { ExportAnswer } from './export-answer.ts'
+import { judged, openWithFallback, SearchJob } from './job.ts'
+import type { SplunkMessage } from './messages.ts'
+import { type SearchValues, searchOf } from './options.ts'
+import { withPrivateFields } from './private-fields.ts'
+import { sampleRows } from './schema.ts'
+import { type KeptBy, SearchRows } from './search-rows.ts'
+import { timeBounds } from './search-window.ts'
+import { transformingCommand, wholeRangeCommand } from './spl.ts'
+import { type Failed, SplunkdClient } from './splunkd-client.ts'
+import { instantTicks } from './values.ts'
+
+export type SearchSettings = SearchValues & { readonly window_by: 'event_time' | 'index_time' }
+
+/** Event `search`: a search is sent. */
+export interface SplunkSearchEvent {
+  /** `export` streams results; `job` makes a search job and reads its pages. */
+  readonly mode: 'export' | 'job'
+  readonly window: PlainWindow
+  /** The search as it is sent. */
+  readonly search: string
+}
+
+/** Event `message`: splunkd has something to say about a search, which does no harm to its result. */
+export interface SplunkMessageEvent extends SplunkMessage {
+  readonly window: PlainWindow
+}
+
+/** Milliseconds for which a source that is closed waits for its jobs to be deleted. */
+const farewell = 5_000
+
+/** What a checkpoint of such a source must belong to. */
+export function searchIdentity(values: SearchSettings): Identity {
+  const { splunkd_url, app, owner, window_by } = values
+  return {
+    connector: 'splunk',
+    splunkd_url: new URL(splunkd_url).origin,
+    ...(app === undefined ? {} : { app }),
+    ...(owner === undefined ? {} : { owner }),
+    query: searchOf(values).text,
+    window_by,
+  }
+}
+
+/**
+ * A search over windows of time, by splunkd's REST interface.
+ * https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch
+ */
+export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
+  readonly connector = 'splunk'
+  readonly #settings: SearchSettings
+  readonly #observer: SourceObserver
+  readonly #client: SplunkdClient
+  readonly #search: string
+  readonly #events: boolean
+  /** The command by which windows can't be read in halves. */
+  readonly #wholeRange: string | undefined
+  readonly #mode: 'export' | 'job'
+  readonly #rows: SearchRows
+  /** Jobs that splunkd may still have. */
+  readonly #jobs = new Set<SearchJob>()
+
+  constructor(settings: SearchSettings, observer: SourceObserver) {
+    this.#settings = settings
+    this.#observer = observer
+    this.#client = new SplunkdClient(settings, () => observer.request())
+    const { text, spl } = searchOf(settings)
+    const transforming = transformingCommand(spl) !== undefined
+    this.#events = !transforming
+    this.#wholeRange = settings.allow_transforming_queries ? undefined : wholeRangeCommand(spl)
+    this.#search = transforming ? text : withPrivateFields(text, settings.event_id)
+    const { search_mode } = settings
+    this.#mode = search_mode === 'auto' ? (transforming ? 'job' : 'export') : search_mode
+    this.#rows = new SearchRows(settings, (columns) => observer.tell('schema', { columns }))
+  }
+
+  async ask(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<Answer<Page>> {
+    if (ask.page === undefined) {
+      const event: SplunkSearchEvent = { mode: this.#mode, window: ask.slice, search: this.#search }
+      this.#observer.tell('search', event)
+    }
+    const answer = this.#mode === 'export' ? await this.#export(ask, signal) : await this.#job(ask, signal)
+    return answer.kind === 'split' || answer.kind === 'retry' ? this.#unlessWhole(answer) : answer
+  }
+
+  async earliest(signal: AbortSignal): Promise<Answer<WindowOffset | undefined>> {
+    const field = this.#settings.window_by === 'index_time' ? '_indextime' : '_time'
+    const { text } = searchOf(this.#settings)
+    const found = await this.#exported(
+      {
+        search: `${text}\n| stats min(${field}) AS earliest`,
+        earliest_time: '0',
+        // Two days on: clocks of senders may be ahead.
+        latest_time: String(fromDate(Date.now()) / ticksPerSecond + 172_800n),
+      },
+      signal,
+    )
+    if (found.kind !== 'ok') return found.kind === 'split' ? { kind: 'fatal', error: found.error } : found
+    try {
+      for await (const results of found.value.results()) {
+        const ticks: Ticks | undefined = instantTicks(results[0]?.['earliest'])
+        if (ticks !== undefined) return { kind: 'ok', value: toOffset(ticks) }
+      }
+      return { kind: 'ok', value: undefined }
+    } finally {
+      found.value.release()
+    }
+  }
+
+  async health(signal: AbortSignal): Promise<Answer<Health>> {
+    const answer = await this.#client.ask({ method: 'GET', path: 'server/info', signal })
+    if (answer.kind !== 'ok') return answer
+    const { entry } = answer.value as { entry?: { content?: { version?: unknown } }[] }
+    const version = entry?.[0]?.content?.version
+    return {
+      kind: 'ok',
+      value: {
+        healthy: true,
+        status: 200,
+        text: `Splunk ${typeof version === 'string' ? version : ''}`.trim(),
+      },
+    }
+  }
+
+  close(): void {
+    const left = [...this.#jobs].filter(({ sid }) => sid !== undefined)
+    this.#jobs.clear()
+    if (left.length === 0) {
+      this.#client.close()
+      return
+    }
+    const signal = AbortSignal.timeout(farewell)
+    Promise.all(left.map((job) => job.remove(signal))).finally(() => this.#client.close())
+  }
+
+  async #export(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<Answer<Page>> {
+    const answer = await this.#exported(this.#parameters(ask), signal)
+    if (answer.kind !== 'ok') return answer
+    const { value } = answer
+    this.#tellMessages(value.summary.messages, ask.slice)
+    return {
+      kind: 'ok',
+      value: { rows: this.#made(value.results(), ask), bytes: value.bytes, release: () => value.release() },
+    }
+  }
+
+  /** A whole export answer. */
+  async #exported(parameters: Record<string, string>, signal: AbortSignal): Promise<Answer<ExportAnswer>> {
+    const request = {
+      method: 'POST',
+      path: 'search/v2/jobs/export',
+      parameters: { ...common, ...parameters },
+      signal,
+    } as const
+    const opened = await openWithFallback(this.#client, request)
+    if (opened.kind !== 'ok') return opened
+    let answer: ExportAnswer
+    try {
+      answer = await ExportAnswer.receive(opened.value, this.#settings.held_bytes, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      const failed = this.#client.fault(error)
+      // Long streams break more often than short ones.
+      return failed.kind === 'retry' ? { ...failed, divide: true } : failed
+    }
+    const failed = this.#unwhole(answer)
+    if (!failed) return { kind: 'ok', value: answer }
+    answer.release()
+    return failed
+  }
+
+  #unwhole({ summary: { messages, torn, garbled, ended } }: ExportAnswer): Failed | undefined {
+    const client = this.#client
+    const verdict = judged(client, messages)
+    if (verdict) return verdict
+    if (garbled !== undefined)
+      return { kind: 'retry', error: client.error(`the answer has a line that is no JSON: ${garbled}`) }
+    if (torn !== undefined)
+      return { kind: 'retry', error: client.error('the answer ends in mid-line'), divide: true }
+    if (!ended)
+      return {
+        kind: 'retry',
+        error: client.error('the answer ends without its last row (lastrow)'),
+        divide: true,
+      }
+    return undefined
+  }
+
+  async #job(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<Answer<Page>> {
+    const job =
+      ask.page instanceof SearchJob
+        ? ask.page
+        : new SearchJob(this.#client, this.#settings, { ...common, ...this.#parameters(ask) })
+    this.#jobs.add(job)
+    const step = await job.step(signal)
+    if (step.kind === 'wait') return step
+    if (step.kind === 'retry' || step.kind === 'again') {
+      // One that is not made yet is made anew.
+      if (ask.page === undefined) this.#jobs.delete(job)
+      return step
+    }
+    if (step.kind !== 'ok') {
+      await job.remove(signal)
+      job.release()
+      this.#jobs.delete(job)
+      return step
+    }
+    this.#jobs.delete(job)
+    this.#tellMessages(job.messages, ask.slice)
+    const { bytes } = job
+    return {
+      kind: 'ok',
+      value: { rows: this.#made(job.results(), ask), bytes, release: () => job.release() },
+    }
+  }
+
+  #parameters({ slice, exact }: Ask<PlainWindow>): Record<string, string> {
+    const widened = this.#events && exact
+    return { search: this.#search, ...timeBounds(windowOf(slice), this.#settings, widened) }
+  }
+
+  async *#made(
+    results: AsyncGenerator<Record<string, unknown>[]>,
+    ask: Ask<PlainWindow>,
+  ): AsyncGenerator<readonly Record<string, unknown>[]> {
+    const kept: KeptBy | undefined = this.#events
+      ? { window: windowOf(ask.slice), exact: ask.exact }
+      : undefined
+    let sample: Record<string, unknown>[] | undefined
+    try {
+      for await (const batch of results) {
+        if (this.#rows.wantsSample) {
+          sample = sample ? sample.concat(batch) : batch
+          if (sample.length < sampleRows) continue
+          this.#rows.infer(sample.slice(0, sampleRows))
+        }
+        const given: Record<string, unknown>[] = sample ?? batch
+        sample = undefined
+        yield await this.#rows.read(given, kept)
+      }
+      if (sample && sample.length > 0) {
+        if (this.#rows.wantsSample) this.#rows.infer(sample)
+        yield await this.#rows.read(sample, kept)
+      }
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error
+      throw new QueryError('ERR_RESULT', 'splunk: the results are not JSON', {
+        connector: 'splunk',
+        cause: error,
+      })
+    }
+  }
+
+  /** A search whose result depends on its whole range is never read in halves. */
+  #unlessWhole(answer: Extract<Answer<Page>, { kind: 'split' | 'retry' }>): Answer<Page> {
+    if (this.#wholeRange === undefined) return answer
+    if (answer.kind === 'retry') return { ...answer, divide: false }
+    return { kind: 'fatal', error: this.#indivisible(answer.error, this.#wholeRange) }
+  }
+
+  #indivisible(cause: ConnectorError, command: string): ConnectorError {
+    const { status, serviceCode, serviceText } = cause
+    const message = `${cause.message}. With "${command}" the search can not be read in halves: let it give fewer rows, read a shorter time range, or raise the limit`
+    return new QueryError('ERR_RESULT_TOO_LARGE', message, {
+      connector: 'splunk',
+      status,
+      serviceCode,
+      serviceText,
+      cause,
+    })
+  }
+
+  #tellMessages(messages: readonly SplunkMessage[], window: PlainWindow): void {
+    for (const { type, text } of messages) {
+      this.#observer.tell('message', {
+        type,
+        text: this.#client.redact(text),
+        window,
+      } satisfies SplunkMessageEvent)
+    }
+  }
+}
+
+/** Parameters of every search. */
+const common = {
+  preview: 'false',
+  // A peer that fails makes the search fail.
+  allow_partial_results: 'false',
+  // Else _raw may come with markup.
+  segmentation: 'none',
+}

@@ -1,0 +1,263 @@
+/** A command of a search's outer pipeline. */
+export interface SplCommand {
+  /** In lower case: `search`, `stats`. */
+  readonly name: string
+  /** Its text without comments, what is in quotes and in subsearches blanked out, place for place. */
+  readonly bare: string
+}
+
+/** A search as far as this package has to understand it. */
+export interface Spl {
+  /** Whether it begins with a pipe. */
+  readonly piped: boolean
+  readonly commands: readonly SplCommand[]
+  /** Commands within subsearches, in lower case. */
+  readonly inner: readonly string[]
+}
+
+/** The search can't be right: the message says why. */
+export class SplError extends Error {
+  override name = 'SplError'
+}
+
+const blank = (text: string) => ' '.repeat(text.length)
+
+/**
+ * Reads a search's outer pipeline. Quotes, subsearches, macros and comments are skipped, not understood: Splunk itself
+ * judges the search.
+ * https://docs.splunk.com/Documentation/Splunk/latest/Search/Aboutsearchlanguagesyntax
+ * @throws SplError
+ */
+export function readSpl(text: string): Spl {
+  const segments: string[] = []
+  const inner: string[] = []
+  let bare = ''
+  let nested = ''
+  let depth = 0
+  const keep = (part: string) => {
+    if (depth === 0) bare += part
+    else {
+      bare += blank(part)
+      nested += part
+    }
+  }
+  for (let at = 0; at < text.length; ) {
+    const char = text[at]!
+    if (text.startsWith('```', at)) {
+      const end = text.indexOf('```', at + 3)
+      if (end < 0) throw new SplError('a comment (```) has no end')
+      keep(blank(text.slice(at, end + 3)))
+      at = end + 3
+    } else if (char === '"' || char === '`') {
+      const end = closing(text, at)
+      if (end < 0) throw new SplError(`a ${char === '"' ? 'quotation mark' : 'backtick'} is not closed`)
+      const within = text.slice(at + 1, end)
+      // A field's name may be in quotes as well.
+      const isName = /^\s*[=<>!]/.test(text.slice(end + 1))
+      keep(`${char}${isName ? within : blank(within)}${char}`)
+      at = end + 1
+    } else if (char === '[') {
+      if (depth === 0) bare += ' '
+      depth++
+      nested += '|'
+      at++
+    } else if (char === ']') {
+      if (depth === 0) throw new SplError('a "]" closes nothing')
+      bare += ' '
+      depth--
+      nested += '|'
+      at++
+    } else if (char === '|' && depth === 0) {
+      segments.push(bare)
+      bare = ''
+      at++
+    } else {
+      keep(char)
+      at++
+    }
+  }
+  if (depth > 0) throw new SplError('a subsearch ("[") is not closed')
+  segments.push(bare)
+  const piped = segments.length > 1 && segments[0]!.trim() === ''
+  const outer = piped ? segments.slice(1) : segments
+  for (const segment of nested.split('|')) {
+    const name = firstWord(segment)
+    if (name) inner.push(name)
+  }
+  const commands = outer.map((segment, index) => {
+    if (segment.trim() === '') {
+      throw new SplError(
+        outer.length === 1 && !piped
+          ? 'is empty'
+          : `has nothing ${index === outer.length - 1 ? 'after its last pipe' : 'between two pipes'}`,
+      )
+    }
+    return { name: firstWord(segment), bare: segment }
+  })
+  return { piped, commands, inner }
+}
+
+function closing(text: string, start: number): number {
+  const mark = text[start]!
+  for (let at = start + 1; at < text.length; at++) {
+    if (mark === '"' && text[at] === '\\') at++
+    else if (text[at] === mark) return at
+  }
+  return -1
+}
+
+/** The command that a segment begins with; empty for a macro, or where there is no word. */
+function firstWord(segment: string): string {
+  return /^\s*([A-Za-z_][\w-]*)(?![\w:=.*<>!-]|\s*[=<>!])/.exec(segment)?.[1]?.toLowerCase() ?? ''
+}
+
+/** Commands that may begin a search without a pipe before them. */
+const leading = new Set([
+  'search', 'tstats', 'mstats', 'from', 'inputlookup', 'makeresults', 'metadata', 'metasearch', 'mcatalog', 'mpreview',
+  'dbinspect', 'eventcount', 'rest', 'savedsearch', 'loadjob', 'datamodel', 'multisearch', 'gentimes', 'pivot', 'union',
+  'set', 'walklex', 'typeahead', 'inputcsv', 'history', 'audit',
+]) // biome-ignore format: a list
+
+/** Whether the search begins with a command, as the REST API wants it. A macro may stand for one. */
+export function beginsWithCommand({ piped, commands }: Spl): boolean {
+  const [first] = commands
+  if (piped) return first!.name !== '' || /^\s*`/.test(first!.bare)
+  return leading.has(first!.name) || /^\s*`/.test(first!.bare)
+}
+
+/** Commands whose result is a table that only the whole time range gives. */
+const transforming = new Set([
+  'stats', 'chart', 'timechart', 'top', 'rare', 'contingency', 'geostats', 'tstats', 'mstats', 'sistats', 'sichart',
+  'sitimechart', 'sitop', 'sirare', 'xyseries', 'untable', 'transpose', 'metadata', 'mcatalog', 'eventcount',
+  'dbinspect', 'pivot', 'datamodel', 'inputlookup', 'inputcsv', 'makeresults', 'rest', 'loadjob', 'savedsearch',
+  'gentimes', 'walklex', 'typeahead', 'anomalousvalue', 'associate', 'correlate', 'history', 'audit', 'fieldsummary',
+  'makecontinuous', 'addcoltotals', 'appendcols', 'appendpipe', 'diff', 'set', 'kmeans', 'arules', 'mpreview',
+  'metasearch',
+]) // biome-ignore format: a list
+
+/** Commands whose rows depend on other rows: read in windows, each window would give rows of its own. */
+const acrossRows = new Set([
+  'eventstats', 'streamstats', 'transaction', 'dedup', 'head', 'tail', 'append', 'cluster', 'outlier', 'anomalies',
+  'anomalydetection', 'trendline', 'delta', 'accum', 'autoregress', 'concurrency', 'filldown', 'selfjoin', 'localize',
+  'predict', 'x11', 'uniq', 'union',
+]) // biome-ignore format: a list
+
+/** Commands that change something: a read that is tried again would do it twice. */
+const writing = new Set([
+  'delete', 'collect', 'mcollect', 'meventcollect', 'outputlookup', 'outputcsv', 'outputtext', 'sendemail', 'sendalert',
+  'tscollect', 'summaryindex', 'sumindex', 'stash', 'dump', 'runshellscript',
+]) // biome-ignore format: a list
+
+/** The first command that makes the result a table, such as `stats`; undefined for a search of events. */
+export function transformingCommand({ commands }: Spl): string | undefined {
+  return commands.find(({ name }) => transforming.has(name))?.name
+}
+
+/** The first command by which the search gives another result in windows than in one. Sorting alone changes no row. */
+export function wholeRangeCommand({ commands }: Spl): string | undefined {
+  return commands.find(({ name }) => transforming.has(name) || acrossRows.has(name))?.name
+}
+
+/** The first command that changes something, also in a subsearch. */
+export function writingCommand({ commands, inner }: Spl): string | undefined {
+  return [...commands.map(({ name }) => name), ...inner].find((name) => writing.has(name))
+}
+
+/** Names that set the time range of a search, in place of the one that the request gives. */
+const timeModifiers =
+  /(?<![\w.:-])"?(_?index_?earliest|_?index_?latest|earliest|latest|earliest_time|latest_time|starttime(?:u)?|endtime(?:u)?|start(?:seconds|minutes|hours|days|months)ago|end(?:seconds|minutes|hours|days|months)ago|(?:seconds|minutes|hours|days|months)ago|searchtimespan(?:seconds|minutes|hours|days|months)|timeformat)"?\s*(?==|[<>])/i
+
+/** Commands whose arguments are conditions on events: `earliest=` in an eval is a field. */
+const searching = new Set([
+  'search',
+  'tstats',
+  'mstats',
+  'metasearch',
+  'from',
+  'datamodel',
+  'multisearch',
+  '',
+])
+
+/** A time modifier of the search itself, such as `earliest`. Those of its subsearches are their own. */
+export function timeModifier({ commands }: Spl): string | undefined {
+  for (const { name, bare } of commands) {
+    const found = searching.has(name) ? timeModifiers.exec(bare)?.[1] : undefined
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** A text as the value of a field in a `search`. `*` stays a wildcard. */
+export function quoted(value: string): string {
+  return `"${value.replace(/[\\"]/g, '\\$&')}"`
+}
+
+/** Why a value can't stand in a search, or undefined. Macros may be expanded within quotes as well. */
+export function unsafeValue(value: string): string | undefined {
+  if (/[\p{Cc}\u2028\u2029]/u.test(value)) return 'holds a line break or another control character'
+  if (value.includes('`')) return 'holds a backtick, which would begin a macro'
+  return undefined
+}
+
+/**
+ * Why a text is no condition that can stand in parentheses after `search`, or undefined. Only fields, values, AND, OR,
+ * NOT, IN and parentheses get through: no pipe, subsearch, macro or time modifier.
+ */
+export function unsafeFilter(filter: string): string | undefined {
+  const control = /[\p{Cc}\u2028\u2029]/u.test(filter.replace(/[\t\r\n]/g, ' '))
+  if (control) return 'holds a control character'
+  if (filter.includes('`')) return 'holds a backtick, which would begin a macro'
+  // Where a quotation mark is escaped, an end of the text could be read in two ways: then nothing may hide in it.
+  const escapes = /\\"/.test(filter)
+  let bare = ''
+  let depth = 0
+  for (let at = 0; at < filter.length; at++) {
+    const char = filter[at]!
+    if (char === '"') {
+      const end = closing(filter, at)
+      if (end < 0) return 'has a quotation mark that is not closed'
+      const text = filter.slice(at + 1, end)
+      if (escapes && /[|[\]]/.test(text)) return 'holds a pipe or bracket beside an escaped quotation mark'
+      const follows = /^\s*[=<>!]/.test(filter.slice(end + 1))
+      bare += follows ? `"${text}"` : `"${blank(text)}"`
+      at = end
+      continue
+    }
+    if (char === '\\' && filter[at + 1] === '"')
+      return 'holds a quotation mark that is escaped outside of quotes'
+    if (char === '|') return 'holds a pipe'
+    if (char === '[' || char === ']') return 'holds a bracket, which would make a subsearch'
+    if (char === '(') depth++
+    if (char === ')' && --depth < 0) return 'closes a parenthesis that it does not open'
+    bare += char
+  }
+  if (depth !== 0) return 'has a parenthesis that is not closed'
+  const modifier = timeModifiers.exec(bare)?.[1]
+  if (modifier !== undefined)
+    return `holds the time modifier "${modifier}": the time range is given by options`
+  if (/^\s*(AND|OR)\b|\b(AND|OR|NOT)\s*$/.test(bare))
+    return 'begins or ends with an operator that needs something there'
+  return undefined
+}
+
+/** What a simple search is made of. */
+export interface SearchParts {
+  readonly index?: readonly string[] | undefined
+  readonly sourcetype?: string | undefined
+  readonly source?: string | undefined
+  readonly host?: string | undefined
+  readonly search_filter?: string | undefined
+}
+
+/** The search that parts make. Each part must have passed its check. */
+export function composedSearch({ index = [], search_filter, ...fields }: SearchParts): string {
+  const indexes = index.map((name) => `index=${quoted(name)}`)
+  const parts = ['search']
+  if (indexes.length > 0) parts.push(indexes.length === 1 ? indexes[0]! : `(${indexes.join(' OR ')})`)
+  for (const name of ['sourcetype', 'source', 'host'] as const) {
+    if (fields[name] !== undefined) parts.push(`${name}=${quoted(fields[name])}`)
+  }
+  if (search_filter !== undefined) parts.push(`(${search_filter})`)
+  return parts.join(' ')
+}

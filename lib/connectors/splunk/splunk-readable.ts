@@ -1,0 +1,78 @@
+import type { Readable } from 'node:stream'
+import type { PlainWindow } from '../../core/window.ts'
+import { BoundedReadable } from '../../source/bounded-readable.ts'
+import type { SourceRetryEvent, SourceSplitEvent, SourceWindowEvent } from '../../source/events.ts'
+import { rangeWindows } from '../../source/options.ts'
+import { WindowDivider } from '../../source/windows.ts'
+import { boundedSearch } from './search/options.ts'
+import type { SplunkColumn, SplunkRowOf, SplunkRowSchema } from './search/schema.ts'
+import { SearchProtocol, type SplunkMessageEvent, type SplunkSearchEvent } from './search/search-protocol.ts'
+import type { SplunkReadableOptions } from './search-options.types.ts'
+
+export type { SplunkReadableOptions }
+
+type Listener = Parameters<Readable['on']>[1]
+
+/**
+ * The results of a Splunk search over a range of time, as plain objects.
+ *
+ * The range is half-open: `start` belongs to it, `end` does not. A window's rows come out only when splunkd's answer for
+ * it is whole: until then it is held in memory, and beyond `held_bytes` in a temporary file. A result that is cut short
+ * by a limit of Splunk is read in halves.
+ *
+ *     for await (const row of new SplunkReadable({ splunkd_url, splunkd_token, index: 'main', timespan: 'PT1H' })) …
+ *
+ * Events besides those of a Readable: `search` (a {@link SplunkSearchEvent}), `message` (a {@link SplunkMessageEvent}),
+ * `schema` ({ columns }, with `schema` or `inferSchema`), `retry` (a {@link SourceRetryEvent}), `split` (a
+ * {@link SourceSplitEvent}), `window` (a {@link SourceWindowEvent}).
+ *
+ * Errors: ERR_OPTION from the constructor; ERR_AUTH, ERR_QUERY, ERR_RESULT_TOO_LARGE, ERR_RESULT from the stream.
+ *
+ * https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch
+ */
+export class SplunkReadable<
+  const S extends SplunkRowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+> extends BoundedReadable<PlainWindow> {
+  /** @throws OptionError that lists every wrong option */
+  constructor(
+    options: SplunkReadableOptions & { readonly schema?: S | undefined; readonly datetime?: D | undefined },
+  ) {
+    const values = boundedSearch.resolve(options)
+    super(
+      {
+        connector: 'splunk',
+        protocol: (observer) => new SearchProtocol(values, observer),
+        divider: new WindowDivider(values),
+        slices: () => rangeWindows(values),
+        // A window that was given has neighbours that somebody else reads.
+        exact: values.window && true,
+      },
+      values,
+    )
+  }
+
+  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<SplunkRowOf<S, D>> {
+    return super[Symbol.asyncIterator]()
+  }
+
+  override read(size?: number): SplunkRowOf<S, D> | null {
+    return super.read(size) as SplunkRowOf<S, D> | null
+  }
+
+  override toArray(options?: { signal?: AbortSignal }): Promise<SplunkRowOf<S, D>[]> {
+    return super.toArray(options)
+  }
+
+  override on(event: 'data', listener: (row: SplunkRowOf<S, D>) => void): this
+  override on(event: 'search', listener: (event: SplunkSearchEvent) => void): this
+  override on(event: 'message', listener: (event: SplunkMessageEvent) => void): this
+  override on(event: 'schema', listener: (event: { readonly columns: readonly SplunkColumn[] }) => void): this
+  override on(event: 'retry', listener: (event: SourceRetryEvent<PlainWindow>) => void): this
+  override on(event: 'split', listener: (event: SourceSplitEvent<PlainWindow>) => void): this
+  override on(event: 'window', listener: (event: SourceWindowEvent<PlainWindow>) => void): this
+  override on(event: string | symbol, listener: Listener): this
+  override on(event: string | symbol, listener: Listener): this {
+    return super.on(event, listener)
+  }
+}

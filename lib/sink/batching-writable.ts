@@ -1,0 +1,509 @@
+import { setMaxListeners } from 'node:events'
+import { addAbortSignal, type Readable, Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { attachRows, ConnectorError, DeliveryError } from '../core/errors.ts'
+import { describe, isRow } from '../core/json.ts'
+import { type StreamOptionValues, streamOptions } from '../core/options.ts'
+import { longestTimer } from '../core/retry.ts'
+import { remove } from '../core/short-list.ts'
+import { DeadLetterOffice } from './dead-letter.ts'
+import { Delivery, DeliveryStopped, FatalDelivery } from './delivery.ts'
+import { Load } from './load.ts'
+import { noStats, publish, type SinkEvents, type SinkStats } from './observation.ts'
+import { mostOpen, type OpenBatch, OpenBatches } from './open-batches.ts'
+import type { SinkSettings } from './options.ts'
+import type { EncodedRow, Entry, Reason, SinkProtocol } from './protocol.ts'
+import { RowStore, type StoredEntry } from './row-store.ts'
+
+/** Rows that Node has handed over, and its callback, kept until each row has a place in a batch. */
+interface Intake {
+  readonly rows: readonly unknown[]
+  /** The place of the first among all rows of the sink. */
+  readonly first: number
+  /** When they were handed over, in milliseconds since the epoch. */
+  readonly at: number
+  readonly callback: (error?: Error | null) => void
+  next: number
+  /** The next row, encoded but not yet placed. */
+  encoded: EncodedRow | undefined
+  /** A refused row is on its way to the dead letter. */
+  refusal: Promise<void> | undefined
+}
+
+/** A row that is not settled. */
+interface Unsettled {
+  readonly row: unknown
+  readonly place: number
+}
+
+/** What is left of a stream that is closed. */
+interface Remains {
+  readonly rows: readonly Unsettled[]
+  readonly reason: Error | null
+}
+
+/** Whoever waits until the rows before a place are settled. */
+interface Flush {
+  readonly until: number
+  resolve(): void
+  reject(error: Error): void
+}
+
+/** Bytes by which a batch may be larger than the last one before its store has to grow. */
+const spare = 2048
+
+/** How long `destroy()` waits for requests that it has cut, in milliseconds. */
+const grace = 2000
+
+/**
+ * What every sink is: an object-mode Writable that sends rows in batches and is finished when each row is settled, that
+ * is, acknowledged by the destination or taken by the dead letter.
+ *
+ * At most `max_in_flight` requests are under way while batches are filled, one for each group of rows (rows whose request
+ * line or headers differ): up to 64, of `batch_bytes` in all. When one is full, `write()` has to wait. So memory holds
+ * (`max_in_flight` + 1) times `batch_bytes` and what the stream buffers, however slow the destination.
+ *
+ * The error of a sink that fails or is destroyed lists the rows that are not settled as `error.rows`, in order of writing.
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: adds the events to Node's own declarations, no member
+export class BatchingWritable extends Writable {
+  readonly #protocol: SinkProtocol
+  readonly #settings: SinkSettings
+  readonly #load: Load
+  readonly #delivery: Delivery
+  readonly #deadLetter: DeadLetterOffice | undefined
+  readonly #abort = new AbortController()
+  readonly #halt = new AbortController()
+  readonly #stats: SinkStats = noStats()
+  /** Batches that left and are not settled yet, oldest first. */
+  readonly #batches: (readonly StoredEntry[])[] = []
+  readonly #flights: Promise<void>[] = []
+  #intake: Intake | undefined
+  readonly #open = new OpenBatches()
+  /** An open batch that takes no more rows, and so holds the next one back. */
+  #full: OpenBatch | undefined
+  readonly #flushes: Flush[] = []
+  /** Rows before this place are to leave as soon as all of them are in batches, full or not. */
+  #flushTo = 0
+  /** Those of batches that are settled, for batches to come: `max_in_flight` and one at most. */
+  readonly #stores: RowStore[] = []
+  /** What a batch is likely to need: as much as the last one. */
+  #storeSize = spare
+  #final: ((error?: Error | null) => void) | undefined
+  #failure: Error | undefined
+  #lastWait: NodeJS.Timeout | undefined
+  /** What Node still held when the stream was destroyed. */
+  #dropped: readonly unknown[] | undefined
+  /** What is left over, once the stream is closed, and why. */
+  #left: Remains | undefined
+
+  constructor(protocol: SinkProtocol, settings: SinkSettings & StreamOptionValues) {
+    const load = new Load(settings)
+    super({ highWaterMark: load.rows, ...streamOptions(settings), objectMode: true })
+    this.#protocol = protocol
+    this.#settings = settings
+    this.#load = load
+    this.#deadLetter = settings.dead_letter && new DeadLetterOffice(settings.dead_letter)
+    const signals = { abort: this.#abort.signal, halt: this.#halt.signal }
+    setMaxListeners(0, signals.abort, signals.halt)
+    this.#delivery = new Delivery(
+      protocol,
+      settings,
+      {
+        batch: (event) => this.#tell('batch', event),
+        retry: (event) => this.#tell('retry', event),
+        refuse: (entry, reason) => this.#refuse(entry, reason),
+        attempt: (rows) => load.attempt(rows, this.#flights.length >= load.requests),
+      },
+      this.#stats,
+      signals,
+    )
+    if (settings.signal) addAbortSignal(settings.signal, this)
+  }
+
+  /** Counts so far; the object is live. */
+  get stats(): Readonly<SinkStats> {
+    return this.#stats
+  }
+
+  /** Rows accepted by `write()` that are not settled, in order of writing. Once the stream is closed: those left over. */
+  get unsettled(): readonly unknown[] {
+    return (this.#left?.rows ?? this.#unsettledRows()).map(({ row }) => row)
+  }
+
+  /**
+   * Sends what was written so far, full batches or not, and waits until each of these rows is settled: acknowledged by
+   * the destination or taken by the dead letter. The stream stays open; rows that are written later are not waited for.
+   * Where the destination fails it waits as long as the sink tries again.
+   *
+   * @throws DeliveryError with the code and the text of the stream's error where that has ended with some of these rows
+   * unsettled; they are its `rows`
+   */
+  flush(): Promise<void> {
+    // What is corked would never come.
+    while (this.writableCorked > 0) this.uncork()
+    return new Promise((resolve, reject) => {
+      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.#stats.written + this.#queued().length
+      const flush = { until, resolve, reject }
+      if (this.#left) {
+        this.#end(flush, this.#left)
+        return
+      }
+      this.#flushes.push(flush)
+      if (this.destroyed) return
+      this.#flushTo = until
+      if (this.#placed === until) this.#dueAll()
+      this.#proceed()
+    })
+  }
+
+  /** Ends the stream and waits until every row is settled. @throws the stream's error */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.destroyed) this.end()
+    try {
+      await finished(this)
+    } catch (error) {
+      // Destroyed on purpose, with nothing left: Node calls that a premature close.
+      if (this.errored || this.unsettled.length > 0) throw error
+    }
+  }
+
+  override _write(row: unknown, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this.#take([row], callback)
+  }
+
+  override _writev(chunks: { chunk: unknown }[], callback: (error?: Error | null) => void): void {
+    this.#take(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    )
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#final = callback
+    this.#dueAll()
+    this.#proceed()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    for (const { linger } of this.#open) clearTimeout(linger)
+    clearTimeout(this.#lastWait)
+    this.#dropped = this.#queued()
+    this.#halt.abort()
+    this.#abort.abort()
+    this.#protocol.close()
+    const end = () => {
+      const rows = this.#unsettledRows()
+      const left = rows.length
+      const { connector } = this.#protocol
+      const message = `${connector}: destroyed with ${left} rows neither acknowledged nor dead-lettered`
+      // Without an error `pipeline` would resolve when the stream is destroyed during its last batch.
+      const aborted = left > 0 ? new DeliveryError('ERR_ABORTED', message, { connector }) : null
+      const reason = error ?? this.#failure ?? aborted
+      if (reason && Object.isExtensible(reason) && !Object.hasOwn(reason, 'rows'))
+        attachRows(reason, rows.map(({ row }) => row)) // biome-ignore format: one call
+      this.#left = { rows, reason }
+      this.#intake?.callback(reason)
+      this.#final?.(reason)
+      this.#intake = undefined
+      this.#final = undefined
+      this.#open.clear()
+      this.#stores.length = 0
+      this.#deadLetter?.close()
+      for (const flush of this.#flushes.splice(0)) this.#end(flush, this.#left)
+      callback(reason)
+    }
+    const underWay = [...this.#flights, ...(this.#intake?.refusal ? [this.#intake.refusal] : [])]
+    if (underWay.length === 0) {
+      end()
+      return
+    }
+    let timer: NodeJS.Timeout | undefined
+    const limit = new Promise((resolve) => {
+      timer = setTimeout(resolve, grace)
+    })
+    // What was cut settles at once; 'close' then means that nothing is under way.
+    Promise.race([Promise.allSettled(underWay), limit]).then(() => {
+      clearTimeout(timer)
+      end()
+    })
+  }
+
+  #take(rows: readonly unknown[], callback: (error?: Error | null) => void): void {
+    const first = this.#stats.written
+    this.#stats.written += rows.length
+    this.#intake = { rows, first, at: Date.now(), callback, next: 0, encoded: undefined, refusal: undefined }
+    this.#proceed()
+  }
+
+  /** Does all that can be done now: place rows, launch batches, answer Node. Called whenever something has changed. */
+  #proceed(): void {
+    while (!this.destroyed && !this.#failure) {
+      if (this.#full && !this.#launch(this.#full)) break
+      for (let due = this.#open.due; due && this.#launch(due); due = this.#open.due);
+      const intake = this.#intake
+      if (!intake) break
+      if (intake.refusal) break
+      if (intake.next < intake.rows.length) {
+        if (!this.#place(intake)) break
+      } else {
+        this.#intake = undefined
+        intake.callback()
+      }
+    }
+    if (this.#failure) {
+      if (this.#flights.length === 0 && !this.#intake?.refusal) this.destroy(this.#failure)
+    } else if (this.#final && this.#flights.length === 0 && this.#open.size === 0 && !this.#intake) {
+      const callback = this.#final
+      this.#final = undefined
+      callback()
+    }
+    if (this.#flushes.length > 0) this.#settleFlushes()
+  }
+
+  /** How many rows have a place in a batch, or were refused. */
+  get #placed(): number {
+    return this.#intake ? this.#intake.first + this.#intake.next : this.#stats.written
+  }
+
+  #advance(intake: Intake): void {
+    intake.encoded = undefined
+    intake.next++
+    if (intake.first + intake.next === this.#flushTo) this.#dueAll()
+  }
+
+  #dueAll(): void {
+    for (const batch of this.#open) this.#open.makeDue(batch)
+  }
+
+  #settleFlushes(): void {
+    if (this.destroyed) return
+    const oldest = this.#oldestUnsettled()
+    while (this.#flushes[0] && this.#flushes[0].until <= oldest) this.#flushes.shift()!.resolve()
+  }
+
+  /** The place of the oldest row that is not settled; of the next one to come where all are. */
+  #oldestUnsettled(): number {
+    let oldest = this.#placed
+    const look = (place = oldest) => {
+      oldest = Math.min(oldest, place)
+    }
+    // Rows of a batch are in order.
+    for (const batch of this.#batches) look(batch.find(({ settled }) => !settled)?.place)
+    for (const { entries } of this.#open) look(entries[0]?.place)
+    return oldest
+  }
+
+  /** Ends a flush of a stream that is closed. */
+  #end({ until, resolve, reject }: Flush, { rows, reason }: Remains): void {
+    const own = rows.filter(({ place }) => place < until).map(({ row }) => row)
+    if (own.length === 0) resolve()
+    else reject(flushError(this.#protocol.connector, reason, own))
+  }
+
+  /** Puts the next row of the intake into the open batch, or sends that off for it. @returns false where it has to wait */
+  #place(intake: Intake): boolean {
+    const row = intake.rows[intake.next]
+    try {
+      intake.encoded ??= this.#encode(row, intake.at)
+    } catch (problem) {
+      // Getters and toJSON are the user's: they may throw anything.
+      const text = problem instanceof Error ? problem.message : `it threw ${describe(problem)}`
+      const entry = { row, wire: '', bytes: 0, settled: false }
+      // In a later turn: a listener must not find this stream in the middle of a write.
+      const refused = Promise.resolve().then(() => this.#refuse(entry, { code: 'ERR_ROW', text }))
+      intake.refusal = refused.then(
+        () => {
+          intake.refusal = undefined
+          this.#advance(intake)
+          if (!this.destroyed) this.#proceed()
+        },
+        (error) => {
+          intake.refusal = undefined
+          this.#fail(error)
+        },
+      )
+      return false
+    }
+    const { wire, group } = intake.encoded
+    const { around, between } = this.#protocol.framing
+    const open = this.#open
+    let batch = open.of(group)
+    const joint = batch ? between : around
+    const left = open.size === 0 ? Number.POSITIVE_INFINITY : this.#batchBytes - open.bytes - joint
+    // A text has at least as many bytes as characters: what can't fit is not even written.
+    if (wire.length > left) return this.#launch(open.fullest!)
+    if (!batch) {
+      const noRoom = open.size >= mostOpen || (open.size > 0 && Buffer.byteLength(wire) > left)
+      if (noRoom) return this.#launch(open.fullest!)
+      batch = this.#begin(group)
+    }
+    const bytes = batch.store.write(wire)
+    if (bytes > left) return this.#launch(open.fullest!)
+    const entry = batch.store.keep(row, group, bytes, intake.first + intake.next)
+    open.add(batch, entry, joint + bytes)
+    if (batch.entries.length >= this.#load.rows || batch.bytes >= this.#batchBytes) this.#full = batch
+    this.#advance(intake)
+    return true
+  }
+
+  /** Opens a batch. */
+  #begin(group: string | undefined): OpenBatch {
+    // Of many groups each has fewer rows than a batch of all of them.
+    const size = this.#open.size === 0 ? this.#storeSize : spare
+    const batch = this.#open.open(group, this.#stores.pop() ?? new RowStore(size))
+    // Not unref'd: rows that wait here keep the process alive until they are out.
+    batch.linger = setTimeout(
+      () => {
+        this.#open.makeDue(batch)
+        this.#proceed()
+      },
+      Math.min(this.#settings.linger_ms, longestTimer),
+    )
+    return batch
+  }
+
+  #encode(row: unknown, at: number): EncodedRow {
+    if (!isRow(row)) throw new Error(`expected a row (a plain object), got ${describe(row)}`)
+    const encoded = this.#protocol.encode(row, at)
+    const { maxRowBytes } = this.#protocol
+    // A UTF-16 unit has no more than 3 bytes in UTF-8: mostly there is no need to count.
+    if (maxRowBytes !== undefined && encoded.wire.length * 3 > maxRowBytes) {
+      const bytes = Buffer.byteLength(encoded.wire)
+      if (bytes > maxRowBytes)
+        throw new Error(`the row has ${bytes} bytes as JSON, the most that can be sent is ${maxRowBytes}`)
+    }
+    return encoded
+  }
+
+  get #batchBytes(): number {
+    return Math.min(this.#settings.batch_bytes, this.#delivery.bodyBytes)
+  }
+
+  /** Sends an open batch off. @returns false where no request may be added now */
+  #launch(open: OpenBatch): boolean {
+    if (this.#flights.length >= this.#load.requests) return false
+    const { entries: batch, store } = open
+    this.#open.remove(open)
+    if (this.#full === open) this.#full = undefined
+    this.#storeSize = store.size + spare
+    this.#batches.push(batch)
+    const flight = this.#fly(batch).finally(() => {
+      remove(this.#flights, flight)
+      this.#stats.inFlight = this.#flights.length
+      if (batch.every(({ settled }) => settled)) {
+        remove(this.#batches, batch)
+        if (store.free && this.#stores.length <= this.#load.requests) {
+          store.clear()
+          this.#stores.push(store)
+        }
+      }
+      if (!this.destroyed) this.#proceed()
+    })
+    this.#flights.push(flight)
+    this.#stats.inFlight = this.#flights.length
+    return true
+  }
+
+  async #fly(batch: readonly Entry[]): Promise<void> {
+    try {
+      await this.#delivery.deliver(batch)
+    } catch (error) {
+      if (error instanceof FatalDelivery) this.destroy(error.error)
+      else if (!(error instanceof DeliveryStopped)) this.#fail(error as Error)
+    }
+  }
+
+  /** Ends the stream with an error, once the requests under way have been answered: cut, their rows would be in doubt. */
+  #fail(error: Error): void {
+    if (this.#failure || this.destroyed) return
+    this.#failure = error
+    this.#halt.abort()
+    const wait = Math.min(this.#settings.request_timeout * 1000, longestTimer)
+    this.#lastWait = setTimeout(() => this.destroy(error), wait)
+    this.#proceed()
+  }
+
+  /** Settles a refused row by the dead letter. @throws DeliveryError where there is none, or it fails */
+  async #refuse(entry: Entry, reason: Reason): Promise<void> {
+    const { connector } = this.#protocol
+    const { row } = entry
+    const { status, code, text } = reason
+    this.#tell('rejected', { connector, row, status, code, text })
+    const details = { connector, status, serviceCode: code, serviceText: text }
+    if (!this.#deadLetter) {
+      const kind = code === 'ERR_ROW' ? 'ERR_ROW' : 'ERR_REJECTED'
+      throw new DeliveryError(kind, `${connector}: a row was refused: ${text}`, details)
+    }
+    try {
+      await this.#deadLetter.take({
+        row,
+        connector,
+        reason: { status, code, text },
+        at: new Date().toISOString(),
+      })
+    } catch (cause) {
+      const message = `${connector}: the dead letter failed to take a row that was refused (${text})`
+      throw new DeliveryError('ERR_DEAD_LETTER', message, { ...details, cause })
+    }
+    entry.settled = true
+    this.#stats.rejected++
+  }
+
+  #tell<E extends keyof SinkEvents>(event: E, message: SinkEvents[E]): void {
+    this.emit(event, message)
+    publish(event, message)
+  }
+
+  /** Unsettled rows that Node has handed over, in order of writing. */
+  #unsettledHere(): readonly Unsettled[] {
+    const entries = [...this.#batches, ...Array.from(this.#open, ({ entries }) => entries)].flat()
+    const here: Unsettled[] = entries.filter(({ settled }) => !settled)
+    // Batches of different groups overtake each other.
+    here.sort((a, b) => a.place - b.place)
+    const intake = this.#intake
+    if (intake)
+      for (let at = intake.next; at < intake.rows.length; at++)
+        here.push({ row: intake.rows[at], place: intake.first + at })
+    return here
+  }
+
+  /** All unsettled rows, those that Node still holds too. */
+  #unsettledRows(): readonly Unsettled[] {
+    const first = this.#stats.written
+    const queued = this.#dropped ?? this.#queued()
+    return [...this.#unsettledHere(), ...queued.map((row, at) => ({ row, place: first + at }))]
+  }
+
+  /** Rows that `write()` has accepted and Node still holds. Node drops them silently when the stream is destroyed. */
+  #queued(): unknown[] {
+    const { writableBuffer } = this as unknown as { writableBuffer?: readonly ({ chunk: unknown } | null)[] }
+    return (writableBuffer ?? []).flatMap((queued) => (queued ? [queued.chunk] : []))
+  }
+}
+
+/** The error of a flush: as the stream's, with the rows that were waited for. */
+function flushError(connector: string, reason: Error | null, rows: readonly unknown[]): DeliveryError {
+  if (reason instanceof ConnectorError) {
+    const { code, message, status, serviceCode, serviceText, attempts } = reason
+    return new DeliveryError(code, message, { connector, status, serviceCode, serviceText, attempts, rows, cause: reason }) // biome-ignore format: one object
+  }
+  const why = reason ? `: ${reason.message}` : ''
+  const message = `${connector}: the stream ended with ${rows.length} rows neither acknowledged nor dead-lettered${why}`
+  return new DeliveryError('ERR_ABORTED', message, { connector, rows, cause: reason ?? undefined })
+}
+
+type Listener<A extends unknown[]> = (...args: A) => void
+
+export interface BatchingWritable {
+  on<E extends keyof SinkEvents>(event: E, listener: Listener<[SinkEvents[E]]>): this
+  on(event: 'close' | 'drain' | 'finish', listener: Listener<[]>): this
+  on(event: 'error', listener: Listener<[Error]>): this
+  on(event: 'pipe' | 'unpipe', listener: Listener<[Readable]>): this
+  on(event: string | symbol, listener: Listener<never[]>): this
+  once<E extends keyof SinkEvents>(event: E, listener: Listener<[SinkEvents[E]]>): this
+  once(event: 'close' | 'drain' | 'finish', listener: Listener<[]>): this
+  once(event: 'error', listener: Listener<[Error]>): this
+  once(event: 'pipe' | 'unpipe', listener: Listener<[Readable]>): this
+  once(event: string | symbol, listener: Listener<never[]>): this
+}

@@ -1,0 +1,51 @@
+import { AdaptiveBatch, AdaptiveLimit, type LoadSign } from './adaptive-limit.ts'
+import type { SinkSettings } from './options.ts'
+import type { Verdict } from './protocol.ts'
+
+/** Requests under way at once where their number is found by trial: the first, and the most. */
+const requests = { first: 4, most: 64 }
+
+/** How much a sink may send at once: as its options say, or as is found by trial (`auto`). */
+export class Load {
+  readonly #settings: Pick<SinkSettings, 'batch_size' | 'max_in_flight'>
+  readonly #limit: AdaptiveLimit | undefined
+  readonly #batch: AdaptiveBatch | undefined
+
+  constructor(settings: Pick<SinkSettings, 'batch_size' | 'max_in_flight'>) {
+    this.#settings = settings
+    if (settings.max_in_flight === 'auto') this.#limit = new AdaptiveLimit(requests.first, requests.most)
+    if (settings.batch_size === 'auto') this.#batch = new AdaptiveBatch()
+  }
+
+  /** Requests that may be under way now. */
+  get requests(): number {
+    return this.#limit?.limit ?? (this.#settings.max_in_flight as number)
+  }
+
+  /** Rows that a batch may have now. */
+  get rows(): number {
+    return this.#batch?.rows ?? (this.#settings.batch_size as number)
+  }
+
+  /** To be called as an attempt begins. @param full as many batches are out as may be @returns to be called as it ends */
+  attempt(rows: number, full: boolean): (verdict: Verdict) => void {
+    const limit = this.#limit
+    const batch = this.#batch
+    if (!limit && !batch) return () => {}
+    const began = performance.now()
+    const ticket = limit?.begin(full)
+    return (verdict) => {
+      const sign = signOf(verdict)
+      if (ticket) limit?.end(ticket, sign)
+      batch?.end(rows, began, sign)
+    }
+  }
+}
+
+/** Throttling, time-outs and lost connections speak of the destination's load, and so does that it asks all to wait. */
+function signOf(verdict: Verdict): LoadSign {
+  if (verdict.kind !== 'retry' && verdict.kind !== 'partial') return 'served'
+  const { everybody, reason } = verdict
+  const lost = verdict.kind === 'retry' && reason.status === undefined
+  return everybody || lost || reason.status === 408 || reason.status === 504 ? 'overloaded' : 'served'
+}

@@ -1,0 +1,116 @@
+import { channel } from 'node:diagnostics_channel'
+import type { Readable } from 'node:stream'
+import type { ConnectorError } from '../core/errors.ts'
+import type { Slice } from '../core/slice.ts'
+import type { RetryNotice } from './asker.ts'
+import type { SourceObserver } from './protocol.ts'
+
+/** Counts of a source, live. */
+export interface SourceStats {
+  /** Rows given out. */
+  rows: number
+  /** Requests sent, retries among them. */
+  requests: number
+  retries: number
+  /** How often a window was halved because its result was too large. */
+  splits: number
+  /** Bytes of the answers on the wire, most often compressed. */
+  bytes: number
+}
+
+/** Event `retry`: a request is going to be made again. */
+export interface SourceRetryEvent<S extends Slice = Slice> {
+  readonly connector: string
+  /** How many requests were made so far. */
+  readonly attempts: number
+  /** Milliseconds until the next one. */
+  readonly wait: number
+  readonly status: number | undefined
+  readonly text: string
+  readonly window: S | undefined
+}
+
+/** Event `split`: a window whose result was too large is read in parts. */
+export interface SourceSplitEvent<S extends Slice = Slice> {
+  readonly connector: string
+  readonly window: S
+  readonly parts: readonly S[]
+  readonly text: string
+}
+
+/**
+ * Event `window`: the consumer has taken all rows of a window and asks for more. Whether a sink behind it has settled
+ * them, only the sink knows. It has the window's own fields (`id`, and `start` and `end` of a window of time) beside these.
+ */
+export type SourceWindowEvent<S extends Slice = Slice> = S & {
+  /** Rows of the window. */
+  readonly rows: number
+  /** How much of a bounded read is handed on by now, from 0 to 1; undefined for a streaming source. */
+  readonly done?: number | undefined
+}
+
+export function noSourceStats(): SourceStats {
+  return { rows: 0, requests: 0, retries: 0, splits: 0, bytes: 0 }
+}
+
+const channels = {
+  retry: channel('cyber-connectors:source-retry'),
+  split: channel('cyber-connectors:source-split'),
+  window: channel('cyber-connectors:source-window'),
+}
+
+/**
+ * Counts what a source does, and tells it as events of its stream; `retry`, `split` and `window` also on the diagnostics
+ * channels `cyber-connectors:source-<event>`.
+ */
+export class SourceTeller implements SourceObserver {
+  readonly #stream: Readable
+  readonly #connector: string
+  readonly #stats: SourceStats
+
+  constructor(stream: Readable, connector: string, stats: SourceStats) {
+    this.#stream = stream
+    this.#connector = connector
+    this.#stats = stats
+  }
+
+  request(): void {
+    this.#stats.requests++
+  }
+
+  response(bytes: number): void {
+    this.#stats.bytes += bytes
+  }
+
+  tell(event: string, payload: object): void {
+    if (!this.#stream.destroyed) this.#stream.emit(event, payload)
+  }
+
+  retry({ attempts, wait, error }: RetryNotice, window: Slice | undefined): void {
+    this.#stats.retries++
+    const { status, message: text } = error
+    this.#publish('retry', {
+      connector: this.#connector,
+      attempts,
+      wait,
+      status,
+      text,
+      window,
+    } satisfies SourceRetryEvent)
+  }
+
+  split(window: Slice, parts: readonly Slice[], { message: text }: ConnectorError): void {
+    this.#stats.splits++
+    this.#publish('split', { connector: this.#connector, window, parts, text } satisfies SourceSplitEvent)
+  }
+
+  window(slice: Slice, rows: number, done?: number): void {
+    const event: SourceWindowEvent = { ...slice, rows, ...(done === undefined ? {} : { done }) }
+    this.#publish('window', event)
+  }
+
+  #publish(event: keyof typeof channels, payload: object): void {
+    channels[event].publish(payload)
+    this.tell(event, payload)
+  }
+}

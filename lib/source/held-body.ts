@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, open, readdir, unlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface HeldBodyOptions {
+  /** Bytes held in memory; what comes after them goes to a temporary file. */
+  readonly memory: number
+  /** Directory of temporary files. Default: the system's. */
+  readonly directory?: string | undefined
+}
+
+/** Bytes that are written to the file, and read from it, at a time. */
+const pieceBytes = 262_144
+
+/** In memory, bytes are kept in pieces of about so many: many small buffers cost more than their bytes. */
+const memoryPieceBytes = 65_536
+
+const namePrefix = 'cyber-connectors-held-'
+
+/** The files of this package, with the id of the process that made them. */
+const nameForm = /^cyber-connectors-held-(\d+)-[0-9a-f]{16}$/
+
+/**
+ * The bytes of an answer's body, held until its rows are asked for: so that no row comes out of an answer that turns out
+ * not to be whole. Give it the bytes as they came, best still compressed.
+ *
+ * Up to a bound they are in memory. Beyond it they are in a temporary file that its owner alone can read (mode 0600). The
+ * file has no name once it is open, so that the system frees it also after a crash; where the system can't do that, the
+ * file is removed by `release()`, or at the next start.
+ *
+ *     const held = new HeldBody({ memory: 16_000_000 })
+ *     for await (const chunk of response.body) await held.write(chunk)
+ *     await held.end()
+ *     for await (const chunk of held.chunks()) parse(chunk)
+ *     held.release()
+ */
+export class HeldBody {
+  readonly #memory: number
+  readonly #directory: string
+  readonly #held: Buffer[] = []
+  #heldBytes = 0
+  #file: FileHandle | undefined
+  /** Set where the file could not be unlinked while it is open. */
+  #path: string | undefined
+  #fileBytes = 0
+  /** Bytes that are not in a piece yet. */
+  #pending: Buffer[] = []
+  #pendingBytes = 0
+  #released = false
+
+  constructor({ memory, directory = tmpdir() }: HeldBodyOptions) {
+    this.#memory = memory
+    this.#directory = directory
+  }
+
+  /** Bytes taken in. */
+  get bytes(): number {
+    return this.#heldBytes + this.#fileBytes + this.#pendingBytes
+  }
+
+  /** Bytes that are in the file, and not in memory. */
+  get fileBytes(): number {
+    return this.#fileBytes
+  }
+
+  /**
+   * Takes bytes in. The chunk must not be changed after.
+   * @returns a promise where the file has to catch up: wait for it before the next chunk
+   * @throws Error of the file system, also from `end()`
+   */
+  write(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.#released) throw new Error('the held body was released')
+    if (chunk.length === 0) return undefined
+    this.#pending.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length))
+    this.#pendingBytes += chunk.length
+    if (this.#heldBytes + this.#pendingBytes <= this.#memory && this.#fileBytes === 0) {
+      if (this.#pendingBytes >= memoryPieceBytes) this.#keepPending()
+      return undefined
+    }
+    return this.#pendingBytes >= pieceBytes ? this.#spill() : undefined
+  }
+
+  /** Call it after the last chunk. */
+  async end(): Promise<void> {
+    if (this.#pendingBytes === 0) return
+    const fits = this.#fileBytes === 0 && this.#heldBytes + this.#pendingBytes <= this.#memory
+    if (fits) this.#keepPending()
+    else await this.#spill()
+  }
+
+  /** The bytes in their order, from the first one, as often as it is called. It ends early after `release()`. */
+  async *chunks(): AsyncGenerator<Buffer, void> {
+    for (const piece of this.#held) {
+      if (this.#released) return
+      yield piece
+    }
+    for (let at = 0; at < this.#fileBytes && this.#file && !this.#released; ) {
+      const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#fileBytes - at))
+      const { bytesRead } = await this.#file.read(piece, 0, piece.length, at)
+      if (bytesRead === 0)
+        throw new Error('the temporary file of an answer is shorter than what was written to it')
+      at += bytesRead
+      yield piece.subarray(0, bytesRead)
+    }
+  }
+
+  /** Frees memory and file. */
+  release(): void {
+    if (this.#released) return
+    this.#released = true
+    this.#held.length = 0
+    this.#pending = []
+    const [file, path] = [this.#file, this.#path]
+    this.#file = undefined
+    file
+      ?.close()
+      .then(() => (path === undefined ? undefined : unlink(path)))
+      .catch(() => {})
+  }
+
+  #keepPending(): void {
+    this.#held.push(this.#takePending())
+    this.#heldBytes += this.#held.at(-1)!.length
+  }
+
+  #takePending(): Buffer {
+    const piece = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending)
+    this.#pending = []
+    this.#pendingBytes = 0
+    return piece
+  }
+
+  async #spill(): Promise<void> {
+    const piece = this.#takePending()
+    const position = this.#fileBytes
+    this.#fileBytes += piece.length
+    this.#file ??= await this.#open()
+    for (let at = 0; at < piece.length; ) {
+      const { bytesWritten } = await this.#file.write(piece, at, piece.length - at, position + at)
+      at += bytesWritten
+    }
+  }
+
+  async #open(): Promise<FileHandle> {
+    await sweepOnce(this.#directory)
+    const path = join(this.#directory, `${namePrefix}${process.pid}-${randomBytes(8).toString('hex')}`)
+    const file = await open(path, 'wx+', 0o600)
+    await unlink(path).catch(() => {
+      this.#path = path
+    })
+    return file
+  }
+}
+
+const swept = new Map<string, Promise<void>>()
+
+/** Removes what processes that are gone left behind: once in a process, before its first file. */
+function sweepOnce(directory: string): Promise<void> {
+  let sweep = swept.get(directory)
+  if (!sweep) {
+    sweep = removeOrphans(directory)
+    swept.set(directory, sweep)
+  }
+  return sweep
+}
+
+/** Removes the temporary files of processes that no longer run. Never fails: it is only tidying. */
+async function removeOrphans(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => [])
+  for (const name of names) {
+    const owner = nameForm.exec(name)?.[1]
+    if (owner !== undefined && !isRunning(Number(owner))) await unlink(join(directory, name)).catch(() => {})
+  }
+}
+
+function isRunning(pid: number): boolean {
+  // A file with our own id is of an earlier process that had it: ours come after the sweep.
+  if (pid === process.pid) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

@@ -1,0 +1,74 @@
+import type { ConnectorError } from '../core/errors.ts'
+import type { Health } from '../core/health.ts'
+import type { Offset, Slice } from '../core/slice.ts'
+
+export type Row = Record<string, unknown>
+
+/** One request to make: for a slice, or for one page of it. */
+export interface Ask<S extends Slice = Slice> {
+  readonly slice: S
+  /** The neighbours of the slice are read elsewhere: keep exactly the rows that belong to it. */
+  readonly exact: boolean
+  /** Whether the engine can ask for halves, so that `split` is a useful answer. */
+  readonly divisible: boolean
+  /** The error that made the engine halve the slice that this one is part of. */
+  readonly because: ConnectorError | undefined
+  /** `next` of the page before, or `page` of a `wait`; undefined at first. */
+  readonly page: unknown
+}
+
+/** What one request gave. The engine retries, waits, halves and turns pages; a protocol never does. */
+export type Answer<T> =
+  | { readonly kind: 'ok'; readonly value: T }
+  | {
+      /** A transient fault. */
+      readonly kind: 'retry'
+      readonly error: ConnectorError
+      /** Milliseconds that the service asked for. */
+      readonly after?: number | undefined
+      /** Holds all requests of this source, not only this one. */
+      readonly everybody?: boolean
+      /** The size of the slice may be the cause: ask for halves when the fault comes again. */
+      readonly divide?: boolean
+    }
+  /** Not ready yet, as a job that is polled: ask again, with `page`, after so many milliseconds. It is no retry. */
+  | { readonly kind: 'wait'; readonly after: number; readonly page: unknown }
+  /** Ask again at once, one time (a renewed token). */
+  | { readonly kind: 'again'; readonly error: ConnectorError }
+  /** Too large: ask for halves. */
+  | { readonly kind: 'split'; readonly error: ConnectorError }
+  | { readonly kind: 'fatal'; readonly error: ConnectorError }
+
+/** A whole answer, whose rows are made as they are asked for. */
+export interface Page {
+  /** Some hundred at a time, made as they are asked for. */
+  readonly rows: AsyncIterable<readonly Row[]> | Iterable<readonly Row[]>
+  /** Bytes on the wire. */
+  readonly bytes: number
+  /** Handed back as `ask.page` for the next page; undefined on the last one. */
+  readonly next?: unknown
+  /** Frees what the page holds, such as a {@link HeldBody}. Called once, when its rows are read or not wanted. */
+  release?(): void
+}
+
+/** All that a connector brings to be a source: one request. */
+export interface SourceProtocol<S extends Slice = Slice, O extends Offset = Offset> {
+  /** The registered name. */
+  readonly connector: string
+  /** Makes one request. What a connection does to it is an answer, not an exception. @throws AbortError when the signal fires */
+  ask(ask: Ask<S>, signal: AbortSignal): Promise<Answer<Page>>
+  /** Where the first row lies that there is, for `start_time: 'earliest'`; undefined where there is none. */
+  earliest?(signal: AbortSignal): Promise<Answer<O | undefined>>
+  /** Whether the source would answer now. It reads no row. */
+  health?(signal: AbortSignal): Promise<Answer<Health>>
+  /** Ends its connections. */
+  close(): void
+}
+
+/** What a protocol tells its stream. */
+export interface SourceObserver {
+  /** A request is sent. */
+  request(): void
+  /** Emits an event of the connector's own, such as `schema`. */
+  tell(event: string, payload: object): void
+}

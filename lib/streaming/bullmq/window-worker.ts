@@ -1,0 +1,299 @@
+import { EventEmitter, setMaxListeners } from 'node:events'
+import { hostname } from 'node:os'
+import type { Writable } from 'node:stream'
+import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
+import type { Identity } from '../../checkpoint/state.ts'
+import { ConnectorError, OptionError } from '../../core/errors.ts'
+import { backoff, isTransientFault, pause } from '../../core/retry.ts'
+import type { Slice } from '../../core/slice.ts'
+import type { PlainWindow } from '../../core/window.ts'
+import { runWindow, type WindowProgress, type WindowSource } from '../run-window.ts'
+import type { MakeTransform } from '../stages.ts'
+import { WindowError } from '../window-error.ts'
+import { backendOf } from './backend.ts'
+import { type WorkerSettings, workerDeclaration } from './options.ts'
+import type { WindowJob, WindowQueue } from './window-queue.ts'
+
+export interface WorkerOptions<S extends Slice = PlainWindow> {
+  /** Where windows are taken from. It stays open when the worker ends. */
+  queue: WindowQueue<S>
+  /** What reads them, such as an AzureMonitorStreamReadable: all windows share its connections and its token. */
+  source: WindowSource<S> & { readonly identity?: Identity }
+  /** Makes what rows go through, afresh for each window. */
+  transform?: MakeTransform<S> | undefined
+  /** Makes the Writable that takes the rows of a window. Its `finish` must mean that all rows are safe. */
+  sink: (window: S) => Writable
+  /** Windows that this worker has under way at a time. Default: the queue's concurrency. */
+  windows_in_flight?: number | string | undefined
+  /** Seconds after which the window of a worker that died or froze is given to another. Default: 10. */
+  lock_seconds?: number | string | undefined
+  /** Ends the worker when all windows of the queue are done or failed. Default: false, it waits for more. */
+  available_now?: boolean | string | undefined
+  /** Seconds of the first wait after a transient failure. Default: 1. */
+  initial_backoff?: number | string | undefined
+  /** Seconds that such a wait of ours never passes. Default: 30. */
+  max_backoff?: number | string | undefined
+  /** Hands the windows under way back and ends the worker when it fires, as `stop()` does. */
+  signal?: AbortSignal | undefined
+}
+
+/** Told when a window is back in the queue, to be tried again. */
+export interface WindowReturned<S extends Slice = PlainWindow> {
+  readonly window: S
+  readonly error: Error
+  /** Milliseconds until it is tried again. */
+  readonly wait: number
+  /** Whether all workers wait as long, since it is the service that is not ready. */
+  readonly everybody: boolean
+}
+
+/** Events of a worker. */
+export interface WorkerEvents<S extends Slice = PlainWindow> {
+  /** A window is done: all its rows are settled. */
+  progress: [WindowProgress & { readonly window: S }]
+  retry: [WindowReturned<S>]
+  /** A window will not go through as it is; it stays in the queue as failed. */
+  failed: [{ readonly window: S; readonly error: Error }]
+  /** The window of a worker that died or froze was given back. */
+  stalled: [{ readonly id: string }]
+  /** The server of the queue did not do what it was asked; it is asked again. */
+  queueError: [Error]
+}
+
+/** Milliseconds from one look whether all is done to the next. */
+const lookInterval = 500
+
+/** Milliseconds from one try to reach the server of the queue to the next. */
+const storeRetryDelay = 1000
+
+/** Windows are handed on however often their workers die. */
+const anyNumber = 1_000_000_000
+
+/**
+ * Takes windows from a queue and delivers them by `runWindow`, several at a time. What becomes of a window that does not go
+ * through is by the verdict of its error: `retry` puts it back, uncounted, and where a service is throttled or away holds
+ * all workers; `window` leaves it in the queue as failed; `job` puts it back, pauses the queue and ends the worker.
+ */
+export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<WorkerEvents<S>> {
+  /** Resolves when the worker has ended by `stop()` or `available_now`; rejects with the error that no window can pass. */
+  readonly done: Promise<void>
+  readonly #options: WorkerOptions<S>
+  readonly #settings: WorkerSettings
+  readonly #stop = new AbortController()
+  readonly #lost = new Map<string, AbortController>()
+  /** When a window's lock was renewed last, by our own clock. */
+  readonly #renewed = new Map<string, number>()
+  #failure: Error | undefined
+
+  /** @internal Use {@link startWorker}. */
+  constructor(options: WorkerOptions<S>, settings: WorkerSettings) {
+    super()
+    this.#options = options
+    this.#settings = settings
+    setMaxListeners(0, this.#stop.signal)
+    this.done = this.#run()
+  }
+
+  /** Windows under way here. */
+  get active(): number {
+    return this.#lost.size
+  }
+
+  /** Hands the windows under way back to the queue, and ends. @returns `done` */
+  stop(): Promise<void> {
+    this.#stop.abort()
+    return this.done
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #run(): Promise<void> {
+    const { queue, signal, source } = this.#options
+    const stop = () => this.#stop.abort(signal?.reason)
+    if (signal?.aborted) stop()
+    signal?.addEventListener('abort', stop, { once: true })
+    let worker: Worker | undefined
+    let watch: NodeJS.Timeout | undefined
+    try {
+      if (queue.settings.identity && typeof source !== 'function' && source.identity)
+        queue.requireSame(source.identity)
+      await queue.applyLimits()
+      const concurrency =
+        this.#settings.windows_in_flight ?? (await queue.bull.getGlobalConcurrency()) ?? undefined
+      if (this.#stop.signal.aborted) return
+      worker = this.#makeWorker(concurrency ?? 1)
+      watch = setInterval(() => this.#abortOverdue(), (this.#settings.lock_seconds * 1000) / 10)
+      await this.#untilDone()
+      await worker.close()
+      if (this.#failure) throw this.#failure
+    } finally {
+      clearInterval(watch)
+      signal?.removeEventListener('abort', stop)
+      await worker?.close()
+      if (typeof source !== 'function') (source as { release?(): void }).release?.()
+    }
+  }
+
+  #makeWorker(concurrency: number): Worker {
+    const { queue } = this.#options
+    const lock = this.#settings.lock_seconds * 1000
+    const worker = new Worker(
+      queue.name,
+      (job: Job, token?: string, signal?: AbortSignal) => this.#process(job, token!, signal!),
+      ...backendOf(queue.settings.url, {
+        // Jobs tell by it who has them.
+        name: `${hostname()}-${process.pid}`,
+        concurrency,
+        lockDuration: lock,
+        stalledInterval: lock / 2,
+        maxStalledCount: anyNumber,
+        runRetryDelay: storeRetryDelay,
+        drainDelay: 1,
+      }),
+    )
+    worker.on('error', (error) => this.#tell('queueError', queue.error(`: ${error.message}`, error)))
+    worker.on('stalled', (id) => this.#tell('stalled', { id }))
+    worker.on('locksRenewed', ({ jobIds }) => {
+      for (const id of jobIds) this.#renewed.set(id, performance.now())
+    })
+    worker.on('lockRenewalFailed', (ids) => {
+      for (const id of ids) this.#lost.get(id)?.abort(new Error('the lock of the window is lost'))
+    })
+    return worker
+  }
+
+  /** A process that was frozen, or could not reach the server, may have lost its windows to others. */
+  #abortOverdue(): void {
+    for (const [id, at] of this.#renewed) {
+      if (performance.now() - at < this.#settings.lock_seconds * 1000) continue
+      this.#lost.get(id)?.abort(new Error('the lock of the window could not be renewed in time'))
+    }
+  }
+
+  /** Until the worker is told to stop, or all windows are done. */
+  async #untilDone(): Promise<void> {
+    const { queue } = this.#options
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      await pause(lookInterval, signal).catch(() => {})
+      if (!this.#settings.available_now || signal.aborted || this.active > 0) continue
+      try {
+        const { waiting, active, delayed } = await queue.status()
+        if (waiting + active + delayed === 0) return
+      } catch (error) {
+        this.#tell('queueError', error as Error)
+      }
+    }
+  }
+
+  async #process(job: Job, token: string, cancelled: AbortSignal): Promise<WindowProgress> {
+    const { queue, source, transform, sink } = this.#options
+    const { window, identity } = job.data as WindowJob<S>
+    const id = job.id!
+    const lost = new AbortController()
+    this.#lost.set(id, lost)
+    this.#renewed.set(id, performance.now())
+    const signal = AbortSignal.any([this.#stop.signal, lost.signal, cancelled])
+    setMaxListeners(0, signal)
+    try {
+      queue.requireSame(identity)
+      const onProgress = (progress: WindowProgress) =>
+        void job.updateProgress({ ...progress }).catch(() => {})
+      const progress = await runWindow(window, { source, transform, sink, signal, onProgress })
+      // It is another's by now, and not to be noted as done with a lock that we do not have.
+      if (lost.signal.aborted) throw new WaitingError()
+      this.#tell('progress', { window, ...progress })
+      return progress
+    } catch (error) {
+      if (error instanceof WaitingError || lost.signal.aborted || cancelled.aborted) throw new WaitingError()
+      if (this.#stop.signal.aborted) return await this.#giveBack(job, token)
+      throw await this.#failed(job, token, error as Error)
+    } finally {
+      this.#lost.delete(id)
+      this.#renewed.delete(id)
+    }
+  }
+
+  /** Puts a window back, at no cost to it. */
+  async #giveBack(job: Job, token: string): Promise<never> {
+    await job.moveToWait(token)
+    throw new WaitingError()
+  }
+
+  /** Sees to a window that did not go through. @returns what tells BullMQ of it */
+  async #failed(job: Job, token: string, error: Error): Promise<Error> {
+    const { queue } = this.#options
+    const { window } = job.data as WindowJob<S>
+    const verdict = error instanceof WindowError ? error.verdict : 'job'
+    if (verdict === 'window') {
+      this.#tell('failed', { window, error })
+      return new UnrecoverableError(`${(error as ConnectorError).code}: ${error.message}`)
+    }
+    if (verdict === 'job') {
+      this.#failure ??= error
+      // A window that is another job's says nothing about those of this one.
+      if (error instanceof WindowError) await queue.pause()
+      this.#stop.abort(error)
+      return this.#giveBack(job, token)
+    }
+    const wait = this.#waitOf(job, error as WindowError)
+    const everybody = (error as WindowError).cause instanceof ConnectorError
+    this.#tell('retry', { window, error, wait, everybody })
+    if (everybody) {
+      await queue.bull.rateLimit(wait)
+      return Worker.RateLimitError()
+    }
+    if (isTransientFault((error as WindowError).cause)) {
+      await job.moveToDelayed(Date.now() + wait, token)
+      return new DelayedError()
+    }
+    // An error that nobody knows may be a fault of the program: it counts.
+    return error
+  }
+
+  #waitOf({ attemptsStarted }: Job, { retryAfter }: WindowError): number {
+    return Math.ceil(Math.max(retryAfter ?? 0, backoff(this.#settings, Math.max(0, attemptsStarted - 1)), 50))
+  }
+
+  #tell<E extends keyof WorkerEvents<S>>(event: E, ...told: WorkerEvents<S>[E]): void {
+    const emitter = this as unknown as EventEmitter
+    emitter.emit(event, ...told)
+  }
+}
+
+/**
+ * Starts a worker. Any number of them, in any number of processes and hosts, share a queue; together they have no more
+ * windows under way than its concurrency says.
+ *
+ *     const source = new AzureMonitorStreamReadable({ workspace_id, query: 'SecurityAlert', azure_default_credential: true })
+ *     const queue = await openQueue({ url: 'redis://redis:6379', name: 'alerts', identity: source.identity })
+ *     const worker = startWorker({ queue, source, sink: () => new SplunkWritable({ url, token }) })
+ *     process.once('SIGTERM', () => worker.stop())
+ *     await worker.done
+ *
+ * @throws OptionError that lists every wrong option
+ */
+export function startWorker<S extends Slice = PlainWindow>(options: WorkerOptions<S>): WindowWorker<S> {
+  const { queue, source, transform, sink, signal: _, ...others } = options
+  const problems: string[] = []
+  if (typeof queue?.applyLimits !== 'function') problems.push('queue: expected what openQueue gives')
+  if (typeof source !== 'function' && typeof source?.readSlice !== 'function') {
+    problems.push('source: expected a streaming source, or a function that makes a Readable')
+  }
+  if (transform !== undefined && typeof transform !== 'function') {
+    problems.push('transform: expected a function that makes the stages of a window')
+  }
+  if (typeof sink !== 'function')
+    problems.push('sink: expected a function that makes the Writable of a window')
+  let settings: WorkerSettings | undefined
+  try {
+    settings = workerDeclaration.resolve(others)
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error
+    problems.push(...(error.problems ?? []))
+  }
+  if (!settings || problems.length > 0) throw new OptionError('worker', problems)
+  return new WindowWorker(options, settings)
+}

@@ -1,0 +1,80 @@
+import { ConnectorError, type ErrorCode } from '../core/errors.ts'
+import type { Offset, Slice } from '../core/slice.ts'
+import { type QueryPart, verdictOf, type WindowVerdict } from './verdict.ts'
+
+const codes: Record<QueryPart, ErrorCode> = {
+  source: 'ERR_QUERY',
+  transform: 'ERR_TRANSFORM',
+  sink: 'ERR_DELIVERY',
+}
+
+/** The fields that errors of a window share: those of its cause. */
+function detailsOf(part: QueryPart, cause: Error, { start, end }: Slice) {
+  const known = cause instanceof ConnectorError ? cause : undefined
+  return {
+    code: known?.code ?? codes[part],
+    connector: known?.connector,
+    status: known?.status,
+    serviceCode: known?.serviceCode,
+    serviceText: known?.serviceText,
+    retryAfter: known?.retryAfter,
+    ...(typeof start === 'string' && typeof end === 'string' && { window: { start, end } }),
+    cause,
+  }
+}
+
+/** A window did not go through. `cause` is the error of the part that failed, and `code` that error's. */
+export class WindowError extends ConnectorError {
+  override name = 'WindowError'
+  /** What failed. */
+  declare readonly part: QueryPart
+  /** What is to become of the window. */
+  declare readonly verdict: WindowVerdict
+  override readonly cause: Error
+
+  constructor(part: QueryPart, cause: Error, window: Slice) {
+    const { code, ...details } = detailsOf(part, cause, window)
+    super(code, `the ${part} failed in the window ${window.id}: ${cause.message}`, details)
+    this.cause = cause
+    Object.defineProperty(this, 'cause', { enumerable: false })
+    define(this, { part, verdict: verdictOf(part, cause) })
+  }
+}
+
+/**
+ * A streaming query ended because a window did not go through. The window is not committed: the query begins with it
+ * when it is started again. `cause` is the error of the part that failed, and `code` is that error's where it has one
+ * of ours.
+ */
+export class StreamingError extends ConnectorError {
+  override name = 'StreamingError'
+  /** What failed. */
+  declare readonly part: QueryPart
+  /** What is to become of the window. */
+  declare readonly verdict: WindowVerdict
+  /** Where the query stands: all before it is committed. */
+  declare readonly offset: Offset
+
+  constructor({ part, verdict, cause }: WindowError, window: Slice, offset: Offset, attempts: number) {
+    const { code, ...details } = detailsOf(part, cause, window)
+    super(
+      code,
+      `the ${part} failed in the window ${window.id}${attempts > 1 ? ` after ${attempts} attempts` : ''}; ` +
+        `the query stands at ${offsetText(offset)}: ${cause.message}`,
+      { ...details, attempts },
+    )
+    define(this, { part, verdict, offset })
+  }
+}
+
+function define(error: Error, fields: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(fields)) {
+    Object.defineProperty(error, name, { value, enumerable: true, configurable: true })
+  }
+}
+
+/** An offset for people: a single text by itself, anything else as JSON. */
+export function offsetText(offset: Offset): string {
+  const [only, ...others] = Object.values(offset)
+  return typeof only === 'string' && others.length === 0 ? only : JSON.stringify(offset)
+}

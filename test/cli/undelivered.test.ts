@@ -1,0 +1,152 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import { HecEmulator } from '../../lib/emulators/index.ts'
+import { command, lastLine, RunningCommand, rowsOf } from '../fixtures/command.ts'
+
+const hec = await new HecEmulator({ tls: false }).start()
+t.teardown(() => hec.close())
+const env = { HEC_TOKEN: hec.token }
+const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => ({ id: from + n }))
+const ndjson = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+const ids = () => hec.events.map(({ event }) => (event as { id: number }).id)
+const to = (url: string, ...more: string[]) => [
+  ...['--to', 'splunk', '--url', url, '--token-env', 'HEC_TOKEN', '--max-retries', '0', ...more],
+]
+
+/** A port where nothing answers. */
+async function deadUrl(): Promise<string> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return `http://127.0.0.1:${port}`
+}
+
+t.beforeEach(() => {
+  hec.events.length = 0
+  hec.clearFaults()
+})
+
+t.test('a destination that is gone: each row of the pipe is in the file, and sent again by it', async (t) => {
+  const folder = t.testdir()
+  const input = ndjson(numbers(0, 300))
+  const { code, stderr } = await command(
+    ['copy', '--from', '-', ...to(await deadUrl(), '--undelivered', 'left.ndjson')],
+    { input, env, cwd: folder },
+  )
+  t.equal(code, 1)
+  t.equal(await readFile(join(folder, 'left.ndjson'), 'utf8'), input)
+  t.match(lastLine(stderr, 'undelivered'), { rows: 300, path: 'left.ndjson', message: /--from left\.ndjson/ })
+  t.match(lastLine(stderr, 'error'), { undelivered: 300, advice: /Nothing answers there/ })
+  const again = await command(['copy', '--from', 'left.ndjson', ...to(hec.endpoint)], { env, cwd: folder })
+  t.equal(again.code, 0, again.stderr)
+  t.same(
+    ids(),
+    numbers(0, 300).map(({ id }) => id),
+  )
+})
+
+t.test('a destination that goes on the way: what it acknowledged is not in the file', async (t) => {
+  const folder = t.testdir({ 'rows.ndjson': ndjson(numbers(0, 200)) })
+  hec.fail({ status: 503, after: 3, times: Infinity })
+  const more = ['--batch-size', '20', '--max-in-flight', '1', '--dead-letter', 'refused.ndjson']
+  const { code, stderr } = await command(
+    ['copy', '--from', './rows.ndjson', '--rows', 'plain', ...to(hec.endpoint, ...more)],
+    {
+      env,
+      cwd: folder,
+    },
+  )
+  t.equal(code, 1)
+  t.same(
+    ids(),
+    numbers(0, 60).map(({ id }) => id),
+  )
+  t.match(lastLine(stderr, 'undelivered'), { rows: 140 })
+  t.same(rowsOf(await readFile(join(folder, 'refused.ndjson.undelivered'), 'utf8')), numbers(60, 200))
+})
+
+t.test(
+  'rows are kept as the transform made them, and without a name of their own where they are',
+  async (t) => {
+    const folder = t.testdir({
+      'mark.mjs': 'export default (row) => (row.id % 2 ? undefined : { ...row, even: true })',
+    })
+    const { code, stderr } = await command(
+      ['copy', '--from', '-', '--transform', 'mark.mjs', ...to(await deadUrl()), '--log', 'off'],
+      { input: ndjson(numbers(0, 10)), env, cwd: folder },
+    )
+    t.equal(code, 1)
+    const [, path] = /are in (\S+): send them again by --from \S+, without --transform/.exec(stderr) ?? []
+    t.same(
+      rowsOf(await readFile(path!, 'utf8')),
+      [0, 2, 4, 6, 8].map((id) => ({ id, even: true })),
+    )
+  },
+)
+
+t.test('dead letters are sent again', async (t) => {
+  const folder = t.testdir()
+  hec.failRow(1, 6)
+  const first = await command(
+    ['copy', '--from', '-', ...to(hec.endpoint, '--dead-letter', 'refused.ndjson')],
+    { input: ndjson(numbers(0, 3)), env, cwd: folder },
+  )
+  t.equal(first.code, 0, first.stderr)
+  t.same(ids(), [0, 2])
+  const again = ['copy', '--from', 'refused.ndjson', '--rows', 'dead-letter', ...to(hec.endpoint)]
+  t.equal((await command(again, { env, cwd: folder })).code, 0)
+  t.same(ids(), [0, 2, 1])
+})
+
+t.test('files that can not be read, and flags that do not fit', async (t) => {
+  const folder = t.testdir({ 'rows.ndjson': '{"id":1}\n', letters: '{"id":1}\n' })
+  for (const [from, ...more] of [['.', '--rows', 'plain'], ['-', '--rows', 'dead-letter'], ['nowhere']]) {
+    const { code, stderr } = await command(['copy', '--from', from!, ...more, '--to', '-'], { cwd: folder })
+    t.equal(code, 2, stderr)
+    t.match(stderr, /^cyber-connectors: (copy|nowhere):\n {2}.*(needs --from|no source)/)
+  }
+  const letters = await command(['copy', '--from', 'letters', '--rows', 'dead-letter', '--to', '-'], {
+    cwd: folder,
+  })
+  t.equal(letters.code, 1)
+  t.match(letters.stderr, /line 1 is no dead letter with a row/)
+})
+
+t.test('a second signal ends a transform that never answers', async (t) => {
+  const folder = t.testdir()
+  await writeFile(
+    join(folder, 'hang.mjs'),
+    'export default async (row) => new Promise(() => setInterval(() => {}, 1e6))',
+  )
+  const running = new RunningCommand(
+    ['copy', '--from', '-', '--transform', 'hang.mjs', ...to(hec.endpoint), '--log-interval', '0.05'],
+    { env, cwd: folder },
+  )
+  running.child.stdin.write('{"id":1}\n')
+  await running.progress(({ read }) => read === 1)
+  running.child.kill('SIGTERM')
+  const { at } = await running.progress(({ event }) => event === 'stopping')
+  await running.progress(
+    (line) => line.event === 'progress' && Date.parse(String(line['at'])) > Date.parse(String(at)) + 400,
+  )
+  running.child.kill('SIGTERM')
+  t.equal((await running.ended).code, 143)
+})
+
+t.test('why it retries is told at once, then counted', async (t) => {
+  hec.fail({ status: 503, times: 3, body: '{"text":"Server is busy","code":9}', retryAfter: 0.01 })
+  const { code, stderr } = await command(
+    [
+      ...['copy', '--from', '-', '--to', 'splunk', '--url', hec.endpoint, '--token-env', 'HEC_TOKEN'],
+      ...['--initial-backoff', '0.01'],
+    ],
+    { input: '{"id":1}\n', env },
+  )
+  t.equal(code, 0, stderr)
+  const notes = stderr.split('\n').filter((line) => line.includes('"retrying"'))
+  t.equal(notes.length, 1, 'one line each ten seconds')
+  t.match(JSON.parse(notes[0]!), { connector: 'splunk', status: 503, retries: 1, message: /Server is busy/ })
+})

@@ -1,0 +1,95 @@
+import { once } from 'node:events'
+import { Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setImmediate as turn } from 'node:timers/promises'
+import fc from 'fast-check'
+import t from 'tap'
+import { BatchReadable } from '../../lib/source/batch-readable.ts'
+import { scaled } from '../fixtures/scale.ts'
+
+/** Windows of batches of numbered rows. It tells each window's last row once the consumer is past it. */
+class Windows extends BatchReadable {
+  readonly #windows: readonly (readonly number[])[]
+
+  constructor(windows: readonly (readonly number[])[], highWaterMark: number) {
+    super({ highWaterMark })
+    this.#windows = windows
+  }
+
+  protected override async *batches(): AsyncGenerator<readonly number[], void> {
+    let row = 0
+    for (const [number, sizes] of this.#windows.entries()) {
+      for (const size of sizes) {
+        if (size % 2 === 0) await turn()
+        if (size > 0) yield Array.from({ length: size }, () => row++)
+      }
+      const last = row - 1
+      this.whenPassed(() => this.emit('window', { number, last }))
+    }
+  }
+}
+
+/** Ways to take rows. Each calls `done` when it has finished its work on a row. */
+const consumers: Record<string, (source: Windows, done: (row: number) => void) => Promise<unknown>> = {
+  async 'for await'(source, done) {
+    for await (const row of source) {
+      await turn()
+      done(row)
+    }
+  },
+  async 'on data'(source, done) {
+    source.on('data', done)
+    await once(source, 'end')
+  },
+  async 'on data, with pauses'(source, done) {
+    source.on('data', (row) => {
+      done(row)
+      if (row % 3 === 0) {
+        source.pause()
+        setImmediate(() => source.resume())
+      }
+    })
+    await once(source, 'end')
+  },
+  async 'on readable'(source, done) {
+    source.on('readable', () => {
+      for (let row = source.read(); row !== null; row = source.read()) done(row as number)
+    })
+    await once(source, 'end')
+  },
+  async pipeline(source, done) {
+    const slow = new Writable({
+      objectMode: true,
+      highWaterMark: 1,
+      write(row, _encoding, callback) {
+        done(row)
+        setImmediate(callback)
+      },
+    })
+    await pipeline(source, slow)
+  },
+}
+
+const windows = fc.array(fc.array(fc.nat(9), { maxLength: 4 }), { maxLength: 8 })
+
+for (const [name, consumer] of Object.entries(consumers)) {
+  t.test(`a window is told once the consumer is done with its rows: ${name}`, async () => {
+    await fc.assert(
+      fc.asyncProperty(windows, fc.integer({ min: 1, max: 8 }), async (windows, highWaterMark) => {
+        const source = new Windows(windows, highWaterMark)
+        const told: number[] = []
+        let done = -1
+        let early = 0
+        source.on('window', ({ number, last }) => {
+          told.push(number)
+          if (last > done) early++
+        })
+        await consumer(source, (row) => {
+          done = row
+        })
+        return early === 0 && told.join() === [...windows.keys()].join()
+      }),
+      { numRuns: scaled(20, 60) },
+    )
+  })
+}

@@ -1,0 +1,131 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import t, { type Test } from 'tap'
+import ts from 'typescript'
+import { AlertReadable } from '../fixtures/page-source.ts'
+
+const file = new URL('../fixtures/page-source.ts', import.meta.url)
+const day = Date.parse('2026-01-01T00:00:00Z')
+/** Rows a minute apart, so that many lie right on the end of a window. */
+const alerts = Array.from({ length: 600 }, (_, id) => ({
+  id,
+  time: new Date(day + id * 60_000).toISOString(),
+}))
+
+/** A service that gives its alerts in pages of 7, and fails as it is told. */
+async function service(t: Test, fault: (url: URL, requests: number) => number | 'reset' | undefined) {
+  const seen = { requests: 0, underWay: 0, most: 0 }
+  const server = createServer((request, response) => {
+    const url = new URL(request.url!, 'http://x')
+    const failure = fault(url, ++seen.requests)
+    seen.most = Math.max(seen.most, ++seen.underWay)
+    response.once('close', () => seen.underWay--)
+    if (failure === 'reset') return void request.socket.destroy()
+    if (failure !== undefined)
+      return void response.writeHead(failure, { 'retry-after': '0.001' }).end(`no: ${failure}`)
+    if (request.headers.authorization !== 'Bearer s3cret')
+      return void response.writeHead(401).end('who is s3cret?')
+    const page = Number(url.searchParams.get('page'))
+    const [from, to] = ['from', 'to'].map((name) => url.searchParams.get(name)!)
+    const found = alerts.filter(({ time }) => time >= from! && time < to!)
+    const rows = found.slice(page * 7, page * 7 + 7)
+    response.end(JSON.stringify({ rows, ...(found.length > page * 7 + 7 && { next: page + 1 }) }))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.closeAllConnections())
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}/alerts`, seen }
+}
+
+const options = {
+  token: 's3cret',
+  start_time: '2026-01-01T00:00:00Z',
+  partition_duration: 3600,
+  available_now: true,
+  initial_backoff: 0.001,
+}
+
+t.test('the guide’s source is at most 70 lines', async (t) => {
+  t.ok(readFileSync(file, 'utf8').trimEnd().split('\n').length <= 70)
+})
+
+t.test('pages, retries, halves and boundaries are the engine’s', async (t) => {
+  const { url, seen } = await service(t, ({ searchParams }, requests) => {
+    if (requests % 5 === 0) return 503
+    if (requests % 7 === 0) return 'reset'
+    // An hour is too much.
+    const length = Date.parse(searchParams.get('to')!) - Date.parse(searchParams.get('from')!)
+    return length > 1_800_000 ? 413 : undefined
+  })
+  // The clock has gone on since: a year of empty windows would only take time.
+  const source = new AlertReadable({
+    url,
+    ...options,
+    partition_duration: 36_000,
+    poll_interval_seconds: 3600,
+  })
+  const ids: number[] = []
+  source.on('window', ({ rows }) => rows > 0 && source.stop())
+  for await (const row of source) ids.push((row as { id: number }).id)
+  t.same(
+    ids,
+    alerts.map(({ id }) => id),
+  )
+  t.ok(source.stats.splits > 0)
+  t.ok(source.stats.retries > 0)
+  t.ok(seen.most <= 2, 'max_in_flight')
+})
+
+t.test('an error is the service’s own, without the token', async (t) => {
+  const { url } = await service(t, () => undefined)
+  const source = new AlertReadable({ url, ...options, token: 's3cre' })
+  await t.rejects(source.toArray(), { code: 'ERR_QUERY', message: 'alerts: 401 who is [redacted]t?' })
+  t.throws(() => new AlertReadable({ url: 'nowhere', ...options }), { code: 'ERR_OPTION' })
+})
+
+t.test('killed and started again, it goes on where it was committed', async (t) => {
+  const { url } = await service(t, (_url, requests) => (requests % 11 === 0 ? 503 : undefined))
+  const folder = t.testdir({})
+  const { outputText } = ts.transpileModule(readFileSync(file, 'utf8'), {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+  })
+  // Commits each window once its rows are printed.
+  const program = `${outputText}
+    const source = new AlertReadable(JSON.parse(process.argv[2]))
+    const windows = []
+    source.on('window', ({ id }) => windows.push(id))
+    for await (const row of source) {
+      for (const id of windows.splice(0)) await source.commit(id)
+      process.stdout.write(row.id + '\\n')
+    }`
+  writeFileSync(join(folder, 'program.mjs'), program)
+  const given = JSON.stringify({ url, ...options, checkpointLocation: join(folder, 'offsets') })
+  const seen: number[] = []
+  let kills = 0
+  let again = 0
+  while (new Set(seen).size < alerts.length) {
+    const child = spawn(process.execPath, [join(folder, 'program.mjs'), given], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const exit = once(child, 'exit')
+    let lines = 0
+    for await (const line of createInterface({ input: child.stdout! })) {
+      if (seen.includes(Number(line))) again++
+      seen.push(Number(line))
+      if (++lines === 150 + kills || new Set(seen).size === alerts.length) child.kill('SIGKILL')
+    }
+    const [code] = await exit
+    // It came to its end, so it believes that all is read.
+    if (code !== null) break
+    kills++
+  }
+  t.equal(new Set(seen).size, alerts.length, 'none is missing')
+  t.ok(kills >= 3)
+  t.ok(again <= kills * 4 * 60, 'twice only what was not committed at a kill: windows of 60 rows')
+})

@@ -1,0 +1,267 @@
+import { once } from 'node:events'
+import { Readable, Writable } from 'node:stream'
+import t from 'tap'
+import { ConnectorError } from '../../../lib/core/errors.ts'
+import type { PlainWindow } from '../../../lib/core/window.ts'
+import { openQueue, startWorker, type WorkerOptions } from '../../../lib/streaming/bullmq/index.ts'
+import { planWindows } from '../../../lib/streaming/plan-windows.ts'
+import { servers } from '../../services/queue-servers.ts'
+
+const hours = (count: number) =>
+  planWindows({
+    start_time: '2024-05-01T00:00:00Z',
+    end_time: new Date(Date.parse('2024-05-01T00:00:00Z') + count * 3_600_000),
+  })
+const identity = { connector: 'memory', query: 'T' }
+const rows = (window: PlainWindow) => Readable.from([{ id: window.id, n: 1 }, { id: window.id, n: 2 }]) // biome-ignore format: short
+
+/** A sink that keeps which windows came, and fails as it is told. */
+function windowSink(fail: (window: PlainWindow) => Error | undefined = () => undefined) {
+  const done: string[] = []
+  const sink = (window: PlainWindow) =>
+    new Writable({
+      objectMode: true,
+      write: (_row, _encoding, callback) => callback(),
+      final(callback) {
+        const error = fail(window)
+        if (!error) done.push(window.start)
+        callback(error)
+      },
+    })
+  return { sink, done }
+}
+
+for (const { server, missing, start } of servers) {
+  t.test(server, { skip: missing }, async (t) => {
+    const service = await start()
+    t.teardown(() => service.stop())
+    const { url } = service
+    const fast = { initial_backoff: 0.05, max_backoff: 0.1 }
+    let names = 0
+    const open = async (more = {}) => {
+      const queue = await openQueue({ url, name: `q${++names}`, identity, rate: 1000, ...more })
+      t.teardown(() => queue.close())
+      return queue
+    }
+    const work = (options: Pick<WorkerOptions, 'queue' | 'sink'> & Partial<WorkerOptions>) =>
+      startWorker({ source: rows, available_now: true, ...fast, ...options })
+
+    await t.test('windows are planned once and each is delivered', async (t) => {
+      const queue = await open()
+      t.same(await queue.plan(hours(24)), { planned: 24, added: 24 })
+      t.same(await queue.plan(hours(30)), { planned: 30, added: 6 }, 'what is there stays as it is')
+      t.match(await queue.status(), {
+        total: 30,
+        waiting: 30,
+        active: 0,
+        completed: 0,
+        failed: 0,
+        paused: false,
+      })
+      const { sink, done } = windowSink()
+      const workers = [work({ queue, sink }), work({ queue, sink })]
+      const progress: unknown[] = []
+      for (const worker of workers) worker.on('progress', (one) => progress.push(one))
+      await Promise.all(workers.map((worker) => worker.done))
+      t.same(
+        done.sort(),
+        hours(30).map(({ start }) => start),
+      )
+      t.match(progress[0], { window: { id: String }, rowsIn: 2, rowsOut: 2, retries: 0 })
+      t.match(await queue.status(), { total: 30, waiting: 0, completed: 30, rate: Number, secondsLeft: 0 })
+      t.same(
+        await queue.plan(hours(30)),
+        { planned: 30, added: 0 },
+        'completed windows are the plan of record',
+      )
+    })
+
+    await t.test('a queue belongs to one job', async (t) => {
+      const queue = await open()
+      await queue.plan(hours(1))
+      const other = await openQueue({ url, name: queue.name, identity: { connector: 'memory', query: 'U' } })
+      t.teardown(() => other.close())
+      await t.rejects(other.plan(hours(1)), {
+        code: 'ERR_CHECKPOINT',
+        message: /has windows of another job: their query is "T", not "U"/,
+      })
+      const { sink, done } = windowSink()
+      await t.rejects(work({ queue: other, sink }).done, { code: 'ERR_CHECKPOINT', message: /another job/ })
+      const source = { readSlice: rows, identity: { connector: 'memory', query: 'V' } }
+      await t.rejects(work({ queue, source, sink }).done, { code: 'ERR_CHECKPOINT' })
+      t.same(done, [])
+      t.match(await queue.status(), { waiting: 1, active: 0, failed: 0, paused: false }, 'it is given back')
+    })
+
+    await t.test('a window that will never go through fails alone, and may be put back', async (t) => {
+      const queue = await open()
+      await queue.plan(hours(5))
+      let refuse = true
+      const { sink, done } = windowSink(({ start }) =>
+        refuse && start.includes('T02') ? new ConnectorError('ERR_REJECTED', 'row 7 is refused') : undefined,
+      )
+      const worker = work({ queue, sink })
+      const failed: string[] = []
+      worker.on('failed', ({ window }) => failed.push(window.start))
+      await worker.done
+      t.equal(done.length, 4)
+      t.same(failed, ['2024-05-01T02:00:00.000Z'])
+      t.match(await queue.status(), { completed: 4, failed: 1, paused: false })
+      t.match(await queue.failed(), [
+        {
+          window: { start: failed[0] },
+          reason: /^ERR_REJECTED: the sink failed in the window .*row 7 is refused/,
+        },
+      ])
+      refuse = false
+      t.equal(await queue.retry(), 1)
+      await work({ queue, sink }).done
+      t.equal(done.length, 5)
+      t.match(await queue.status(), { completed: 5, failed: 0 })
+    })
+
+    await t.test('a service that is away holds all workers, and no window fails', async (t) => {
+      const queue = await open()
+      await queue.plan(hours(6))
+      let away = 30
+      const { sink, done } = windowSink(() =>
+        away-- > 0
+          ? new ConnectorError('ERR_DELIVERY', 'gave up', { status: 503, retryAfter: 20 })
+          : undefined,
+      )
+      const worker = work({ queue, sink })
+      const returned: { wait: number; everybody: boolean }[] = []
+      worker.on('retry', (one) => returned.push(one))
+      await worker.done
+      t.equal(done.length, 6)
+      t.equal(returned.length, 30)
+      t.ok(returned.every(({ everybody, wait }) => everybody && wait >= 20))
+      t.match(await queue.status(), { completed: 6, failed: 0 })
+    })
+
+    await t.test(
+      'a fault of the connection in a sink of the user delays its window; others go on',
+      async (t) => {
+        const queue = await open()
+        await queue.plan(hours(4))
+        let resets = 12
+        const { sink, done } = windowSink(({ start }) =>
+          start.includes('T00') && resets-- > 0
+            ? Object.assign(new Error('reset'), { code: 'ECONNRESET' })
+            : undefined,
+        )
+        await work({ queue, sink }).done
+        t.equal(done.length, 4)
+        t.equal(
+          done.at(-1),
+          '2024-05-01T00:00:00.000Z',
+          'more often than a window is tried for an unknown error',
+        )
+      },
+    )
+
+    await t.test('a wrong token: nothing fails, the queue is paused, the worker ends', async (t) => {
+      const queue = await open()
+      await queue.plan(hours(10))
+      let right = false
+      const { sink, done } = windowSink(() =>
+        right ? undefined : new ConnectorError('ERR_AUTH', 'the token is refused', { status: 401 }),
+      )
+      const workers = [work({ queue, sink }), work({ queue, sink })]
+      const ends = Promise.allSettled(workers.map(({ done }) => done))
+      await Promise.any(workers.map(({ done }) => done.catch(() => {})))
+      for (const worker of workers) worker.stop().catch(() => {})
+      const refused = (await ends).filter(({ status }) => status === 'rejected')
+      t.match(refused[0], { reason: { code: 'ERR_AUTH', verdict: 'job' } })
+      t.match(await queue.status(), { waiting: 10, active: 0, completed: 0, failed: 0, paused: true })
+      right = true
+      await queue.resume()
+      await work({ queue, sink }).done
+      t.equal(done.length, 10)
+      t.match(await queue.status(), { completed: 10, failed: 0, paused: false })
+    })
+
+    await t.test('a worker that is stopped hands its windows back at once', async (t) => {
+      const queue = await open()
+      await queue.plan(hours(3))
+      let begun = () => {}
+      const under = new Promise<void>((resolve) => {
+        begun = resolve
+      })
+      const stuck = work({
+        queue,
+        source: () => {
+          begun()
+          return new Readable({ objectMode: true, read() {} })
+        },
+        sink: windowSink().sink,
+      })
+      await under
+      await stuck.stop()
+      t.match(await queue.status(), { waiting: 3, active: 0, delayed: 0, failed: 0 })
+      const { sink, done } = windowSink()
+      await work({ queue, sink }).done
+      t.equal(done.length, 3)
+    })
+
+    await t.test('never more windows under way than the queue allows, over all workers', async (t) => {
+      const queue = await open({ concurrency: 3 })
+      await queue.plan(hours(24))
+      let under = 0
+      let most = 0
+      const sink = () =>
+        new Writable({
+          objectMode: true,
+          construct(callback) {
+            most = Math.max(most, ++under)
+            callback()
+          },
+          write: (_row, _encoding, callback) => setImmediate(callback),
+          final(callback) {
+            under--
+            callback()
+          },
+        })
+      await Promise.all([1, 2, 3, 4].map(() => work({ queue, sink, windows_in_flight: 5 }).done))
+      t.ok(most <= 3, `${most} at once`)
+      t.match(await queue.status(), { completed: 24 })
+    })
+
+    await t.test('the server is killed and started again: nothing is lost', async (t) => {
+      const queue = await open()
+      await queue.plan(hours(12))
+      const { sink, done } = windowSink()
+      const worker = work({ queue, sink, lock_seconds: 1 })
+      await once(worker, 'progress')
+      await service.kill()
+      await service.start()
+      await worker.done
+      t.equal(new Set(done).size, 12)
+      t.match(await queue.status(), { completed: 12, failed: 0 })
+    })
+  })
+}
+
+t.test('bad input', async (t) => {
+  await t.rejects(openQueue({ url: 'http://secret@host', rate: 0, concurrency: 'x', name: 'a:b' } as never), {
+    code: 'ERR_OPTION',
+    problems: [
+      /^url: expected a redis:\/\/, rediss:\/\/ or postgres:\/\/ URL, got a secret string$/,
+      /^rate/,
+      /^concurrency/,
+      /^name: may not hold ":"/,
+    ],
+  })
+  for (const url of ['postgres://u:secret-word@127.0.0.1:1/x', 'redis://u:secret-word@127.0.0.1:1']) {
+    const error = await openQueue({ url }).catch((reason: Error) => reason as Error & { cause: Error })
+    t.match(error, {
+      code: 'ERR_CHECKPOINT',
+      message: /the queue cyber-connectors can't be opened: .*ECONNREFUSED/,
+    })
+    t.notMatch(JSON.stringify(error) + (error as Error).stack + String((error as Error).cause), /secret-word/)
+  }
+  t.throws(() => startWorker({ queue: {}, source: {}, sink: 1, lock_seconds: 0 } as never), {
+    code: 'ERR_OPTION',
+    problems: [/^queue/, /^source/, /^sink/, /^lock_seconds/],
+  })
+})
