@@ -1,6 +1,7 @@
 // The parts of the bench: what is run, and how it is told.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { alternate, startServer, trial } from './harness.mjs'
 import { linePlot } from './plot.mjs'
 import { profile } from './profile.mjs'
@@ -87,6 +88,72 @@ ${goal('of splunk-logging, rows/s, 500 a request', large.ratio(ours, 'splunk-log
 ${goal('of the one kept alive, rows/s, 500 a request', large.ratio(ours, keptAlive, rate), 1.5)}
 ${goal('of bare node:http, rows/s, 500 a request', large.ratio(ours, 'node:http loop', rate), 0.85)}
 ${goal('of bare node:http, per CPU second, 500 a request', large.ratio(ours, 'node:http loop', perCpu), 0.85)}`
+}
+
+/** The Go exporter, built; nothing where there is no Go. The checksum database may be out of reach: go.sum is what counts. */
+function goPeer() {
+  const cwd = new URL('go-exporter/', import.meta.url)
+  try {
+    execFileSync('go', ['version'], { stdio: 'ignore' })
+  } catch {
+    return undefined
+  }
+  const env = { ...process.env, GONOSUMDB: '*', GOFLAGS: '-mod=readonly' }
+  execFileSync('go', ['build', '-buildvcs=false', '-o', 'go-exporter', '.'], { cwd, env, stdio: 'inherit' })
+  return fileURLToPath(new URL('go-exporter', cwd))
+}
+
+async function go(scale) {
+  const head = `### Splunk sink and the Go exporter
+
+The same rows to the same HEC, 4 requests under way, against the OpenTelemetry collector's \`splunkhec\` exporter, whose logs are made before and used again.`
+  const binary = goPeer()
+  if (!binary) return `${head}\n\nSkipped: there is no Go here.`
+  const peer = 'Go exporter'
+  const rows = scaled(scale, 200_000)
+  const sections = []
+  const goals = []
+  for (const [batch, zipped] of [
+    [50, true],
+    [50, false],
+    [500, true],
+    [500, false],
+  ]) {
+    const options = { batch, gzip: zipped, rows, binary }
+    const of = (warmUp) =>
+      compareSenders('splunk', 'hec', { [ours]: {}, [peer]: {} }, { ...options, warmUp }, scale.rounds)
+    const cold = await of(0)
+    const warm = await of(rows)
+    const line = (label, name, result) => [
+      name,
+      round(result.of(label, rate)),
+      round(result.of(label, perCpu)),
+      label === ours ? ratio(result.ratio(ours, peer, perCpu)) : '',
+    ]
+    const title = `${batch} rows a request, ${zipped ? 'gzip' : 'not compressed'}`
+    sections.push(
+      `${title}:\n\n${table(
+        ['', 'rows/s', 'rows per CPU second', 'ours to it, per CPU second'],
+        [
+          line(ours, `${ours}, cold`, cold),
+          line(peer, `${peer}, cold`, cold),
+          line(ours, `${ours}, warm`, warm),
+          line(peer, `${peer}, warm`, warm),
+        ],
+      )}`,
+    )
+    if (batch !== 50) continue
+    const least = zipped ? 1.2 : 1
+    goals.push(
+      goal(`of the Go exporter per CPU second, ${title}, warm`, warm.ratio(ours, peer, perCpu), least),
+      goal(`the same, cold`, cold.ratio(ours, peer, perCpu), least),
+    )
+  }
+  return `${head} Cold: ${rows.toLocaleString('en-US')} rows, with the start of the program. Warm: as many again, once the same process has sent that many.
+
+${sections.join('\n\n')}
+
+${goals.join('\n')}`
 }
 
 async function gzip(scale) {
@@ -572,6 +639,7 @@ export const parts = {
   source,
   search,
   splunk,
+  go,
   gzip,
   sentinel,
   rest,

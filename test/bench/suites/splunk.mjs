@@ -1,20 +1,26 @@
 // Senders to HEC: 4 requests under way, the same rows, as many a request.
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import zlib from 'node:zlib'
-import got from 'got'
 import { product } from '../product.mjs'
+import { workload } from '../rows.mjs'
 import { inBatches, sender, throughSink } from '../senders.mjs'
 
 const token = '11111111-2222-3333-4444-555555555555'
 const inFlight = 4
+const run = promisify(execFile)
 const headers = { authorization: `Splunk ${token}`, 'content-type': 'application/json' }
 
 const envelope = (row) => `{"time":${Date.now() / 1000},"sourcetype":"_json","event":${JSON.stringify(row)}}`
 const bodyOf = (batch) => batch.map(envelope).join('\n')
 
 export const contestants = {
-  'cyber-connectors': sender(async ({ url, batch, level }) => {
+  'cyber-connectors': sender(async ({ url, batch, level, gzip }) => {
     // The level of gzip is not an option of the sink: here it is turned to see what another one would give.
     if (level) {
       const { createGzip } = zlib
@@ -22,13 +28,14 @@ export const contestants = {
       syncBuiltinESMExports()
     }
     const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
-    const compression = level ? 'gzip' : 'none'
+    const compression = level || gzip ? 'gzip' : 'none'
     return throughSink(
       () => new SplunkWritable({ url, token, batch_size: batch, max_in_flight: inFlight, compression }),
     )
   }),
 
-  'got loop': sender(({ url, batch }) => {
+  'got loop': sender(async ({ url, batch }) => {
+    const { default: got } = await import('got')
     const client = got.extend({ agent: { http: new Agent({ keepAlive: true }) }, headers })
     return inBatches(batch, inFlight, async (rows) => {
       const { statusCode } = await client.post(url, { body: bodyOf(rows) })
@@ -56,10 +63,31 @@ export const contestants = {
     return inBatches(batch, inFlight, (rows) => post(bodyOf(rows)))
   }),
 
+  'Go exporter': goExporter,
+
   'splunk-logging': splunkLogging({}),
 
   // By itself it makes a connection for each request.
   'splunk-logging, kept alive': splunkLogging({ agent: new Agent({ keepAlive: true }) }),
+}
+
+/**
+ * The OpenTelemetry collector's exporter, in a process of its own: it makes its logs once, of a file of the same rows, and
+ * measures by itself.
+ */
+async function goExporter({ url, batch, rows, warmUp, gzip, binary }) {
+  const folder = mkdtempSync(join(tmpdir(), 'cyber-connectors-bench-'))
+  const file = join(folder, 'rows.ndjson')
+  const stock = await workload('zeek-like')
+  writeFileSync(file, stock.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const numbers = [rows, warmUp, batch, inFlight].map(String)
+  return {
+    async run() {
+      const { stdout } = await run(binary, [url, token, file, ...numbers, gzip ? 'gzip' : 'none'])
+      return JSON.parse(stdout)
+    },
+    close: () => rmSync(folder, { recursive: true }),
+  }
 }
 
 /** It has no backpressure of its own: here it waits while 4 requests are under way, which is kind to its memory. */
