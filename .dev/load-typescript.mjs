@@ -1,5 +1,5 @@
-// Lets the tests' processes load .ts on a Node that does not strip types by itself (20): each file is compiled once, and
-// kept by its content. tap's own loader compiles every file in every process, which is most of what a short test costs.
+// Lets the tests' processes load .ts on a Node that does not strip types by itself (20), or strips them and does not know
+// `using` (22): each file is compiled once, and kept by its content. tap's own loader compiles every file in every process, which is most of what a short test costs.
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire, register } from 'node:module'
@@ -12,9 +12,18 @@ const folder = new URL(
   import.meta.url,
 )
 
-if (isMainThread && !process.features.typescript) {
+if (isMainThread && !(process.features.typescript && knowsUsing())) {
   mkdirSync(folder, { recursive: true })
   register(import.meta.url)
+}
+
+function knowsUsing() {
+  try {
+    new Function('{ using nothing = null }')
+    return true
+  } catch {
+    return false
+  }
 }
 
 export function load(url, context, next) {
