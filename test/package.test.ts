@@ -26,7 +26,7 @@ t.test('the tarball', async (t) => {
       'README.md',
       'LICENSE',
       'CHANGELOG.md',
-      'dist/index.js',
+      'dist/bundle/index.js',
       'dist/index.d.ts',
       'lib/index.ts',
     ]) {
@@ -147,7 +147,12 @@ t.test('a fresh clone packs with its build', { skip }, async (t) => {
   // npm before version 11 prints what the build prints too.
   const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as [{ files: { path: string }[] }]
   const paths = packed.files.map(({ path }) => path)
-  for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/emulators/index.js']) {
+  for (const path of [
+    'dist/bundle/index.js',
+    'dist/index.d.ts',
+    'dist/bundle/cli.js',
+    'dist/bundle/emulators.js',
+  ]) {
     t.ok(paths.includes(path), path)
   }
 })

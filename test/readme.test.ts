@@ -175,7 +175,7 @@ t.test('each command line runs as written, against emulators in place of the ser
   ])
   logAnalytics.append('SecurityAlert', [[new Date(Date.now() - 60_000), 'Kerberoasting']])
   const signIn = `--tenant-id ${entra.tenant_id} --client-id ${entra.client_id} --client-secret-env SECRET --authority-host ${entra.url} --ca ${emulators.caFile}`
-  const bin = `${process.execPath} ${join(root, 'dist/cli/main.js')}`
+  const bin = `${process.execPath} ${join(root, 'dist/bundle/cli.js')}`
   const adapt = (line: string) =>
     line
       .replace('npx cyber-connectors', bin)
@@ -231,7 +231,7 @@ t.test('the job of README runs, with its transform, and is stopped', async (t) =
     AZURE_CLIENT_SECRET: entra.client_secret,
     SPLUNK_TOKEN: hec.token,
   }
-  const bin = join(root, 'dist/cli/main.js')
+  const bin = join(root, 'dist/bundle/cli.js')
   const { stdout } = await run(process.execPath, [bin, 'run', 'job.json', '--check'], { cwd: folder, env })
   t.match(stdout, /ok {4}options.*\nok {4}source.*\nok {4}checkpoint.*\nok {4}sink/)
   const child = spawn(process.execPath, [bin, 'run', 'job.json'], { cwd: folder, env, stdio: 'ignore' })

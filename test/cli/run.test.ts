@@ -301,7 +301,7 @@ t.test('the schema knows options by name, in either spelling, and what must be a
 })
 
 t.test('a connector of the user, added by a module of the job', async (t) => {
-  const index = pathToFileURL(join(commandPath, '../../index.js')).href
+  const index = pathToFileURL(join(commandPath, '../index.js')).href
   const files = {
     'numbers.mjs': `import { Readable, Writable } from 'node:stream'
       import { declareOptions, option, register } from ${JSON.stringify(index)}

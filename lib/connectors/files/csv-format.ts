@@ -1,10 +1,13 @@
 import { isUtf8 } from 'node:buffer'
-import { type CsvError, parse } from 'csv-parse/sync'
+import { createRequire } from 'node:module'
+import type { CsvError } from 'csv-parse/sync'
 import type { Row } from '../../source/protocol.ts'
 import { CsvScanner } from './csv-scanner.ts'
 import { utf8MarkOf } from './encoding.ts'
 import { notUtf8, tooLong } from './line-formats.ts'
 import { Fault, type Format, type Records } from './records.ts'
+
+const require = createRequire(import.meta.url)
 
 /** How CSV is written: Spark's names. */
 export interface CsvSettings {
@@ -25,6 +28,8 @@ export interface CsvColumn {
 }
 
 function parsed(text: Buffer, { sep, quote, escape: escapeBy }: CsvSettings): string[][] {
+  // Loaded with the first CSV: few programs read any.
+  const { parse } = require('csv-parse/sync') as typeof import('csv-parse/sync')
   return parse(text, {
     delimiter: sep,
     quote: quote === '' ? false : quote,

@@ -2,7 +2,6 @@ import type { BigIntStats, Dirent } from 'node:fs'
 import { stat as statCallback } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
-import picomatch from 'picomatch'
 import { FileError, fileError, isMissing } from './file-error.ts'
 
 /** Which files are meant. */
@@ -38,6 +37,11 @@ export interface Listing {
   readonly missing: readonly string[]
 }
 
+/** Loaded with the first pattern. */
+async function matcher() {
+  return (await import('picomatch')).default
+}
+
 /** Entries that are asked for at once: there are four threads for all. */
 const parallelStats = 32
 
@@ -52,8 +56,9 @@ export async function listFiles(settings: ListingSettings, signal: AbortSignal):
   const folders = new Set<string>()
   const missing: string[] = []
   for (const given of settings.path) await collect(given, settings, { found, folders, missing }, signal)
+  const { pathGlobFilter } = settings
   const isWanted =
-    settings.pathGlobFilter === undefined ? () => true : picomatch(settings.pathGlobFilter, { dot: true })
+    pathGlobFilter === undefined ? () => true : (await matcher())(pathGlobFilter, { dot: true })
   const paths = [...found].filter((path) => isWanted(basename(path)))
   const files: ListedFile[] = []
   const { modifiedAfter = Number.NEGATIVE_INFINITY, modifiedBefore = Number.POSITIVE_INFINITY } = settings
@@ -121,6 +126,7 @@ async function collect(
   }
   if (stats) throw new FileError(path, 'is neither a file nor a folder')
   const pattern = path.split(sep).join('/')
+  const picomatch = await matcher()
   const { isGlob, base, glob } = picomatch.scan(pattern)
   if (!isGlob) {
     into.missing.push(path)

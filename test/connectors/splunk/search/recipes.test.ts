@@ -111,7 +111,7 @@ t.test('Splunk to NDJSON on the command line', async (t) => {
   addEvents(splunk, events)
   const ca = `${t.testdir()}/ca.pem`
   writeFileSync(ca, authority.ca)
-  const command = fileURLToPath(new URL('../../../../dist/cli/main.js', import.meta.url))
+  const command = fileURLToPath(new URL('../../../../dist/bundle/cli.js', import.meta.url))
   const args = [
     'copy',
     '--from',
