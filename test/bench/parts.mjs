@@ -7,6 +7,7 @@ import { linePlot } from './plot.mjs'
 import { profile } from './profile.mjs'
 import { goal, megabytes, ratio, round, table } from './report.mjs'
 import { recordNames } from './rows.mjs'
+import { start } from './start.mjs'
 
 const ours = 'cyber-connectors'
 const rate = ({ rows, seconds }) => rows / seconds
@@ -636,6 +637,7 @@ ${names.map((name) => goal(`seconds, ${name}, warm`, seconds(name, true), 3.75, 
 }
 
 export const parts = {
+  start,
   source,
   search,
   splunk,
