@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { alternate, startServer, trial } from './harness.mjs'
 import { linePlot } from './plot.mjs'
+import { processes } from './processes.mjs'
 import { profile } from './profile.mjs'
 import { goal, megabytes, ratio, round, table } from './report.mjs'
 import { recordNames } from './rows.mjs'
@@ -643,6 +644,7 @@ export const parts = {
   splunk,
   go,
   gzip,
+  processes,
   sentinel,
   rest,
   path,

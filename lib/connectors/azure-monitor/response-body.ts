@@ -151,22 +151,17 @@ export class WholeResponse {
   /** The texts of the spans, one after the other, each as a JSON array of rows. */
   async *texts(spans: readonly RowSpan[]): AsyncGenerator<{ span: RowSpan; text: string }> {
     if (spans.length === 0) return
-    const source = this.#plain()
-    try {
-      yield* cut(source, spans)
-    } finally {
-      source.destroy()
-    }
+    yield* cut(this.#plain(), spans)
   }
 
-  #plain(): Readable {
+  #plain(): AsyncIterable<Buffer> | Iterable<Buffer> {
     return unpacked(this.#chunks, this.#gzip)
   }
 }
 
-function unpacked(chunks: readonly Buffer[], gzip: boolean): Readable {
+function unpacked(chunks: readonly Buffer[], gzip: boolean): AsyncIterable<Buffer> | Iterable<Buffer> {
+  if (!gzip) return chunks
   const wire = Readable.from(chunks, { objectMode: true })
-  if (!gzip) return wire
   const gunzip: Gunzip = createGunzip(gunzipOptions)
   gunzip.once('close', () => wire.destroy())
   return wire.pipe(gunzip)
@@ -182,9 +177,9 @@ function surveyor(survey: ResponseSurvey): Writable {
 }
 
 /** @throws MalformedResponse */
-async function indexOf(source: Readable, cutAt?: number): Promise<ResponseIndex> {
+async function indexOf(source: AsyncIterable<Buffer> | Iterable<Buffer>, cutAt?: number): Promise<ResponseIndex> {
   const indexer = new ResponseIndexer(cutAt)
-  for await (const chunk of source as AsyncIterable<Buffer>) {
+  for await (const chunk of source) {
     indexer.write(chunk)
     await turn()
   }
@@ -193,14 +188,14 @@ async function indexOf(source: Readable, cutAt?: number): Promise<ResponseIndex>
 
 /** Texts of rows, cut where one seems to end, each with where the next one begins. */
 async function* guessed(
-  source: Readable,
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
   start: number,
   atLeast: number,
 ): AsyncGenerator<{ text: string; next: number }> {
   let offset = 0
   let parts: Buffer[] = []
   let size = 0
-  for await (const chunk of source as AsyncIterable<Buffer>) {
+  for await (const chunk of source) {
     let from = Math.min(chunk.length, Math.max(0, start - offset))
     for (;;) {
       const end = chunk.indexOf(betweenRows, from + Math.max(0, atLeast - size))
@@ -223,13 +218,13 @@ async function* guessed(
 }
 
 async function* cut(
-  source: Readable,
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
   spans: readonly RowSpan[],
 ): AsyncGenerator<{ span: RowSpan; text: string }> {
   let next = 0
   let offset = 0
   let parts: Buffer[] = []
-  for await (const chunk of source as AsyncIterable<Buffer>) {
+  for await (const chunk of source) {
     while (next < spans.length) {
       const span = spans[next]!
       if (span.start >= offset + chunk.length) break
