@@ -1,111 +1,135 @@
-// Files as a source beside what people write by hand: `npm run build && node test/bench/files.mjs [--large]`. Figures are
-// milliseconds of CPU, which tell more than those of the clock on a busy machine; the best of some rounds.
-
+// Files as a source, beside what people write by hand.
 import { once } from 'node:events'
-import {
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
-// Comes with pino.
-import split2 from 'split2'
-import { FilesReadable } from '../../dist/connectors/files/files-readable.js'
-import { FilesStreamReadable } from '../../dist/connectors/files/files-stream-readable.js'
+import { alternate, startServer, trial } from './harness.mjs'
+import { goal, megabytes, ratio, round, table } from './report.mjs'
+import { recordFile, recordNames } from './rows.mjs'
 
-const records = new URL('../../../shared/data/', import.meta.url).pathname
-const folder = mkdtempSync(join(tmpdir(), 'bench-files-'))
-const cpu = () => {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1000
-}
-const isLarge = process.argv.includes('--large')
-const rounds = 3
+const ours = 'cyber-connectors'
+const rate = ({ rows, seconds }) => rows / seconds
+const perCpu = ({ rows, cpu }) => rows / cpu
 
-async function drain(rows) {
-  let count = 0
-  for await (const _ of rows) count++
-  return count
-}
-
-/** Each in turn, so that what else the machine does falls on all. */
-async function compare(cases) {
-  const best = {}
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, run] of Object.entries(cases)) {
-      const begun = cpu()
-      await run()
-      best[name] = Math.round(Math.min(best[name] ?? Number.POSITIVE_INFINITY, cpu() - begun))
-    }
-  }
-  return best
-}
-
-for (const name of ['zeek-dns', 'windows-events']) {
-  const packed = join(records, `${name}.ndjson.gz`)
-  if (!existsSync(packed)) {
-    console.log(`${name}: skipped, ../shared/data is not here`)
-    continue
-  }
-  const plain = join(folder, `${name}.ndjson`)
-  await pipeline(createReadStream(packed), createGunzip(), createWriteStream(plain))
-  const lines = readFileSync(plain, 'utf8').split('\n').filter(Boolean)
-  const best = await compare({
-    'JSON.parse in memory': () => {
-      for (const line of lines) JSON.parse(line)
-    },
-    readline: async () => {
-      for await (const line of createInterface({ input: createReadStream(plain) })) JSON.parse(line)
-    },
-    split2: () => drain(createReadStream(plain).pipe(split2(JSON.parse))),
-    FilesReadable: () => drain(new FilesReadable({ path: plain })),
-    'FilesReadable, .gz': () => drain(new FilesReadable({ path: packed })),
-  })
-  console.log(name, `${lines.length} rows`, best)
-}
-
-const many = isLarge ? 100_000 : 10_000
-const small = join(folder, 'many')
-mkdirSync(small)
-for (let index = 0; index < many; index++) writeFileSync(join(small, `${index}.ndjson`), `{"n":${index}}\n`)
-const checkpointLocation = join(folder, 'offsets')
-for (const what of ['read', 'looked at again']) {
-  const source = new FilesStreamReadable({ path: small, available_now: true, checkpointLocation })
-  const [begun, time] = [cpu(), performance.now()]
-  const rows = await drain(source)
-  await source.commit()
-  const seconds = ((performance.now() - time) / 1000).toFixed(1)
-  const megabytes = Math.round(process.memoryUsage().rss / 1e6)
-  console.log(
-    `${many} files ${what}: ${rows} rows, ${Math.round(cpu() - begun)} ms of CPU, ${seconds} s, ${megabytes} MB`,
+/** @param contestants names, or [label, name, options] */
+function compared(contestants, options, rounds) {
+  const all = contestants.map((each) => (typeof each === 'string' ? [each, each, {}] : each))
+  return alternate(
+    Object.fromEntries(
+      all.map(([label, contestant, own]) => [
+        label,
+        { suite: 'files', contestant, options: { ...options, ...own } },
+      ]),
+    ),
+    { rounds },
   )
 }
 
-if (isLarge) {
-  const large = join(folder, 'large.ndjson')
-  const file = createWriteStream(large)
+const readers = (result) =>
+  table(
+    ['', 'rows/s', 'rows per CPU second', 'ours to it, rows/s'],
+    result.labels.map((label) => [
+      label,
+      round(result.of(label, rate)),
+      round(result.of(label, perCpu)),
+      label === ours ? '' : ratio(result.ratio(ours, label, rate)),
+    ]),
+  )
+
+async function realRecords(folder, rounds) {
+  const sections = []
+  const goals = []
+  for (const name of recordNames().filter((name) => name !== 'zeek-weird')) {
+    const packed = recordFile(name)
+    const plain = join(folder, `${name}.ndjson`)
+    await pipeline(createReadStream(packed), createGunzip(), createWriteStream(plain))
+    const result = await compared([ours, 'readline', 'split2', 'JSON.parse'], { path: plain }, rounds)
+    const gzip = await compared([ours, 'readline', 'split2'], { path: packed }, rounds)
+    const hec = await startServer('hec')
+    const sink = await compared(['the sink alone', 'file to sink'], { path: plain, url: hec.url }, rounds)
+    await hec.close()
+    sections.push(`${name}, unpacked:\n\n${readers(result)}\n\n${name}, gzip:\n\n${readers(gzip)}`)
+    for (const peer of ['readline', 'split2'])
+      goals.push(
+        goal(`of ${peer}, ${name}`, result.ratio(ours, peer, rate), 1.5),
+        goal(`of ${peer}, ${name}, gzip`, gzip.ratio(ours, peer, rate), 1.5),
+      )
+    goals.push(
+      goal(`of JSON.parse on lines in memory, ${name}`, result.ratio(ours, 'JSON.parse', rate), 0.8),
+      goal(
+        `file to Splunk, of the sink alone, ${name}`,
+        sink.ratio('file to sink', 'the sink alone', rate),
+        0.8,
+      ),
+    )
+  }
+  return { sections, goals }
+}
+
+async function large(folder, bytes) {
+  const path = join(folder, 'large.ndjson')
+  const file = createWriteStream(path)
   const block = Array.from({ length: 10_000 }, (_, n) => `{"n":${n},"text":"${'x'.repeat(80)}"}\n`).join('')
-  for (let bytes = 0; bytes < 1e9; bytes += block.length) if (!file.write(block)) await once(file, 'drain')
+  for (let written = 0; written < bytes; written += block.length)
+    if (!file.write(block)) await once(file, 'drain')
   file.end()
   await once(file, 'close')
-  const begun = performance.now()
-  let [rows, first, most] = [0, 0, 0]
-  for await (const _ of new FilesReadable({ path: large })) {
-    if (rows === 0) first = performance.now() - begun
-    if (++rows % 100_000 === 0) most = Math.max(most, process.memoryUsage().rss)
-  }
-  const seconds = (performance.now() - begun) / 1000
-  console.log(
-    `1 GB: first row after ${Math.round(first)} ms, ${Math.round(rows / seconds)} rows/s, at most ${Math.round(most / 1e6)} MB`,
-  )
+  const cold = await trial('files', ours, { path, passes: 1 })
+  rmSync(path)
+  return cold
 }
-rmSync(folder, { recursive: true })
+
+async function manyFiles(folder, count) {
+  const path = join(folder, `${count}`)
+  mkdirSync(path)
+  for (let index = 0; index < count; index++) writeFileSync(join(path, `${index}.ndjson`), `{"n":${index}}\n`)
+  const options = { path, checkpointLocation: join(folder, `${count}-offsets`) }
+  const read = await trial('files', 'a folder', options)
+  const again = await trial('files', 'a folder', options)
+  if (read.rows !== count || again.rows !== 0)
+    throw new Error(`${read.rows} and ${again.rows} rows of ${count}`)
+  rmSync(path, { recursive: true })
+  return { count, read, again }
+}
+
+export async function files({ quick, rounds }) {
+  const folder = mkdtempSync(join(tmpdir(), 'cyber-connectors-bench-'))
+  try {
+    const { sections, goals } = await realRecords(folder, rounds)
+    const size = quick ? 100_000_000 : 1_000_000_000
+    const one = await large(folder, size)
+    const folders = []
+    for (const count of quick ? [1_000, 10_000] : [10_000, 100_000])
+      folders.push(await manyFiles(folder, count))
+    const [few, many] = folders
+    return `### Files as a source
+
+NDJSON of real records, a \`for await\` over the rows, each file read five times; JSON.parse on lines that lie in memory. Of one row, JSON.parse is most of the cost: who parses each line once can't be 1.5 of who does so too.
+
+${sections.length > 0 ? sections.join('\n\n') : 'Skipped: ../shared/data is not here.'}
+
+One file of ${megabytes(size)}, cold: the first row after ${(one.first * 1000).toFixed(0)} ms, then ${round(rate(one))} rows/s; peak memory ${megabytes(one.peak)}.
+
+Folders of files of one row, as a stream with a checkpoint; then looked at again, with nothing new:
+
+${table(
+  ['', 'seconds', 'CPU seconds', 'peak memory', 'again, seconds', 'again, peak memory'],
+  folders.map(({ count, read, again }) => [
+    `${count.toLocaleString('en-US')} files`,
+    round(read.seconds),
+    round(read.cpu),
+    megabytes(read.peak),
+    round(again.seconds),
+    megabytes(again.peak),
+  ]),
+)}
+
+${goals.join('\n')}
+${goal(`first row of a file of ${megabytes(size)}, ms`, one.first * 1000, 50, { most: true })}
+${goal(`seconds a file, ${many.count.toLocaleString('en-US')} files to ${few.count.toLocaleString('en-US')}`, many.read.seconds / many.count / (few.read.seconds / few.count), 1.2, { most: true })}`
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { files } from './files.mjs'
 import { alternate, startServer, trial } from './harness.mjs'
 import { linePlot } from './plot.mjs'
 import { processes } from './processes.mjs'
@@ -651,6 +652,7 @@ export const parts = {
   backpressure,
   windows,
   checkpoint,
+  files,
   records,
   profiles,
 }

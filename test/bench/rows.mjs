@@ -1,6 +1,7 @@
 // Rows to send: made up in the shape of Zeek's conn.log, or the real records beside the repository.
 import { createReadStream, existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { createGunzip } from 'node:zlib'
 
 /** Numbers that look random and are the same every time (mulberry32). */
@@ -51,6 +52,9 @@ export function zeekRows(count) {
 const folder = process.env.BENCH_DATA
   ? new URL(`${process.env.BENCH_DATA}/`, 'file:')
   : new URL('../../../shared/data/', import.meta.url)
+
+/** The file of the real records of a name. */
+export const recordFile = (name) => fileURLToPath(new URL(`${name}.ndjson.gz`, folder))
 
 /** Names of the real records that there are. */
 export function recordNames() {

@@ -185,11 +185,12 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
       }
       const state = parseState(text)
       const place = await this.#placeIn(file, state)
-      if (place === 'none') continue
-      if (place === 'lost') lost.add(file.key)
-      known.push(
-        place === 'lost' ? { file, start: 0, state: undefined } : { file, start: state.offset, state },
-      )
+      if (place === 'on') known.push({ file, start: state.offset, state })
+      else if (place === 'lost') {
+        // It may be a copy of another one: the inode of a file that was deleted is soon a new file's.
+        lost.add(file.key)
+        strange.push(file)
+      }
     }
     if (lost.size > 0) {
       // What was cut may have been copied after the folder was looked at and before the file was.
@@ -202,14 +203,13 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     const found = await this.#origins(states, listing, strange, (key) => lost.has(key) || !there.has(key))
     // Copies first: what follows may put another state in the place of the one that they were known by.
     const isCut = ({ file }: Pending) => lost.has(file.key)
-    const order = [...known.filter((each) => !isCut(each)), ...found]
+    const order = [...known, ...found.filter((each) => !isCut(each))]
     order.sort((a, b) => a.file.modified - b.file.modified || (a.file.path < b.file.path ? -1 : 1))
-    return [...order, ...known.filter(isCut)].filter(({ file }) => file.size > 0)
+    return [...order, ...found.filter(isCut)].filter(({ file }) => file.size > 0)
   }
 
   /** Whether a file that was read goes on where it was, has nothing new, or has lost what was read. */
   async #placeIn(file: ListedFile, state: FileState): Promise<'on' | 'none' | 'lost'> {
-    // The inode of a file that was deleted is soon another's.
     if (state.born !== 0 && file.born !== 0 && state.born !== file.born) return 'lost'
     if (file.size === state.size && file.modified === state.modified) {
       const isWhole = state.offset === state.total
