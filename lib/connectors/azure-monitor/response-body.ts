@@ -177,7 +177,10 @@ function surveyor(survey: ResponseSurvey): Writable {
 }
 
 /** @throws MalformedResponse */
-async function indexOf(source: AsyncIterable<Buffer> | Iterable<Buffer>, cutAt?: number): Promise<ResponseIndex> {
+async function indexOf(
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  cutAt?: number,
+): Promise<ResponseIndex> {
   const indexer = new ResponseIndexer(cutAt)
   for await (const chunk of source) {
     indexer.write(chunk)
