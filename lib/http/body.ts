@@ -5,7 +5,9 @@ import { TimeoutError } from './deadline.ts'
 
 /** How the bytes of a body come in, and how the exchange ends. */
 export interface BodySource {
-  /** Got's request, or another stream of the body's bytes. */
+  /** The body's bytes. */
+  readonly bytes: Readable
+  /** The request that they answer: it tells faults, and ends with the body. */
   readonly wire: Readable
   /** Milliseconds without a byte, while bytes are asked for, after which the body is given up. */
   readonly stallTimeout: number
@@ -19,13 +21,15 @@ export interface BodySource {
  * fault of the connection where that is cut, and with the reason of the signal; destroying it ends the exchange.
  */
 export class ResponseBody extends Readable {
+  readonly #bytes: Readable
   readonly #wire: Readable
   readonly #forget: () => void
   readonly #timer: NodeJS.Timeout
   #waiting = true
 
-  constructor({ wire, stallTimeout, signal, clean }: BodySource) {
+  constructor({ bytes, wire, stallTimeout, signal, clean }: BodySource) {
     super()
+    this.#bytes = bytes
     this.#wire = wire
     this.#timer = setTimeout(
       () => {
@@ -34,23 +38,23 @@ export class ResponseBody extends Readable {
       Math.min(stallTimeout, longestTimer),
     )
     this.#forget = onAbort(signal, (reason) => this.destroy(reason as Error))
-    wire.on('data', (chunk: Buffer) => {
+    bytes.on('data', (chunk: Buffer) => {
       this.#timer.refresh()
       if (this.push(chunk)) return
       this.#waiting = false
-      wire.pause()
+      bytes.pause()
     })
-    wire.on('end', () => this.push(null))
+    bytes.on('end', () => this.push(null))
     wire.on('error', (error) => this.destroy(clean(error)))
     wire.on('close', () => {
-      if (!wire.readableEnded) this.destroy(cutOff())
+      if (!bytes.readableEnded) this.destroy(cutOff())
     })
   }
 
   override _read(): void {
     this.#waiting = true
     this.#timer.refresh()
-    this.#wire.resume()
+    this.#bytes.resume()
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {

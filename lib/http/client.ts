@@ -226,10 +226,13 @@ export class HttpClient {
       }
       wire.on('error', fail)
       wire.on('close', closed)
-      wire.once('response', ({ statusCode: status, headers }: Response) => {
+      wire.once('response', (response: Response) => {
         stop()
+        const { statusCode: status, headers } = response
         const clean = (error: unknown) => cleanError(error, this.redact)
-        const body = new ResponseBody({ wire, stallTimeout, signal, clean })
+        // Taken past got's stream, which would copy them once more.
+        const bytes = response.removeAllListeners('readable')
+        const body = new ResponseBody({ bytes, wire, stallTimeout, signal, clean })
         resolve({ status, headers, body: decompress ? unpacked(body, headers) : body })
       })
     })

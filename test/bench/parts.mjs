@@ -265,14 +265,20 @@ ${goal('first row against a bare download, not compressed', plain.ratio(ours, 'd
 ${goal('first row against a bare download, gzip', share, 1.3, { most: true })}`
 }
 
-/** Where the Python splunk-sdk is: PYTHONPATH of the bench. Without it that peer is left out, and said to be. */
+/** A Python that has the splunk-sdk: the one that .ci/sdks made, or the system's. Without it that peer is left out. */
 function pythonPeer() {
-  try {
-    execFileSync('python3', ['-c', 'import splunklib.results'], { stdio: 'ignore' })
-    return ['splunk-sdk (Python)']
-  } catch {
-    return []
+  for (const python of [
+    fileURLToPath(new URL('../../.sdks/python/bin/python', import.meta.url)),
+    'python3',
+  ]) {
+    try {
+      execFileSync(python, ['-c', 'import splunklib.results'], { stdio: 'ignore' })
+      return python
+    } catch {
+      // Not this one.
+    }
   }
+  return undefined
 }
 
 async function search(scale) {
@@ -283,7 +289,7 @@ async function search(scale) {
     const env = { NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' }
     try {
       const contestants = names.map((name) => {
-        const options = { ...server, rows: size, loopDelay: name !== 'splunk-sdk (Python)' }
+        const options = { ...server, rows: size, python, loopDelay: name !== pythonLabel }
         return [
           name,
           { suite: 'search', contestant: name, options, env: name === 'splunk-sdk (npm)' ? env : {} },
@@ -295,30 +301,29 @@ async function search(scale) {
     }
   }
   const python = pythonPeer()
-  const peers = ['JSON.parse', 'splunk-sdk (npm)', ...python]
+  const pythonLabel = 'splunk-sdk (Python)'
+  const peers = ['JSON.parse', 'splunk-sdk (npm)', ...(python ? [pythonLabel] : [])]
   const { result, bytes } = await of(rows, [ours, ...peers], scale.rounds)
   const { result: large } = await of(rows * 5, [ours], 1)
-  const own = (label, figure) =>
-    label.endsWith('(Python)') ? result.of(label, ({ own }) => own[figure]) : result.of(label, figure)
-  const rateOf = (label) => (label.endsWith('(Python)') ? ({ rows, own }) => rows / own.seconds : rate)
-  const times = (label) => result.of(ours, rate) / result.of(label, rateOf(label))
+  const times = (label) => result.ratio(ours, label, rate)
   const lines = table(
     ['', 'seconds', 'peak memory', 'loop delay p99.9', 'rate, ours to it'],
     result.labels.map((label) => [
       label,
-      round(own(label, 'seconds')),
-      megabytes(own(label, 'peak')),
-      label.endsWith('(Python)') ? '' : `${round(result.of(label, 'delay'))} ms`,
+      round(result.of(label, 'seconds')),
+      megabytes(result.of(label, 'peak')),
+      label === pythonLabel ? '' : `${round(result.of(label, 'delay'))} ms`,
       label === ours ? '' : ratio(times(label)),
     ]),
   )
   return `### Splunk as a source
 
-One export answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} events, over TLS on loopback, not compressed. \`JSON.parse\` parses each line as it comes; the npm splunk-sdk reads all results at once; the Python one reads the same export by JSONResultsReader${python.length > 0 ? '' : ' (not installed here: PYTHONPATH has no splunklib)'}.
+One export answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} events, over TLS on loopback, not compressed. \`JSON.parse\` parses each line as it comes; the npm splunk-sdk reads all results at once; the Python one reads the same export by JSONResultsReader${python ? '' : ' (not installed here: run .ci/sdks)'}.
 
 ${lines}
 
-${python.length > 0 ? goal('of the rate of the Python splunk-sdk', times(python[0]), 3) : ''}
+${python ? goal('of the rate of the Python splunk-sdk', times(pythonLabel), 3) : ''}
+${python ? goal('JSON.parse on each line, of the rate of the Python splunk-sdk', result.ratio('JSON.parse', pythonLabel, rate), 3) : ''}
 ${goal('of the rate of the npm splunk-sdk', times('splunk-sdk (npm)'), 3)}
 ${goal('of the rate of JSON.parse on each line', times('JSON.parse'), 0.7)}
 ${goal(`peak memory in MB at ${(rows * 5).toLocaleString('en-US')} events`, large.of(ours, 'peak') / 1e6, 150, { most: true })}

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { JsonBytes } from './json-bytes.ts'
+import { JsonBytes } from '../../core/json-bytes.ts'
 import { JsonScanner } from './json-scanner.ts'
 import { notUtf8, readObject, tooLong } from './line-formats.ts'
 import { Fault, type Format, type Records } from './records.ts'

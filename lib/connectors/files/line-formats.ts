@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
+import { JsonBytes } from '../../core/json-bytes.ts'
 import type { Row } from '../../source/protocol.ts'
 import { utf8MarkOf } from './encoding.ts'
-import { JsonBytes } from './json-bytes.ts'
 import { findJsonFault } from './json-fault.ts'
 import { Fault, type Format, type Records } from './records.ts'
 

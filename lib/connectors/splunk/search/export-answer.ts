@@ -36,11 +36,8 @@ export class ExportAnswer {
           yield chunk
         }
       }
-      const reading = async (chunks: AsyncIterable<Buffer>) => {
-        for await (const chunk of chunks) survey.write(chunk)
-      }
       if (packed) await pipeline(body, keeping, gunzip(), surveying(survey), { signal })
-      else await reading(keeping(body))
+      else for await (const chunk of keeping(body)) survey.write(chunk)
       await held.end()
       return new ExportAnswer(held, packed, survey.end())
     } catch (error) {

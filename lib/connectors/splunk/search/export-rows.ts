@@ -1,15 +1,11 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { parseJson } from '../../../core/exact-json.ts'
+import { JsonBytes } from '../../../core/json-bytes.ts'
+import { ExportLine } from './export-line.ts'
 
 /** Bytes that are parsed at a time: about a millisecond. */
 const batchBytes = 65_536
 
 const newline = 0x0a
-
-interface ExportLine {
-  readonly preview?: unknown
-  readonly result?: Record<string, unknown> | null
-}
 
 /** Bytes in pieces that end with a line, or at the end of all. */
 export async function* wholeLines(
@@ -39,10 +35,20 @@ export async function* wholeLines(
 export async function* exportedResults(
   chunks: AsyncIterable<Buffer>,
 ): AsyncGenerator<Record<string, unknown>[]> {
+  const line = new ExportLine()
   for await (const piece of wholeLines(chunks)) {
+    const json = new JsonBytes(piece)
     const results: Record<string, unknown>[] = []
-    for (const { preview, result } of parseLines(piece.toString())) {
-      if (preview !== true && result !== undefined && result !== null) results.push(result)
+    for (let start = 0; start < piece.length; ) {
+      const found = piece.indexOf(newline, start)
+      const end = found < 0 ? piece.length : found
+      if (line.read(piece, start, end)) {
+        if (!line.isPreview) results.push(json.parse(line.start, line.end) as Record<string, unknown>)
+      } else {
+        const result = parsedResult(json, start, end)
+        if (result) results.push(result)
+      }
+      start = end + 1
     }
     yield results
     // A long answer must not keep everything else in the process waiting.
@@ -50,20 +56,12 @@ export async function* exportedResults(
   }
 }
 
-/** Lines of JSON as values. Most pieces are parsed as one array, which is faster than line by line. */
-function parseLines(text: string): ExportLine[] {
-  try {
-    return exact(`[${text.replaceAll('\n', ',')}]`) as ExportLine[]
-  } catch {
-    // There are empty lines among them.
-    const lines = text.split('\n').filter((line) => line.trim() !== '')
-    return lines.map((line) => exact(line) as ExportLine)
+/** The result of a line of any form, if it has one that counts. */
+function parsedResult(json: JsonBytes, start: number, end: number): Record<string, unknown> | undefined {
+  if (json.text(start, end).trim() === '') return undefined
+  const { preview, result } = json.parse(start, end) as {
+    readonly preview?: unknown
+    readonly result?: Record<string, unknown> | null
   }
+  return preview === true ? undefined : (result ?? undefined)
 }
-
-/** Splunk writes numbers as texts. Where something else wrote one that a double can't hold, it is read exactly. */
-function exact(text: string): unknown {
-  return longNumber.test(text) ? parseJson(text) : JSON.parse(text)
-}
-
-const longNumber = /[:,[]\s*-?\d{16}/

@@ -1,3 +1,4 @@
+import { ExportLine } from './export-line.ts'
 import { messagesIn, type SplunkMessage } from './messages.ts'
 
 /** What the lines of an export answer say about it as a whole. */
@@ -14,11 +15,7 @@ export interface ExportSummary {
   readonly garbled: string | undefined
 }
 
-const [newline, zero, nine, brace] = [0x0a, 0x30, 0x39, 0x7d]
-const plainStart = Buffer.from('{"preview":false,"offset":')
-const previewStart = Buffer.from('{"preview":true,"offset":')
-const last = Buffer.from(',"lastrow":true')
-const result = Buffer.from(',"result":{')
+const newline = 0x0a
 
 /** The longest line that is quoted in an error. */
 const longestQuote = 200
@@ -27,14 +24,15 @@ const longestQuote = 200
 const mostMessages = 100
 
 /**
- * Reads the lines of an export answer as they come, for what decides whether it is whole. Nearly all of them have one of
- * two forms, which are told by their first bytes and their last ones; the others are parsed.
+ * Reads the lines of an export answer as they come, for what decides whether it is whole. Nearly all of them have
+ * the form of an {@link ExportLine}; the others are parsed.
  */
 export class ExportSurvey {
   #rows = 0
   #ended = false
   #garbled: string | undefined
   readonly #messages = new Map<string, SplunkMessage>()
+  readonly #form = new ExportLine()
   /** The parts of the line that has begun. */
   #line: Buffer[] = []
 
@@ -76,18 +74,12 @@ export class ExportSurvey {
 
   #read(bytes: Buffer, start: number, end: number): void {
     if (bytes[end - 1] === 0x0d) end--
-    if (begins(bytes, start, end, plainStart)) {
-      let at = digits(bytes, start + plainStart.length)
-      const isLast = begins(bytes, at, end, last)
-      if (isLast) at += last.length
-      if (begins(bytes, at, end, result) && bytes[end - 1] === brace && bytes[end - 2] === brace) {
-        this.#rows++
-        this.#ended = isLast
-        return
-      }
-    } else if (begins(bytes, start, end, previewStart)) {
-      const at = digits(bytes, start + previewStart.length)
-      if (begins(bytes, at, end, result) && bytes[end - 1] === brace && bytes[end - 2] === brace) return
+    const line = this.#form
+    if (line.read(bytes, start, end)) {
+      if (line.isPreview) return
+      this.#rows++
+      this.#ended = line.isLast
+      return
     }
     const text = bytes.toString('utf8', start, end)
     if (text.trim() !== '') this.#parse(text)
@@ -115,16 +107,4 @@ export class ExportSurvey {
       this.#ended = lastrow === true
     } else if (lastrow === true) this.#ended = true
   }
-}
-
-function begins(bytes: Buffer, start: number, end: number, head: Buffer): boolean {
-  if (start + head.length > end) return false
-  for (let at = 0; at < head.length; at++) if (bytes[start + at] !== head[at]) return false
-  return true
-}
-
-/** Where a number ends. */
-function digits(bytes: Buffer, at: number): number {
-  while (bytes[at]! >= zero && bytes[at]! <= nine) at++
-  return at
 }

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { JsonBytes } from '../../../lib/connectors/files/json-bytes.ts'
-import { findJsonFault } from '../../../lib/connectors/files/json-fault.ts'
-import { parseExactly } from '../../../lib/core/exact-json.ts'
-import { serialize } from '../../../lib/core/json.ts'
-import { scaled } from '../../fixtures/scale.ts'
+import { findJsonFault } from '../../lib/connectors/files/json-fault.ts'
+import { parseExactly } from '../../lib/core/exact-json.ts'
+import { serialize } from '../../lib/core/json.ts'
+import { JsonBytes } from '../../lib/core/json-bytes.ts'
+import { scaled } from '../fixtures/scale.ts'
 
 const parse = (text: string) => {
   const bytes = Buffer.from(text)
