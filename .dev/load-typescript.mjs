@@ -1,5 +1,6 @@
 // Lets the tests' processes load .ts on a Node that does not strip types by itself (20), or strips them and does not know
-// `using` (22): each file is compiled once, and kept by its content. tap's own loader compiles every file in every process, which is most of what a short test costs.
+// `using` (22): each file is compiled once, and kept by its content. tap's own loader compiles every file in every process,
+// which is most of what a short test costs.
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire, register } from 'node:module'

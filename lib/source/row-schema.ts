@@ -1,5 +1,5 @@
-import { Refusal } from '../core/options.ts'
-import { isStandardSchema, type StandardSchema } from '../core/standard-schema.ts'
+import type { StandardSchema } from '../core/standard-schema.ts'
+import { TypeNames } from './type-names.ts'
 
 /**
  * What a cell is in a row, by the KQL type of its column. Every cell may also be null.
@@ -38,27 +38,10 @@ const aliases = {
 
 export type KqlTypeName = KqlType | keyof typeof aliases
 
-const types: readonly KqlType[] = [
-  'bool',
-  'int',
-  'long',
-  'real',
-  'decimal',
-  'string',
-  'datetime',
-  'timespan',
-  'guid',
-  'dynamic',
-]
-
-export const kqlTypeNames: readonly string[] = [...types, ...Object.keys(aliases)]
-
-/** The type that a name stands for, in any case. */
-export function kqlType(name: string): KqlType | undefined {
-  const plain = name.trim().toLowerCase()
-  if (Object.hasOwn(aliases, plain)) return aliases[plain as keyof typeof aliases]
-  return types.find((type) => type === plain)
-}
+export const kqlTypes = new TypeNames<KqlType>(
+  ['bool', 'int', 'long', 'real', 'decimal', 'string', 'datetime', 'timespan', 'guid', 'dynamic'],
+  aliases,
+)
 
 /** Columns wanted, and their types. */
 export type ColumnTypes = Readonly<Record<string, KqlTypeName>>
@@ -96,21 +79,3 @@ export type RowOf<S, D = 'date'> =
     : S extends ColumnTypes
       ? { [K in keyof S]: Cell<S[K], D> | null }
       : Record<string, unknown>
-
-/** Reads the option `schema`: type names become the ten types. */
-export function parseSchema(value: unknown): Map<string, KqlType> | StandardSchema | undefined {
-  if (isStandardSchema(value)) return value
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  const columns = new Map<string, KqlType>()
-  for (const [name, typeName] of Object.entries(value)) {
-    const type = typeof typeName === 'string' ? kqlType(typeName) : undefined
-    if (type === undefined) {
-      throw new Refusal(
-        `the type of column "${name}" must be one of ${types.join(', ')}, got ${JSON.stringify(typeName) ?? typeof typeName}`,
-      )
-    }
-    columns.set(name, type)
-  }
-  if (columns.size === 0) throw new Refusal('has no columns')
-  return columns
-}

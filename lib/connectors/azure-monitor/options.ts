@@ -8,7 +8,7 @@ import {
 import { retrySpecs } from '../../core/retry.ts'
 import type { StandardSchema } from '../../core/standard-schema.ts'
 import { checkRange, rangeSpecs, sourceSpecs, windowSpecs } from '../../source/options.ts'
-import { type KqlType, kqlTypeNames, parseSchema } from '../../source/row-schema.ts'
+import { type KqlType, kqlTypes } from '../../source/row-schema.ts'
 import { azureSpecs, checkAzureOptions, httpsUrl } from '../azure/options.ts'
 
 export const connectorName = 'azure-monitor'
@@ -73,8 +73,8 @@ export const querySpecs = {
     {
       form: 'an object { column: KQL type }, or a Standard Schema (zod, valibot, arktype…)',
       type: "import('../../source/row-schema.ts').RowSchema",
-      schema: { type: 'object', additionalProperties: { enum: kqlTypeNames }, minProperties: 1 },
-      parse: parseSchema,
+      schema: { type: 'object', additionalProperties: { enum: kqlTypes.all }, minProperties: 1 },
+      parse: kqlTypes.parseSchema,
     },
     {
       doc: 'The columns that rows are to have and their KQL types: values are cast, columns that the result lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type. A value that does not fit is an error.',

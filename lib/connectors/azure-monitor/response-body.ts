@@ -18,6 +18,9 @@ import {
   spanBytes,
 } from './response-index.ts'
 
+/** Bytes in pieces, that lie there or come. */
+type Pieces = AsyncIterable<Buffer> | Iterable<Buffer>
+
 /** With smaller ones more time goes into handing over than into unpacking. */
 const gunzipOptions = { chunkSize: 262_144 }
 
@@ -154,12 +157,12 @@ export class WholeResponse {
     yield* cut(this.#plain(), spans)
   }
 
-  #plain(): AsyncIterable<Buffer> | Iterable<Buffer> {
+  #plain(): Pieces {
     return unpacked(this.#chunks, this.#gzip)
   }
 }
 
-function unpacked(chunks: readonly Buffer[], gzip: boolean): AsyncIterable<Buffer> | Iterable<Buffer> {
+function unpacked(chunks: readonly Buffer[], gzip: boolean): Pieces {
   if (!gzip) return chunks
   const wire = Readable.from(chunks, { objectMode: true })
   const gunzip: Gunzip = createGunzip(gunzipOptions)
@@ -177,10 +180,7 @@ function surveyor(survey: ResponseSurvey): Writable {
 }
 
 /** @throws MalformedResponse */
-async function indexOf(
-  source: AsyncIterable<Buffer> | Iterable<Buffer>,
-  cutAt?: number,
-): Promise<ResponseIndex> {
+async function indexOf(source: Pieces, cutAt?: number): Promise<ResponseIndex> {
   const indexer = new ResponseIndexer(cutAt)
   for await (const chunk of source) {
     indexer.write(chunk)
@@ -191,7 +191,7 @@ async function indexOf(
 
 /** Texts of rows, cut where one seems to end, each with where the next one begins. */
 async function* guessed(
-  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  source: Pieces,
   start: number,
   atLeast: number,
 ): AsyncGenerator<{ text: string; next: number }> {
@@ -221,7 +221,7 @@ async function* guessed(
 }
 
 async function* cut(
-  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  source: Pieces,
   spans: readonly RowSpan[],
 ): AsyncGenerator<{ span: RowSpan; text: string }> {
   let next = 0

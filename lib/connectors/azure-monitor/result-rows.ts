@@ -2,7 +2,7 @@ import { ConnectorError } from '../../core/errors.ts'
 import { describeIssues, isStandardSchema, type StandardSchema } from '../../core/standard-schema.ts'
 import { type CellReader, cellCaster, cellReader, type LongForm } from '../../source/column-values.ts'
 import type { Row } from '../../source/protocol.ts'
-import { type Column, type KqlType, kqlType, type TableSchema } from '../../source/row-schema.ts'
+import { type Column, type KqlType, kqlTypes, type TableSchema } from '../../source/row-schema.ts'
 import { connectorName } from './options.ts'
 import type { IndexedTable } from './response-index.ts'
 import type { RowFilter } from './timestamp-bounds.ts'
@@ -137,6 +137,6 @@ export function namedColumns({ columns }: IndexedTable): Column[] {
     }
     seen.add(name)
     taken.add(name)
-    return { name, type: kqlType(column.type) ?? 'dynamic' }
+    return { name, type: kqlTypes.typeOf(column.type) ?? 'dynamic' }
   })
 }

@@ -1,6 +1,6 @@
 import { ConnectorError, OptionError } from '../../core/errors.ts'
 import { Asker } from '../../source/asker.ts'
-import { type Column, kqlType } from '../../source/row-schema.ts'
+import { type Column, kqlTypes } from '../../source/row-schema.ts'
 import { answerTo, KqlClient, type Question, smallRows } from './kql-protocol.ts'
 import { connectorName, type TargetValues, targetDeclaration } from './options.ts'
 import type { AzureMonitorTablesOptions } from './options.types.ts'
@@ -48,7 +48,7 @@ export async function tableSchema(table: string, options: AzureMonitorTablesOpti
     const query = `${table}\n| getschema\n| project ColumnName, ColumnType`
     const rows = await smallRows(await ask({ query, timespan: undefined }))
     return rows.map(({ ColumnName: name, ColumnType: typeName }) => {
-      const type = typeof typeName === 'string' ? kqlType(typeName) : undefined
+      const type = typeof typeName === 'string' ? kqlTypes.typeOf(typeName) : undefined
       if (typeof name === 'string' && type !== undefined) return { name, type }
       throw new ConnectorError('ERR_RESULT', `${connectorName}: the schema of ${table} can not be read`, {
         connector: connectorName,

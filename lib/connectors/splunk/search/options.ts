@@ -18,7 +18,7 @@ import {
   streamWindowSpecs,
   windowSpecs,
 } from '../../../source/options.ts'
-import { parseSplunkSchema, type SplunkType, splunkTypeNames } from './schema.ts'
+import { type SplunkType, splunkTypes } from './schema.ts'
 import {
   beginsWithCommand,
   composedSearch,
@@ -182,8 +182,8 @@ export const searchSpecs = {
     {
       form: 'an object { column: type }, or a Standard Schema (zod, valibot, arktype…)',
       type: "import('./search/schema.ts').SplunkRowSchema",
-      schema: { type: 'object', additionalProperties: { enum: splunkTypeNames }, minProperties: 1 },
-      parse: parseSplunkSchema,
+      schema: { type: 'object', additionalProperties: { enum: splunkTypes.all }, minProperties: 1 },
+      parse: splunkTypes.parseSchema,
     },
     {
       doc: 'The columns that rows are to have and their types: columns that an event lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type.',

@@ -1,5 +1,5 @@
-import { Refusal } from '../../../core/options.ts'
-import { isStandardSchema, type StandardSchema } from '../../../core/standard-schema.ts'
+import type { StandardSchema } from '../../../core/standard-schema.ts'
+import { TypeNames } from '../../../source/type-names.ts'
 
 /** What a value is in a row, by its type in the option `schema`. Every value may also be null. */
 export interface SplunkValues {
@@ -19,7 +19,6 @@ export interface SplunkValues {
 
 export type SplunkType = keyof SplunkValues
 export type DatetimeForm = 'date' | 'string'
-export type LongForm = 'number-or-bigint' | 'bigint' | 'string'
 
 /** The names that Spark has for these types, and others that are common. */
 const aliases = {
@@ -34,18 +33,10 @@ const aliases = {
 
 export type SplunkTypeName = SplunkType | keyof typeof aliases
 
-const types: readonly SplunkType[] = [
-  'string',
-  'bool',
-  'int',
-  'long',
-  'double',
-  'datetime',
-  'strings',
-  'dynamic',
-]
-
-export const splunkTypeNames: readonly string[] = [...types, ...Object.keys(aliases)]
+export const splunkTypes = new TypeNames<SplunkType>(
+  ['string', 'bool', 'int', 'long', 'double', 'datetime', 'strings', 'dynamic'],
+  aliases,
+)
 
 /** Columns wanted, and their types. */
 export type SplunkColumnTypes = Readonly<Record<string, SplunkTypeName>>
@@ -75,30 +66,6 @@ export type SplunkRowOf<S, D = 'date'> =
     : S extends SplunkColumnTypes
       ? { [K in keyof S]: Value<S[K], D> | null }
       : Record<string, unknown>
-
-function splunkType(name: string): SplunkType | undefined {
-  const plain = name.trim().toLowerCase()
-  if (Object.hasOwn(aliases, plain)) return aliases[plain as keyof typeof aliases]
-  return types.find((type) => type === plain)
-}
-
-/** Reads the option `schema`. */
-export function parseSplunkSchema(value: unknown): Map<string, SplunkType> | StandardSchema | undefined {
-  if (isStandardSchema(value)) return value
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  const columns = new Map<string, SplunkType>()
-  for (const [name, typeName] of Object.entries(value)) {
-    const type = typeof typeName === 'string' ? splunkType(typeName) : undefined
-    if (type === undefined) {
-      throw new Refusal(
-        `the type of column "${name}" must be one of ${types.join(', ')}, got ${JSON.stringify(typeName) ?? typeof typeName}`,
-      )
-    }
-    columns.set(name, type)
-  }
-  if (columns.size === 0) throw new Refusal('has no columns')
-  return columns
-}
 
 /** Rows whose values types are inferred from. */
 export const sampleRows = 1000

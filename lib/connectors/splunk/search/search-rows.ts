@@ -3,8 +3,9 @@ import { serialize } from '../../../core/json.ts'
 import { describeIssues, isStandardSchema, type StandardSchema } from '../../../core/standard-schema.ts'
 import { toDate } from '../../../core/time.ts'
 import { isWithin, type Window } from '../../../core/window.ts'
+import type { LongForm } from '../../../source/column-values.ts'
 import { privateFields, privateNames } from './private-fields.ts'
-import { type DatetimeForm, inferTypes, type LongForm, type SplunkColumn, type SplunkType } from './schema.ts'
+import { type DatetimeForm, inferTypes, type SplunkColumn, type SplunkType } from './schema.ts'
 import {
   epochMilliseconds,
   instantDate,

@@ -1,7 +1,8 @@
 import { parseJson } from '../../../core/exact-json.ts'
 import { serialize } from '../../../core/json.ts'
 import { formatInstant, parseInstant, type Ticks, ticksPerSecond, toDate } from '../../../core/time.ts'
-import type { DatetimeForm, LongForm, SplunkType } from './schema.ts'
+import type { LongForm } from '../../../source/column-values.ts'
+import type { DatetimeForm, SplunkType } from './schema.ts'
 
 /** Makes a value of what Splunk gave; undefined where it does not fit. What is given is never null. */
 export type ValueReader = (given: unknown) => unknown
