@@ -19,7 +19,6 @@ type AdditionalPolicy = NonNullable<TokenCredentialOptions['additionalPolicies']
 export class AzureConnection {
   readonly tokens: AzureTokens
   readonly #agents: Agents
-  readonly #tokenRequests = new TokenRequests()
   readonly #values: AzureOptionValues
   readonly #redactSecrets: Redact
   #databricks: DatabricksCredential | undefined
@@ -33,13 +32,14 @@ export class AzureConnection {
       process.env['DATABRICKS_TOKEN'],
       process.env['DATABRICKS_CLIENT_SECRET'],
       process.env['AZURE_CLIENT_SECRET'],
+      process.env['IDENTITY_HEADER'],
       ...credentialsOf(this.#agents.proxyFor('https://login.microsoftonline.com')),
     ])
     this.tokens = new AzureTokens({
       connector,
       audience: values.audience ?? audience,
-      create: (stop) => this.#createCredential(stop),
-      requests: this.#tokenRequests,
+      create: () => this.#createCredential(),
+      requests: new TokenRequests(this.#agents),
       redact: this.#redactSecrets,
     })
   }
@@ -82,7 +82,7 @@ export class AzureConnection {
     }
   }
 
-  async #createCredential(stop: AbortSignal): Promise<TokenCredential> {
+  async #createCredential(): Promise<TokenCredential> {
     const values = this.#values
     if (values.credential) return values.credential
     if (values.databricks_credential !== undefined) {
@@ -105,7 +105,7 @@ export class AzureConnection {
       ...clientOptions,
       authorityHost,
       disableInstanceDiscovery: values.authority_host !== undefined,
-      httpClient: this.#tokenRequests.client(createDefaultHttpClient(), this.#agents, stop),
+      httpClient: TokenRequests.client(createDefaultHttpClient()),
     }
     if (values.azure_default_credential) {
       // Told to use a managed identity alone, it would leave the options out.

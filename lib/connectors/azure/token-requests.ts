@@ -1,4 +1,5 @@
-import type { HttpClient } from '@azure/core-rest-pipeline'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { HttpClient, PipelineRequest, PipelineResponse } from '@azure/core-rest-pipeline'
 import { isTransientFault, isTransientStatus, retryAfter } from '../../core/retry.ts'
 import type { Agents } from '../../http/agents.ts'
 
@@ -20,6 +21,9 @@ export interface TokenFault {
   readonly error?: unknown
 }
 
+/** Who asks for a token at the moment, and what ends its requests. */
+const asking = new AsyncLocalStorage<{ requests: TokenRequests; stop: AbortSignal }>()
+
 /**
  * Sends the requests of a credential of `@azure/identity` over our connections, and watches them. The credential's own
  * errors do not tell a wrong tenant from a service that is away for a moment ("endpoints_resolution_error"), so what
@@ -27,6 +31,7 @@ export interface TokenFault {
  * given do not reach its requests to a managed identity.
  */
 export class TokenRequests {
+  readonly #agents: Agents
   /** What happened since the last {@link forget}, one a host, the latest at the end. */
   #faults: TokenFault[] = []
   /** Link-local hosts (managed identities) that answered at any time: there is one on this machine. */
@@ -40,55 +45,74 @@ export class TokenRequests {
     this.#faults = []
   }
 
+  /** @param agents the connections that requests go over */
+  constructor(agents: Agents) {
+    this.#agents = agents
+  }
+
   /**
-   * @param base what sends in the end
+   * Runs what asks for a token. Its requests are sent and watched here, whoever made the credential: for managed
+   * identities MSAL keeps the HTTP client of the first credential of the process, long after that one is closed.
    * @param stop ends requests under way
    */
-  client(base: HttpClient, agents: Agents, stop: AbortSignal): HttpClient {
+  during<T>(stop: AbortSignal, ask: () => Promise<T>): Promise<T> {
+    return asking.run({ requests: this, stop }, ask)
+  }
+
+  /**
+   * The HTTP client for a credential, good within {@link during}.
+   * @param base what sends in the end
+   */
+  static client(base: HttpClient): HttpClient {
     return {
       sendRequest: async (request) => {
-        const { host, hostname, protocol } = new URL(request.url)
-        // Managed identities are asked over plain http on the machine itself: no proxy.
-        request.agent = protocol === 'https:' ? agents.for(request.url).https : agents.direct.http
-        // On Node 20 the client hangs for good when a gzip body is cut, and abort does not help.
-        request.headers.set('Accept-Encoding', 'identity')
-        const until = AbortSignal.timeout(requestTimeout)
-        const signals = [stop, until, request.abortSignal as AbortSignal | undefined]
-        request.abortSignal = AbortSignal.any(signals.filter((signal) => signal !== undefined))
-        const local = hostname.startsWith('169.254.')
-        this.#faults = this.#faults.filter((fault) => fault.host !== host)
-        try {
-          const response = await base.sendRequest(request)
-          const { status, bodyAsText, headers } = response
-          if (local) this.#present.add(host)
-          const answer = { status, body: bodyAsText ?? '', header: headers.get('retry-after') }
-          const fault = faultIn(answer, host, local)
-          if (fault) this.#faults.push(fault)
-          return response
-        } catch (error) {
-          // Most machines have no managed identity: then nobody answers there, which is no fault.
-          const { code } = error as NodeJS.ErrnoException
-          if (local && !this.#present.has(host) && code !== 'ECONNRESET' && code !== 'PARSE_ERROR')
-            throw error
-          this.#faults.push(
-            until.aborted
-              ? {
-                  host,
-                  text: `${host} did not answer within ${requestTimeout / 1000} s`,
-                  error: until.reason,
-                  transient: true,
-                }
-              : {
-                  host,
-                  text: `the request to ${host} failed: ${error instanceof Error ? error.message : String(error)}`,
-                  error,
-                  // The probe of a managed identity has a time limit of its own, and is aborted by it.
-                  transient: isTransientFault(error) || (local && !stop.aborted),
-                },
-          )
-          throw error
-        }
+        const by = asking.getStore()
+        if (!by) throw new Error('a token is asked for outside of TokenRequests.during')
+        return by.requests.#send(base, request, by.stop)
       },
+    }
+  }
+
+  async #send(base: HttpClient, request: PipelineRequest, stop: AbortSignal): Promise<PipelineResponse> {
+    const { host, hostname, protocol } = new URL(request.url)
+    // Managed identities are asked over plain http on the machine itself: no proxy.
+    request.agent = protocol === 'https:' ? this.#agents.for(request.url).https : this.#agents.direct.http
+    // On Node 20 the client hangs for good when a gzip body is cut, and abort does not help.
+    request.headers.set('Accept-Encoding', 'identity')
+    const until = AbortSignal.timeout(requestTimeout)
+    const signals = [stop, until, request.abortSignal as AbortSignal | undefined]
+    request.abortSignal = AbortSignal.any(signals.filter((signal) => signal !== undefined))
+    const local = hostname.startsWith('169.254.')
+    this.#faults = this.#faults.filter((fault) => fault.host !== host)
+    try {
+      const response = await base.sendRequest(request)
+      const { status, bodyAsText, headers } = response
+      if (local) this.#present.add(host)
+      const answer = { status, body: bodyAsText ?? '', header: headers.get('retry-after') }
+      const fault = faultIn(answer, host, protocol === 'http:')
+      if (fault) this.#faults.push(fault)
+      return response
+    } catch (error) {
+      // Most machines have no managed identity: then nobody answers there, which is no fault.
+      const { code } = error as NodeJS.ErrnoException
+      if (local && !this.#present.has(host) && code !== 'ECONNRESET' && code !== 'PARSE_ERROR') throw error
+      this.#faults.push(
+        until.aborted
+          ? {
+              host,
+              text: `${host} did not answer within ${requestTimeout / 1000} s`,
+              error: until.reason,
+              transient: true,
+            }
+          : {
+              host,
+              text: `the request to ${host} failed: ${error instanceof Error ? error.message : String(error)}`,
+              error,
+              // The probe of a managed identity has a time limit of its own, and is aborted by it.
+              transient: isTransientFault(error) || (local && !stop.aborted),
+            },
+      )
+      throw error
     }
   }
 }
@@ -114,7 +138,7 @@ const identityComesUp = new Set([404, 410])
 function faultIn(
   { status, body, header }: { status: number; body: string; header: string | undefined },
   host: string,
-  local: boolean,
+  managedIdentity: boolean,
 ): TokenFault | undefined {
   const fields = fieldsOf(body)
   if (status < 400) {
@@ -127,7 +151,7 @@ function faultIn(
     text: words || `${host} answered with status ${status}`,
     transient:
       isTransientStatus(status) ||
-      (local && identityComesUp.has(status)) ||
+      (managedIdentity && identityComesUp.has(status)) ||
       (typeof error === 'string' && transientErrors.has(error)) ||
       (Array.isArray(codes) && codes.some((code) => transientCodes.has(Number(code)))) ||
       saysTransient(words ?? ''),

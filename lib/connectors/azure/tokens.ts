@@ -36,7 +36,7 @@ export interface TokenSource {
   /** The resource that the token is for, without `/.default`. */
   readonly audience: string
   /** Makes the credential. Called again after {@link AzureTokens.invalidate}: credentials keep tokens of their own. */
-  readonly create: (stop: AbortSignal) => Promise<TokenCredential>
+  readonly create: () => Promise<TokenCredential>
   /** What is known about the requests behind it. */
   readonly requests: TokenRequests
   readonly redact: Redact
@@ -102,16 +102,14 @@ export class AzureTokens implements TokenCredential {
     const { create, audience, requests } = this.#source
     try {
       requests.forget()
-      this.#credential ??= create(this.#stop.signal).catch((error) => {
+      this.#credential ??= create().catch((error) => {
         this.#credential = undefined
         throw error
       })
       const credential = await this.#credential
-      const token = await credential.getToken(`${audience}/.default`, {
-        ...options,
-        enableCae: true,
-        abortSignal: this.#stop.signal,
-      })
+      const { signal } = this.#stop
+      const asked = { ...options, enableCae: true, abortSignal: signal }
+      const token = await requests.during(signal, () => credential.getToken(`${audience}/.default`, asked))
       if (!token?.token) throw new Error('the credential gave no token')
       this.#token = token
       return token

@@ -91,9 +91,10 @@ t.test('which answers of the token service may pass: each status, with and witho
   const agents = new Agents({ verify_ssl: true })
   for (const body of ['', JSON.stringify(entraBody('invalid_request', 900144))]) {
     for (let status = 200; status < 600; status++) {
-      const requests = new TokenRequests()
-      const client = requests.client(answering(status, body), agents, signal)
-      await client.sendRequest(createPipelineRequest({ url: 'https://login.example/token' }))
+      const requests = new TokenRequests(agents)
+      const client = TokenRequests.client(answering(status, body))
+      const request = createPipelineRequest({ url: 'https://login.example/token' })
+      await requests.during(signal, () => client.sendRequest(request))
       const [fault] = requests.faults
       // A status below 400 with a JSON body is for the credential to judge.
       if (status < 400 && body !== '') t.equal(fault, undefined, String(status))
