@@ -64,6 +64,11 @@ export abstract class Emulator extends EventEmitter<EmulatorEvents> {
   /** Serves a request that came in whole. A throw becomes a 500 that shows the error. */
   protected abstract serve(request: RecordedRequest): Answer | Promise<Answer>
 
+  /** The body of the answer to a fault that names a status alone, where the service has one of its own. */
+  protected faultBody(_status: number): Answer['body'] {
+    return undefined
+  }
+
   /** Begins to listen. */
   async start(): Promise<this> {
     if (this.#server) return this
@@ -202,7 +207,7 @@ export abstract class Emulator extends EventEmitter<EmulatorEvents> {
 
   async #answer(request: RecordedRequest, response: ServerResponse, fault: Fault | undefined): Promise<void> {
     if (fault?.stall === 'before') return
-    const answer = fault && answersItself(fault) ? faultAnswer(fault) : await this.serve(request)
+    const answer = fault && answersItself(fault) ? this.#faultAnswer(fault) : await this.serve(request)
     if (fault?.headers) answer.headers = { ...answer.headers, ...fault.headers }
     if (fault?.delay) await waitWhileOpen(fault.delay, response)
     if (response.destroyed) return
@@ -213,13 +218,14 @@ export abstract class Emulator extends EventEmitter<EmulatorEvents> {
     request.status = answer.status
     await sendAnswer(response, request, answer, this.#options.gzipFrom ?? 256, fault)
   }
-}
 
-function faultAnswer(fault: Fault): Answer {
-  return {
-    status: fault.status ?? (fault.retryAfter === undefined ? 200 : 429),
-    body: fault.body,
-    headers: fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) },
+  #faultAnswer(fault: Fault): Answer {
+    const status = fault.status ?? (fault.retryAfter === undefined ? 200 : 429)
+    return {
+      status,
+      body: fault.body ?? this.faultBody(status),
+      headers: fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) },
+    }
   }
 }
 

@@ -85,6 +85,11 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
     return super.reset()
   }
 
+  /** Entra says of its own trouble that it is "temporarily_unavailable". */
+  protected override faultBody(status: number): Answer['body'] {
+    return status === 429 || status >= 500 ? entraUnavailable(status).body : undefined
+  }
+
   protected serve(request: RecordedRequest): Answer {
     const [, tenant = '', ...rest] = request.path.split('/')
     const path = rest.join('/')

@@ -20,42 +20,48 @@ export interface IngestionContext extends IngestionTarget {
 export function verdictOf(response: HttpResponse, context: IngestionContext): Verdict {
   const { status } = response
   if (status === 204) return { kind: 'accepted', reason: { status, text: 'HTTP status 204' } }
-  const reason = reasonOf(response, context.redact)
+  const said = saidBy(response)
+  const reason = shown(said, context.redact)
   if (isTransientStatus(status)) {
     return { kind: 'retry', reason, ...waitOf(response) }
   }
   if (status === 413) return { kind: 'split', reason }
-  const advice = adviceOf(status, reason, context)
+  const advice = adviceOf(said, context)
   if (advice !== undefined) return { kind: 'fatal', error: fatalError(reason, advice) }
   // The body as a whole is refused for what may be one row, and it is not told which.
   return { kind: 'refused', reason }
 }
 
-function reasonOf(response: HttpResponse, redact: Redact): Reason {
-  const { status } = response
+/** The service's own words. They may quote secrets, so they are told apart before {@link shown} takes those out. */
+function saidBy(response: HttpResponse): Reason {
+  const { status, text } = response
   let body: unknown
   try {
-    body = JSON.parse(response.text)
+    body = JSON.parse(text)
   } catch {
     body = undefined
   }
   const { error = body } = (body ?? {}) as { error?: unknown }
   const { code, message } = (error ?? {}) as Record<string, unknown>
-  const said = typeof code === 'string' && code !== '' ? code : headerOf(response, 'x-ms-error-code')
   return {
     status,
-    code: said && redact(said),
-    text:
-      typeof message === 'string' && message !== ''
-        ? redact(message)
-        : plainText(redact(response.text)) || `HTTP status ${status}`,
+    code: typeof code === 'string' && code !== '' ? code : headerOf(response, 'x-ms-error-code'),
+    text: typeof message === 'string' && message !== '' ? message : text,
+  }
+}
+
+function shown({ status, code, text }: Reason, redact: Redact): Reason {
+  return {
+    status,
+    code: typeof code === 'string' ? redact(code) : code,
+    // Cleaned before it is cut, so that no half of a secret is left.
+    text: plainText(redact(text)) || `HTTP status ${status}`,
   }
 }
 
 /** What is wrong with every request from here, and what to do about it; undefined where it may be the rows. */
 function adviceOf(
-  status: number,
-  { code, text }: Reason,
+  { status = 0, code, text }: Reason,
   { dce, dcr_id, dcs, audience }: IngestionContext,
 ): string | undefined {
   if (status === 401)

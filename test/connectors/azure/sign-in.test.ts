@@ -222,6 +222,35 @@ t.test('what the token service refuses is said, without the secret', async (t) =
   })
 })
 
+t.test('where DefaultAzureCredential fails, each way says why', async (t) => {
+  const trial = await start(t)
+  const secret = 'Wr0ng~Secret~Value'
+  environment(t, {
+    PATH: t.testdir(),
+    HOME: t.testdir(),
+    AZURE_TOKEN_CREDENTIALS: 'dev',
+    AZURE_CLIENT_SECRET: secret,
+  })
+  const byDefault = { ...noPrincipal, authority_host: undefined, azure_default_credential: true }
+  const developer = (await trial.failure(byDefault)).error
+  t.match(developer, { code: 'ERR_AUTH', attempts: 1 })
+  t.match(developer.message, /none of \d ways to sign in worked: \(1\) /)
+  t.match(developer.message, /Azure CLI could not be found/)
+  t.match(developer.message, /PowerShell/)
+  t.match(developer.message, /Azure Developer CLI couldn't be found/)
+  t.notMatch(inspect(developer, { depth: 20, showHidden: true }), secret)
+
+  const { entra } = trial.emulators
+  environment(t, {
+    AZURE_TOKEN_CREDENTIALS: 'EnvironmentCredential',
+    AZURE_TENANT_ID: entra.tenant_id,
+    AZURE_CLIENT_ID: entra.client_id,
+  })
+  const { error } = await trial.failure({ ...byDefault, authority_host: entra.url })
+  t.match(error, { code: 'ERR_AUTH', status: 401, message: /AADSTS7000215: Invalid client secret/ })
+  t.notMatch(inspect(error, { depth: 20, showHidden: true }), secret)
+})
+
 t.test('Databricks', async (t) => {
   const trial = await start(t)
   const { databricks } = trial.emulators

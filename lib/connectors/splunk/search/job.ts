@@ -8,7 +8,7 @@ import { BadPage, PageSurvey, pageResults } from './results-page.ts'
 import type { Failed, SplunkdClient } from './splunkd-client.ts'
 
 /** Milliseconds from one look at a job to the next: at first, and at most. */
-const [firstPoll, longestPoll] = [200, 5_000]
+const [firstPoll, longestPoll] = [50, 5_000]
 
 /** Results that a job keeps: the default of `max_count` in limits.conf, and what is asked for. */
 export const mostResults = 500_000
@@ -139,7 +139,7 @@ export class SearchJob {
 
   #wait(): JobStep {
     const after = this.#poll
-    this.#poll = Math.min(longestPoll, after * 1.5)
+    this.#poll = Math.min(longestPoll, after * 2)
     return { kind: 'wait', after, page: this }
   }
 

@@ -136,7 +136,8 @@ export class SplunkdClient {
       )
       return { kind: status === 401 && this.#signIn.renew(header) ? 'again' : 'fatal', error }
     }
-    if (isTransientStatus(status)) {
+    // 204: the results are not there yet.
+    if (status < 300 || isTransientStatus(status)) {
       return { kind: 'retry', error: this.error(`splunkd failed: ${shown}`, details), ...waitOf(response) }
     }
     const hint = hintFor(status, headerOf(response, 'location'))

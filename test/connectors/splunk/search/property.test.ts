@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type SearchFault, searchFaults } from '../../../../dist/emulators/index.js'
+import { type Fault, type SearchFault, searchFaults } from '../../../../dist/emulators/index.js'
 import { SplunkReadable, SplunkStreamReadable } from '../../../../dist/index.js'
 import { scaled } from '../../../fixtures/scale.ts'
 import { addEvents, at, day, reach, startSplunk, type TestEvent } from '../../../fixtures/splunk-events.ts'
@@ -37,10 +37,25 @@ const fault = fc.constantFrom<SearchFault>(
   searchFaults.timeLimit(0),
 )
 
+/** What happens to single requests, whichever they are. */
+const requestFault = fc.constantFrom<Fault>(
+  { status: 204 },
+  { status: 507 },
+  { status: 529, body: '<html>overloaded</html>' },
+  { status: 598 },
+  { status: 503, retryAfter: '-5' },
+  { status: 429, retryAfter: '5, 10' },
+  { status: 503, retryAfter: 'Thu, 01 Jan 1970 00:00:00 GMT' },
+  { reset: 'before' },
+  { reset: 'within' },
+  { reset: 'after' },
+  { truncate: true },
+)
+
 const cases = fc.record({
   events: fc.array(event, { minLength: 1, maxLength: 40 }),
   faults: fc.array(fault, { maxLength: 6 }),
-  cuts: fc.integer({ min: 0, max: 2 }),
+  requestFaults: fc.array(requestFault, { maxLength: 4 }),
   window: fc.constantFrom(grain, 3 * grain, 7, 60),
   inFlight: fc.integer({ min: 1, max: 3 }),
   read: fc.constantFrom('event_time', 'index_time', 'stream', 'job'),
@@ -49,73 +64,70 @@ const cases = fc.record({
   lastRow: fc.constantFrom('row', 'line', 'both'),
 })
 
-t.test(
-  'each event comes once, whatever its times, the ends of windows, the faults and the cuts',
-  async (t) => {
-    await fc.assert(
-      fc.asyncProperty(
-        cases,
-        async ({ events, faults, cuts, window, inFlight, read, indexBounds, timeForm, lastRow }) => {
-          // With lastrow on rows alone, an answer without rows has none: splunkd writes a last line there.
-          const splunk = await startSplunk(t, {
-            indexBounds,
-            timeForm,
-            lastRow: lastRow === 'row' ? 'both' : lastRow,
-          } as never)
-          try {
-            const given: TestEvent[] = events.map(({ time, indexed }, n) => ({
-              time,
-              indexed: Math.min(span, Math.max(0, indexed ?? Math.ceil(time))),
-              n,
-            }))
-            addEvents(splunk, given)
-            splunk.failSearch(...faults)
-            for (let cut = 0; cut < cuts; cut++) splunk.fail({ reset: 'within' })
-            const shared = {
-              ...reach(splunk),
-              index: 'main',
-              max_in_flight: inFlight,
-              max_retries: 20,
-              initial_backoff: 0.001,
-              max_backoff: 0.002,
-              look_back_seconds: 'all',
-              look_ahead_seconds: 'all',
-              held_bytes: 300,
-              min_partition_seconds: 0.001,
-            } as const
-            const range = { start_time: at(0), end_time: at(span), partition_duration: window }
-            const source =
-              read === 'stream'
-                ? new SplunkStreamReadable({
-                    ...shared,
-                    start_time: at(0),
-                    partition_duration: window,
-                    safety_lag_seconds: Date.now() / 1000 - (day + span + 0.5),
-                    available_now: true,
-                  })
-                : new SplunkReadable({
-                    ...shared,
-                    ...range,
-                    window_by: read === 'index_time' ? 'index_time' : 'event_time',
-                    search_mode: read === 'job' ? 'job' : 'auto',
-                  })
-            const rows: Record<string, unknown>[] = await source.toArray()
-            const found = rows.map(({ n }) => Number(n)).sort((a, b) => a - b)
-            const byIndex = read === 'index_time' || read === 'stream'
-            const wanted = given
-              .filter(({ time, indexed }) => {
-                const own = byIndex ? indexed! : Number(time.toFixed(6))
-                // A stream ends where the clock says, some time after `span`.
-                return own >= 0 && (read === 'stream' ? own <= span : own < span)
-              })
-              .map(({ n }) => n)
-            return JSON.stringify(found) === JSON.stringify(wanted)
-          } finally {
-            await splunk.close()
-          }
-        },
-      ),
-      { numRuns: runs, endOnFailure: true },
-    )
-  },
-)
+t.test('each event comes once, whatever its times, the ends of windows, the faults', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      cases,
+      async ({ events, faults, requestFaults, window, inFlight, read, indexBounds, timeForm, lastRow }) => {
+        // With lastrow on rows alone, an answer without rows has none: splunkd writes a last line there.
+        const splunk = await startSplunk(t, {
+          indexBounds,
+          timeForm,
+          lastRow: lastRow === 'row' ? 'both' : lastRow,
+        } as never)
+        try {
+          const given: TestEvent[] = events.map(({ time, indexed }, n) => ({
+            time,
+            indexed: Math.min(span, Math.max(0, indexed ?? Math.ceil(time))),
+            n,
+          }))
+          addEvents(splunk, given)
+          splunk.failSearch(...faults)
+          splunk.fail(...requestFaults)
+          const shared = {
+            ...reach(splunk),
+            index: 'main',
+            max_in_flight: inFlight,
+            max_retries: 20,
+            initial_backoff: 0.001,
+            max_backoff: 0.002,
+            look_back_seconds: 'all',
+            look_ahead_seconds: 'all',
+            held_bytes: 300,
+            min_partition_seconds: 0.001,
+          } as const
+          const range = { start_time: at(0), end_time: at(span), partition_duration: window }
+          const source =
+            read === 'stream'
+              ? new SplunkStreamReadable({
+                  ...shared,
+                  start_time: at(0),
+                  partition_duration: window,
+                  safety_lag_seconds: Date.now() / 1000 - (day + span + 0.5),
+                  available_now: true,
+                })
+              : new SplunkReadable({
+                  ...shared,
+                  ...range,
+                  window_by: read === 'index_time' ? 'index_time' : 'event_time',
+                  search_mode: read === 'job' ? 'job' : 'auto',
+                })
+          const rows: Record<string, unknown>[] = await source.toArray()
+          const found = rows.map(({ n }) => Number(n)).sort((a, b) => a - b)
+          const byIndex = read === 'index_time' || read === 'stream'
+          const wanted = given
+            .filter(({ time, indexed }) => {
+              const own = byIndex ? indexed! : Number(time.toFixed(6))
+              // A stream ends where the clock says, some time after `span`.
+              return own >= 0 && (read === 'stream' ? own <= span : own < span)
+            })
+            .map(({ n }) => n)
+          return JSON.stringify(found) === JSON.stringify(wanted)
+        } finally {
+          await splunk.close()
+        }
+      },
+    ),
+    { numRuns: runs, endOnFailure: true },
+  )
+})
