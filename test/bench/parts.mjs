@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { faults } from './faults.mjs'
 import { files } from './files.mjs'
 import { alternate, startServer, trial } from './harness.mjs'
 import { linePlot } from './plot.mjs'
@@ -645,6 +646,7 @@ ${names.map((name) => goal(`seconds, ${name}, warm`, seconds(name, true), 3.75, 
 
 export const parts = {
   start,
+  faults,
   source,
   search,
   splunk,
