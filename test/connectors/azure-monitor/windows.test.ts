@@ -370,6 +370,35 @@ t.test('a result that is not whole for another reason is an error, never passed 
   t.strictSame(numbers(late.rows), count(12), 'the windows before it are out, whole')
 })
 
+t.test('a service short of memory is asked again, and then for less, each row once', async (t) => {
+  const trial = await AzureTrial.start(t)
+  const { service } = trial
+  service.addTable('T', columns, day(3600))
+  const lowMemory = {
+    code: 'PartialError',
+    message: 'There were some errors when processing your query.',
+    details: [{ innererror: { code: '-2133196802', message: 'bad allocation (E_LOW_MEMORY_CONDITION).' } }],
+  }
+  for (const error of [undefined, lowMemory]) {
+    service.failPartly({ rows: 5, ...(error && { error }) })
+    const once = trial.source()
+    t.strictSame(numbers(await once.toArray()), count(24))
+    t.match(once.stats, { requests: 2, retries: 1, splits: 0 })
+
+    const fits = 7n * 3600n * 10_000_000n
+    service.failPartly({
+      rows: 5,
+      times: Number.POSITIVE_INFINITY,
+      match: ({ from, to }) => to! - from! > fits,
+      ...(error && { error }),
+    })
+    const split = trial.source()
+    t.strictSame(numbers(await split.toArray()), count(24))
+    t.match(split.stats, { retries: 3, splits: 3 })
+    service.clearFaults()
+  }
+})
+
 t.test('ranges of time', async (t) => {
   const trial = await AzureTrial.start(t)
   const now = Date.now()
