@@ -10,6 +10,7 @@ const rooms = {
   stores: ['core', 'http', 'checkpoint', 'connectors/azure'],
   emulators: ['core', 'http'],
   streaming: ['core', 'http', 'checkpoint', 'sink', 'source', 'connectors', 'stores'],
+  metrics: ['core', 'sink', 'source', 'streaming'],
 }
 
 /** @type {import('dependency-cruiser').IConfiguration} */

@@ -3,6 +3,7 @@ import { checkPlan } from './check.ts'
 import { connectorSections } from './connector-sections.ts'
 import { jobSpecs } from './job.ts'
 import { readJobFile } from './job-file.ts'
+import { listenFlag } from './listen.ts'
 import { membersHelp } from './option-help.ts'
 import { planJob } from './plan.ts'
 import { addLogFlags, type LogFlags, runJob } from './run-job.ts'
@@ -27,6 +28,7 @@ export function runCommand(finish: (code: number) => void): Command {
     .description(about)
     .argument('<file>', 'the job file, .yaml or .json; "-" reads it from standard input')
     .option('--check', 'tries options, credentials and endpoints without moving a row')
+    .addOption(listenFlag())
     .addHelpText(
       'after',
       () =>

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
+import { serveIfAsked } from './listen.ts'
 import type { Plan } from './plan.ts'
 import { type LogKind, logKinds, startReport } from './report.ts'
 import { runPlan } from './run-plan.ts'
@@ -11,6 +12,8 @@ import { Tally } from './tally.ts'
 export interface LogFlags {
   readonly log?: LogKind
   readonly logInterval: number
+  /** Address of the metrics and the page. */
+  readonly listen?: string
 }
 
 /** Adds the flags of the commands that run a job. */
@@ -44,6 +47,7 @@ export async function runJob(plan: Plan, flags: LogFlags): Promise<number> {
     if (flags.log === undefined && kind === 'off') process.stderr.write(`${text}\n`)
   })
   try {
+    await using _metrics = await serveIfAsked(flags.listen, report)
     await runPlan(plan, { tally, signals, report })
   } catch (error) {
     if (error instanceof ReaderGone) {

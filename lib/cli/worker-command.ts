@@ -6,6 +6,7 @@ import type { Slice } from '../core/slice.ts'
 import type { QueueStatus, WindowQueue } from '../streaming/bullmq/index.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import { readJobFile } from './job-file.ts'
+import { listenFlag, serveIfAsked } from './listen.ts'
 import { openDeadLetter } from './plan.ts'
 import { loadQueue, openQueueOf, type QueueFlags, type QueueJob, queueFlags, queueJob } from './queue-job.ts'
 import type { Report } from './report.ts'
@@ -41,6 +42,7 @@ export function workerCommand(finish: (code: number) => void): Command {
       ),
     )
     .option('--available-now', 'ends when all windows of the queue are done or failed')
+    .addOption(listenFlag())
   return addLogFlags(command).action(async (path: string, flags: WorkerFlags) => {
     finish(await work(await queueJob(await readJobFile(path, process.env)), flags))
   })
@@ -60,6 +62,7 @@ async function work(job: QueueJob, flags: WorkerFlags): Promise<number> {
   })
   const look = watchQueue(queue, tally)
   try {
+    await using _metrics = await serveIfAsked(flags.listen, report, queue)
     const worker = startWorker<Slice>({
       queue,
       source,

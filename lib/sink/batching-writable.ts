@@ -9,7 +9,7 @@ import { remove } from '../core/short-list.ts'
 import { DeadLetterOffice } from './dead-letter.ts'
 import { Delivery, DeliveryStopped, FatalDelivery } from './delivery.ts'
 import { Load } from './load.ts'
-import { noStats, publish, type SinkEvents, type SinkStats } from './observation.ts'
+import { noStats, publish, publishSink, type SinkEvents, type SinkStats } from './observation.ts'
 import { mostOpen, type OpenBatch, OpenBatches } from './open-batches.ts'
 import type { SinkSettings } from './options.ts'
 import type { EncodedRow, Entry, Reason, SinkProtocol } from './protocol.ts'
@@ -119,6 +119,7 @@ export class BatchingWritable extends Writable {
       signals,
     )
     if (settings.signal) addAbortSignal(settings.signal, this)
+    publishSink(protocol.connector, this)
   }
 
   /** Counts so far; the object is live. */

@@ -70,6 +70,13 @@ const channels = {
   rejected: channel('cyber-connectors:rejected'),
 }
 
+const sinks = channel('cyber-connectors:sink')
+
+/** Tells on the diagnostics channel `cyber-connectors:sink` that a sink is made, so that its live counts can be read. */
+export function publishSink(connector: string, sink: { readonly stats: Readonly<SinkStats> }): void {
+  if (sinks.hasSubscribers) sinks.publish({ connector, sink })
+}
+
 /** Tells an event on the diagnostics channel `cyber-connectors:<event>`. */
 export function publish<E extends keyof SinkEvents>(event: E, message: SinkEvents[E]): void {
   channels[event].publish(message)

@@ -106,10 +106,11 @@ export class SourceTeller implements SourceObserver {
 
   window(slice: Slice, rows: number, done?: number): void {
     const event: SourceWindowEvent = { ...slice, rows, ...(done === undefined ? {} : { done }) }
-    this.#publish('window', event)
+    channels.window.publish({ connector: this.#connector, ...event })
+    this.tell('window', event)
   }
 
-  #publish(event: keyof typeof channels, payload: object): void {
+  #publish(event: 'retry' | 'split', payload: object): void {
     channels[event].publish(payload)
     this.tell(event, payload)
   }

@@ -10,6 +10,7 @@ import { feedSlices } from '../source/slice-feed.ts'
 import type { SliceSource } from '../source/slice-source.ts'
 import type { WindowOffset } from '../source/window-offset.ts'
 import type { QueryEvents, QueryProgress } from './progress.ts'
+import { type QueryNotices, tellQuery } from './query-channel.ts'
 import {
   type QuerySettings,
   queryOptions,
@@ -62,6 +63,7 @@ export class StreamingQuery<
     this.#settings = settings
     this.#source = options.source
     setMaxListeners(0, this.#abort.signal, this.#stop.signal)
+    this.#notify('open', {})
     this.#done = this.#run(settings.signal)
   }
 
@@ -134,8 +136,11 @@ export class StreamingQuery<
     try {
       await this.#deliverAll()
       if (signal?.aborted) throw abortError(signal)
+      this.#notify('end', {})
     } catch (error) {
-      throw signal?.aborted ? abortError(signal) : error
+      const reason = signal?.aborted ? abortError(signal) : error
+      this.#notify('end', signal?.aborted ? {} : { error: reason })
+      throw reason
     } finally {
       signal?.removeEventListener('abort', cancel)
       this.#stop.abort()
@@ -222,6 +227,7 @@ export class StreamingQuery<
       signal: this.#stop.signal,
       onStart: (offset) => {
         this.#offset = offset
+        this.#notify('start', { offset })
         this.#tell('start', offset)
       },
       onIdle: (wait) => {
@@ -241,6 +247,7 @@ export class StreamingQuery<
     if (this.#undelivered > 0 || this.#nextLook === undefined) return
     const wait = Math.max(0, this.#nextLook - Date.now())
     this.#nextLook = undefined
+    this.#notify('idle', {})
     this.#tell('idle', { wait })
   }
 
@@ -273,6 +280,7 @@ export class StreamingQuery<
         const duration = performance.now() - begun
         const progress = { window, offset, rowsIn, rowsOut, lag, duration, attempts, retries }
         progressChannel.publish(progress)
+        this.#notify('progress', progress)
         this.#tell('progress', progress)
         return
       } catch (error) {
@@ -300,12 +308,17 @@ export class StreamingQuery<
     if (failure.verdict !== 'retry') throw final()
     if (attempts > this.#settings.max_retries || this.#stop.signal.aborted) throw final()
     const wait = Math.max(backoff(this.#settings, attempts - 1), failure.retryAfter ?? 0)
+    this.#notify('retry', { window, error: failure.cause, wait })
     this.#tell('retry', { window, part: failure.part, error: failure.cause, attempts, wait })
     try {
       await pause(wait, this.#stop.signal)
     } catch {
       throw final()
     }
+  }
+
+  #notify<E extends keyof QueryNotices>(event: E, details: QueryNotices[E]): void {
+    tellQuery(this, this.#source.connector, event, details)
   }
 
   #tell<E extends keyof QueryEvents<S, O>>(event: E, ...told: QueryEvents<S, O>[E]): void {

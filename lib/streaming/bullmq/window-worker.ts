@@ -7,6 +7,7 @@ import { ConnectorError, OptionError } from '../../core/errors.ts'
 import { backoff, isTransientFault, pause } from '../../core/retry.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { PlainWindow } from '../../core/window.ts'
+import { type QueryNotices, tellQuery } from '../query-channel.ts'
 import { runWindow, type WindowProgress, type WindowSource } from '../run-window.ts'
 import type { MakeTransform } from '../stages.ts'
 import { WindowError } from '../window-error.ts'
@@ -91,7 +92,14 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     this.#options = options
     this.#settings = settings
     setMaxListeners(0, this.#stop.signal)
-    this.done = this.#run()
+    this.#notify('open', {})
+    this.done = this.#run().then(
+      () => this.#notify('end', {}),
+      (error: unknown) => {
+        this.#notify('end', { error })
+        throw error
+      },
+    )
   }
 
   /** Windows under way here. */
@@ -124,6 +132,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
         this.#settings.windows_in_flight ?? (await queue.bull.getGlobalConcurrency()) ?? undefined
       if (this.#stop.signal.aborted) return
       worker = this.#makeWorker(concurrency ?? 1)
+      this.#notify('start', {})
       watch = setInterval(() => this.#abortOverdue(), (this.#settings.lock_seconds * 1000) / 10)
       await this.#untilDone()
       await worker.close()
@@ -204,6 +213,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
       const progress = await runWindow(window, { source, transform, sink, signal, onProgress })
       // It is another's by now, and not to be noted as done with a lock that we do not have.
       if (lost.signal.aborted) throw new WaitingError()
+      this.#notify('progress', { window, ...progress })
       this.#tell('progress', { window, ...progress })
       return progress
     } catch (error) {
@@ -228,6 +238,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     const { window } = job.data as WindowJob<S>
     const verdict = error instanceof WindowError ? error.verdict : 'job'
     if (verdict === 'window') {
+      this.#notify('failed', { window, error })
       this.#tell('failed', { window, error })
       return new UnrecoverableError(`${(error as ConnectorError).code}: ${error.message}`)
     }
@@ -240,6 +251,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     }
     const wait = this.#waitOf(job, error as WindowError)
     const everybody = (error as WindowError).cause instanceof ConnectorError
+    this.#notify('retry', { window, error, wait })
     this.#tell('retry', { window, error, wait, everybody })
     if (everybody) {
       await queue.bull.rateLimit(wait)
@@ -255,6 +267,11 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
 
   #waitOf({ attemptsStarted }: Job, { retryAfter }: WindowError): number {
     return Math.ceil(Math.max(retryAfter ?? 0, backoff(this.#settings, Math.max(0, attemptsStarted - 1)), 50))
+  }
+
+  #notify<E extends keyof QueryNotices>(event: E, details: QueryNotices[E]): void {
+    const { source } = this.#options
+    tellQuery(this, typeof source === 'function' ? undefined : source.identity?.connector, event, details)
   }
 
   #tell<E extends keyof WorkerEvents<S>>(event: E, ...told: WorkerEvents<S>[E]): void {

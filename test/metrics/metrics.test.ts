@@ -1,0 +1,209 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import t, { type Test } from 'tap'
+import { RestWritable } from '../../lib/index.ts'
+import { type MetricsOptions, type MetricsServer, serveMetrics } from '../../lib/metrics/index.ts'
+import { inEachRow, WatchedQuery } from '../fixtures/watched-query.ts'
+
+async function serve(t: Test, options: MetricsOptions = {}): Promise<MetricsServer> {
+  const metrics = await serveMetrics({ listen: 0, ...options })
+  t.teardown(() => metrics.close())
+  return metrics
+}
+
+/** The samples of our metrics, by name and labels as they are told. */
+async function scrape({ url }: MetricsServer): Promise<Record<string, number>> {
+  const response = await fetch(`${url}/metrics`)
+  const lines = (await response.text()).split('\n').filter((line) => line.startsWith('cyber_connectors_'))
+  return Object.fromEntries(
+    lines.map((line) => [line.slice(17, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
+  )
+}
+
+async function ask({ url }: MetricsServer, path: string) {
+  const response = await fetch(url + path)
+  return { status: response.status, body: (await response.json()) as { status: string; reasons: string[] } }
+}
+
+/** The states that a page is sent, until it has enough. */
+async function* states({ url }: MetricsServer) {
+  const response = await fetch(`${url}/events`)
+  let text = ''
+  for await (const chunk of response.body!) {
+    text += Buffer.from(chunk).toString()
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      yield JSON.parse(text.slice('data: '.length, end))
+      text = text.slice(end + 2)
+    }
+  }
+}
+
+t.test('a query from its start to its end, for Prometheus', async (t) => {
+  const watched = await WatchedQuery.start(t)
+  const { hec } = watched
+  const metrics = await serve(t)
+  hec.fail({ status: 503, times: 2 }, { status: 429, retryAfter: 0 })
+  hec.failRow(3, 6)
+  watched.trial.service.fail({ status: 503 })
+  const query = watched.run({ batch_size: 10, max_in_flight: 1 })
+  await watched.idle(query)
+  const told = await scrape(metrics)
+  t.match(told, {
+    'rows_read_total{connector="azure-monitor"}': 600,
+    'rows_delivered_total{connector="splunk"}': 599,
+    'rows_rejected_total{connector="splunk",reason="400, code 6"}': 1,
+    'retries_total{connector="splunk",side="sink",reason="503"}': 2,
+    'retries_total{connector="splunk",side="sink",reason="429"}': 1,
+    'retries_total{connector="azure-monitor",side="source",reason="503"}': 1,
+    'windows_total{connector="azure-monitor",outcome="done"}': 60,
+    'window_duration_seconds_count{connector="azure-monitor"}': 60,
+    'in_flight{connector="splunk"}': 0,
+  })
+  t.ok(told['bytes_delivered_total{connector="splunk"}']! > 599 * 30)
+  t.ok(told['lag_seconds{connector="azure-monitor"}']! > 1_000_000, 'it lies years back')
+  t.equal(told['batch_duration_seconds_count{connector="splunk"}'], told['batches_total{connector="splunk"}'])
+  t.match(await (await fetch(`${metrics.url}/metrics`)).text(), /^process_cpu_seconds_total /m)
+
+  for await (const state of states(metrics)) {
+    t.match(state, { first: true, totals: { rowsIn: 600, rowsOut: 599, rejected: 1, retries: 4 } })
+    t.match(state.queries, [{ source: 'azure-monitor', state: 'caught up', windows: 60 }])
+    t.equal(state.windows.length, 60)
+    t.match(state.windows[0], { state: 'done', rowsIn: 10, window: /^2024-05-01T00:00:00.000Z to / })
+    t.strictSame(state.refusals, [{ connector: 'splunk', reason: '400, code 6', rows: 1 }])
+    t.notMatch(JSON.stringify(state), inEachRow, 'no row content')
+    const { entra, hec } = watched.trial.emulators
+    for (const secret of [entra.client_secret, hec.token]) t.notMatch(JSON.stringify(state), secret)
+    break
+  }
+  await query.stop()
+  t.match(await ask(metrics, '/health'), { status: 200, body: { status: 'ok', reasons: [] } })
+})
+
+t.test('a page is sent what is new, once', async (t) => {
+  const watched = await WatchedQuery.start(t)
+  const metrics = await serve(t)
+  const query = watched.run()
+  const windows: string[] = []
+  let told = 0
+  for await (const state of states(metrics)) {
+    t.equal(state.first, told++ === 0)
+    windows.push(...state.windows.map(({ window }: { window: string }) => window))
+    if (windows.length >= 60 && told > 1) break
+  }
+  t.equal(windows.length, 60)
+  t.equal(new Set(windows).size, 60)
+  await query.stop()
+})
+
+t.test('health and readiness say why not', async (t) => {
+  const watched = await WatchedQuery.start(t)
+  const metrics = await serve(t)
+  t.match(await ask(metrics, '/ready'), { status: 200 }, 'nothing runs, nothing is wrong')
+  const query = watched.run()
+  t.match(await ask(metrics, '/ready'), {
+    status: 503,
+    body: { reasons: ['the query of azure-monitor waits for its checkpoint'] },
+  })
+  await watched.idle(query)
+  t.match(await ask(metrics, '/ready'), { status: 200 })
+  await query.stop()
+
+  const other = await WatchedQuery.start(t)
+  const failing = other.run({ token: '00000000-0000-0000-0000-00000000dead' })
+  await t.rejects(failing.done, { code: 'ERR_AUTH' })
+  const { status, body } = await ask(metrics, '/health')
+  t.equal(status, 503)
+  t.match(body.reasons, [/^the query of azure-monitor has failed: .*token/i])
+  t.notMatch(JSON.stringify(body), 'dead')
+  t.match(await ask(metrics, '/ready'), { status: 503 })
+  for await (const state of states(metrics)) {
+    t.match(state.queries.at(-1), { state: 'failed', error: /token/i })
+    t.match(state.troubles, [{ kind: 'error', connector: 'azure-monitor' }])
+    break
+  }
+})
+
+t.test('streams without a query count too', async (t) => {
+  const { trial } = await WatchedQuery.start(t)
+  const metrics = await serve(t)
+  const { rest, ca } = trial.emulators
+  const source = trial.source({ num_partitions: 4 })
+  await pipeline(source, new RestWritable({ url: rest.url, ca, batch_size: 100 }))
+  await pipeline(Readable.from([{ a: 1 }]), new RestWritable({ url: rest.url, ca }))
+  t.match(await scrape(metrics), {
+    'rows_read_total{connector="azure-monitor"}': 600,
+    'rows_delivered_total{connector="rest"}': 601,
+    'batches_total{connector="rest"}': 7,
+  })
+})
+
+t.test('how deep a queue is', async (t) => {
+  let asked = 0
+  const status = async () => ({
+    waiting: 5,
+    active: 2,
+    delayed: 1,
+    completed: 10,
+    failed: ++asked,
+    total: 19,
+  })
+  const metrics = await serve(t, { queue: { status } })
+  const expected = {
+    'queue_windows{state="waiting"}': 5,
+    'queue_windows{state="active"}': 2,
+    'queue_windows{state="delayed"}': 1,
+    'queue_windows{state="completed"}': 10,
+    'queue_windows{state="failed"}': 1,
+  }
+  t.match(await scrape(metrics), expected)
+  t.match(await scrape(metrics), expected, 'a queue is not asked at each scrape')
+  for await (const state of states(metrics)) {
+    t.match(state.queue, { waiting: 5, failed: 1 })
+    break
+  }
+})
+
+t.test('what is served, and how', async (t) => {
+  const metrics = await serve(t)
+  const page = await fetch(`${metrics.url}/`)
+  t.match(page.headers.get('content-security-policy'), /^default-src 'none'/)
+  t.match(page.headers.get('content-type'), /^text\/html/)
+  for (const path of ['/page.js', '/page.css', '/uplot.js', '/uplot.css'])
+    t.equal((await fetch(metrics.url + path)).status, 200, path)
+  for (const path of ['/nothing', '/../package.json', '/constructor', '/page.html'])
+    t.equal((await fetch(metrics.url + path)).status, 404, path)
+  t.equal((await fetch(metrics.url, { method: 'POST' })).status, 405)
+  const { port } = new URL(metrics.url)
+  const raw = connect(Number(port), '127.0.0.1')
+  raw.end('GET /metrics?x=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+  t.match(String((await once(raw, 'data'))[0]), /^HTTP\/1.1 200/)
+
+  await t.rejects(serveMetrics({ listen: Number(port) }), {
+    code: 'ERR_OPTION',
+    message: `metrics: listen: can't listen on 127.0.0.1:${port} (EADDRINUSE)`,
+  })
+  for (const listen of ['', 'x', '127.0.0.1', '1:2:3', '70000', 'http://127.0.0.1:1'])
+    await t.rejects(serveMetrics({ listen }), {
+      message: /^metrics: listen: expected an address such as 127.0.0.1:9187, or a port, got /,
+    })
+  await t.rejects(serveMetrics({ queue: {} as never }), { message: /queue: expected a queue/ })
+
+  const six = await serveMetrics({ listen: '[::1]:0' })
+  t.match(six.url, /^http:\/\/\[::1\]:\d+$/)
+  t.equal((await fetch(`${six.url}/health`)).status, 200)
+  await six.close()
+  await six.close()
+})
+
+t.test('closing ends the pages that are open', async (t) => {
+  const metrics = await serve(t)
+  const { body } = await fetch(`${metrics.url}/events`)
+  const reader = body!.getReader()
+  await reader.read()
+  await metrics.close()
+  await t.rejects(async () => {
+    while (!(await reader.read()).done);
+  })
+})

@@ -1,0 +1,80 @@
+import t from 'tap'
+import { serveMetrics } from '../../lib/metrics/index.ts'
+import { inEachRow, WatchedQuery } from '../fixtures/watched-query.ts'
+import { chromiumMissing } from '../services/chromium.ts'
+
+t.test('the page, in a browser', { skip: chromiumMissing }, async (t) => {
+  const { WatchedPage } = await import('../services/chromium.ts')
+  await using watched = await WatchedPage.open()
+  const { page } = watched
+
+  await t.test('a job that goes well', async (t) => {
+    await using metrics = await serveMetrics({ listen: 0 })
+    const trial = await WatchedQuery.start(t)
+    const query = trial.run()
+    await page.goto(metrics.url)
+    await trial.idle(query)
+    await watched.shows('caught up')
+    t.match(await watched.table('queries'), [
+      ['azure-monitor', 'caught up', /^2024-05-01T00:59:57/, /d/, '60'],
+    ])
+    t.equal((await watched.table('windows')).length, 50)
+    t.match((await watched.table('windows'))[0], { 2: 'done', 3: '10', 4: '10' })
+    t.strictSame(await watched.table('troubles'), [['None.']])
+    t.strictSame(await watched.table('refusals'), [['None.']])
+    t.equal(await page.$eval('#standing', ({ textContent }) => textContent), 'well')
+    t.match(await page.$eval('#counts', ({ innerText }) => innerText), /600\s+rows delivered/)
+    t.equal(await page.$$eval('figure canvas', ({ length }) => length), 4, 'four plots')
+    const painted = await page.evaluate(`[...document.querySelectorAll('figure canvas')].map((canvas) =>
+      canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0))`)
+    t.strictSame(painted, [true, true, true, true])
+    for (const [width, scheme] of [
+      [390, 'dark'],
+      [390, 'light'],
+      [1200, 'dark'],
+    ] as const) {
+      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }])
+      await page.setViewport({ width, height: 800 })
+      const [over, back] = (await page.evaluate(`[
+        document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        getComputedStyle(document.body).backgroundColor,
+      ]`)) as [number, string]
+      t.equal(over, 0, `fits ${width} pixels`)
+      t.equal(back, scheme === 'dark' ? 'rgb(18, 22, 28)' : 'rgb(255, 255, 255)')
+    }
+    t.strictSame(watched.faults, [])
+    t.strictSame([...watched.origins], [metrics.url], 'nobody else is asked')
+    await query.stop()
+  })
+
+  await t.test('a job that is throttled', async (t) => {
+    await using metrics = await serveMetrics({ listen: 0 })
+    const trial = await WatchedQuery.start(t)
+    trial.hec.fail({ status: 429, body: '{"text":"Server is busy","code":9}', retryAfter: 0, times: 5 })
+    trial.hec.failRow(2, 6)
+    await page.goto(metrics.url)
+    const query = trial.run()
+    await trial.idle(query)
+    await watched.shows('caught up')
+    t.match(await watched.table('troubles'), [[/:/, 'splunk, retry', /429.*Server is busy/, '5']])
+    t.strictSame(await watched.table('refusals'), [['splunk', '400, code 6', '1']])
+    t.match(await page.$eval('#counts', ({ innerText }) => innerText), /5\s+retries/)
+    t.notMatch(await page.content(), inEachRow)
+    await query.stop()
+  })
+
+  await t.test('a job that fails', async (t) => {
+    await using metrics = await serveMetrics({ listen: 0 })
+    const trial = await WatchedQuery.start(t)
+    await page.goto(metrics.url)
+    const query = trial.run({ token: '00000000-0000-0000-0000-00000000dead' })
+    await t.rejects(query.done)
+    await watched.shows('failed: ')
+    t.match(await watched.table('queries'), [['azure-monitor', /^failed: .*token/i]])
+    t.match(await watched.table('troubles'), [[/:/, 'azure-monitor, error', /token/i, '1']])
+    t.equal(await page.$eval('#standing', ({ textContent }) => textContent), 'failed')
+    t.notMatch(await page.content(), 'dead')
+    await metrics.close()
+    await watched.shows('no answer: the process has ended, or is not reached')
+  })
+})
