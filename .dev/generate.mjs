@@ -171,11 +171,20 @@ const guides = [
     .sort(),
 ]
 
+/** How a block of Markdown names the language of a file. */
+function languageOf(file) {
+  const ending = file
+    .slice(file.lastIndexOf('/') + 1)
+    .split('.')
+    .at(-1)
+  return { service: 'ini', Dockerfile: 'dockerfile' }[ending] ?? ending
+}
+
 /** A guide with its option tables, each between two markers, written anew. A marker may leave out what another table has. */
 function withTables(guide) {
   guide = guide.replace(
     /(<!-- example: (\S+) -->\n)[\s\S]*?(<!-- end of example -->)/g,
-    (_, start, file, end) => `${start}\`\`\`ts\n${current(file)}\`\`\`\n${end}`,
+    (_, start, file, end) => `${start}\`\`\`${languageOf(file)}\n${current(file)}\`\`\`\n${end}`,
   )
   return guide.replace(
     /(<!-- options:(\w+)(?: but those of (\w+))? -->\n)[\s\S]*?(<!-- end of options -->)/g,
