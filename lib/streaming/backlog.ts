@@ -1,12 +1,15 @@
 import { Checkpoint } from '../checkpoint/checkpoint.ts'
 import type { Identity } from '../checkpoint/state.ts'
-import { CheckpointError } from '../core/errors.ts'
+import type { CheckpointStore } from '../checkpoint/store.ts'
+import { CheckpointError, OptionError } from '../core/errors.ts'
 import { fromPlainWindow, type PlainWindow, toPlainWindow } from '../core/window.ts'
 import { advanceOverWindow, isPassed, type WindowOffset } from '../source/window-offset.ts'
 
 export interface BacklogOptions {
-  /** Directory where it is kept which windows are done. */
-  checkpointLocation: string
+  /** Directory where it is kept which windows are done. Either this or `checkpoint`. */
+  checkpointLocation?: string | undefined
+  /** Store where it is kept, such as `openStore(url)` gives, for a backlog that moves between hosts. */
+  checkpoint?: CheckpointStore | undefined
   /** The windows, abutting, as `planWindows` gives them. Needed the first time; later on those kept there count. */
   windows?: readonly PlainWindow[] | undefined
   /** What they are windows of, such as workspace and query. A directory of something else is refused. */
@@ -48,13 +51,14 @@ export class Backlog {
  *     for (const window of backlog.pending) queue.send(window)
  *     queue.onDone((window) => backlog.commit(window.id))
  *
- * @throws CheckpointError where the directory is held by another process, is something else's, or has other windows
+ * @throws CheckpointError where the directory or store is held by another process, is something else's, or has other
+ * windows; OptionError where neither or both of them are given
  */
 export async function openBacklog(options: BacklogOptions): Promise<Backlog> {
-  const { checkpointLocation, identity = {} } = options
+  const { identity = {} } = options
   const windows = options.windows?.map(readWindow)
   const checkpoint = await Checkpoint.open(
-    checkpointLocation,
+    placeOf(options),
     { ...identity, kind: 'backlog' },
     advanceOverWindow,
     { passed: isPassed },
@@ -63,13 +67,19 @@ export async function openBacklog(options: BacklogOptions): Promise<Backlog> {
     if (checkpoint.offset === undefined && windows?.length) {
       await checkpoint.begin({ timestamp: windows[0]!.start }, ...windows)
     } else if (checkpoint.offset === undefined) {
-      throw new CheckpointError('ERR_CHECKPOINT', `${checkpointLocation} has no windows yet: give windows`)
+      throw new CheckpointError('ERR_CHECKPOINT', `${checkpoint.location} has no windows yet: give windows`)
     } else if (windows) requireKnown(checkpoint, windows)
     return new Backlog(checkpoint)
   } catch (error) {
     await checkpoint.close()
     throw error
   }
+}
+
+function placeOf({ checkpointLocation, checkpoint }: BacklogOptions): string | CheckpointStore {
+  const given = checkpointLocation ?? checkpoint
+  if (given !== undefined && (checkpointLocation === undefined || checkpoint === undefined)) return given
+  throw new OptionError('backlog', ['expected either checkpointLocation or checkpoint'])
 }
 
 function readWindow(plain: PlainWindow): PlainWindow {
@@ -87,6 +97,6 @@ function requireKnown(
   if (missing === undefined && windows.at(-1)?.end === checkpoint.end?.timestamp) return
   throw new CheckpointError(
     'ERR_CHECKPOINT',
-    `${checkpoint.location} has other windows than those given: leave windows out to go on with them, or use a new directory`,
+    `${checkpoint.location} has other windows than those given: leave windows out to go on with them, or use a new place`,
   )
 }

@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import t from 'tap'
 import { boundedDeclaration } from '../../lib/connectors/azure-monitor/options.ts'
+import { openStore } from '../../lib/stores/open-store.ts'
 import { openBacklog } from '../../lib/streaming/backlog.ts'
 import { planWindows } from '../../lib/streaming/plan-windows.ts'
 import { AzureTrial } from '../fixtures/azure-trial.ts'
+import { redisMissing, startRedis } from '../services/redis.ts'
 
 const day = { start_time: '2024-05-01', end_time: '2024-05-02' }
 
@@ -86,6 +88,31 @@ t.test('a backlog keeps account of windows done in any order', async (t) => {
   })
   t.ok((await readdir(checkpointLocation)).every((name) => name.startsWith('checkpoint-')))
 })
+
+t.test(
+  'a backlog in a store, of which one host after the other has it',
+  { skip: redisMissing },
+  async (t) => {
+    const redis = await startRedis()
+    t.teardown(() => redis.stop())
+    const windows = planWindows({ ...day, num_partitions: 4 })
+    const open = (more: object = {}) =>
+      openBacklog({ checkpoint: openStore(`${redis.url}/0?name=backlog`), ...more })
+    await t.rejects(open(), { code: 'ERR_CHECKPOINT', message: /redis.*give windows/ })
+    {
+      await using backlog = await open({ windows })
+      await t.rejects(open(), { message: /is held by process/ })
+      await backlog.commit(windows[2]!.id)
+    }
+    await using again = await open()
+    t.same(again.pending, [windows[0], windows[1], windows[3]])
+    for (const wrong of [{}, { checkpoint: openStore('./x'), checkpointLocation: './x' }])
+      await t.rejects(openBacklog({ windows, ...wrong }), {
+        code: 'ERR_OPTION',
+        message: 'backlog: expected either checkpointLocation or checkpoint',
+      })
+  },
+)
 
 /** Reads the windows that it is sent, and answers each with its id and the rows. */
 const worker = `
