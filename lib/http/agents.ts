@@ -3,8 +3,9 @@ import { Agent as HttpsAgent } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
-import { defaultConnectionAge, type HttpSettings } from './options.ts'
+import { defaultConnectionAge, type HttpSettings, httpSpecs } from './options.ts'
 import { proxyFromEnvironment } from './proxy.ts'
+import { ownOrShared } from './sharing.ts'
 import { openTunnel, type TunnelTarget } from './tunnel.ts'
 
 /** Splunk closes an idle connection after 12 s when it is busy: ours are closed before. */
@@ -16,6 +17,12 @@ const statusesThatEndConnections = new Set([429, 502, 503, 504])
 export interface AgentPair {
   readonly http: HttpAgent
   readonly https: HttpsAgent
+}
+
+/** The connections of a stream: its own, or those of all streams of its query that have the same settings. */
+export function agentsFor(settings: HttpSettings): { readonly value: Agents; close(): void } {
+  const names = Object.keys(httpSpecs) as (keyof HttpSettings)[]
+  return ownOrShared('connections', names.map((name) => settings[name]), () => new Agents(settings)) // biome-ignore format: a line
 }
 
 /** The connections of one connector: kept alive up to an age, through a proxy where there is one. */

@@ -4,7 +4,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { Method, Options, Request, Response } from 'got'
 import { onAbort } from '../core/on-abort.ts'
 import { cleanError, type Redact } from '../core/redaction.ts'
-import { Agents } from './agents.ts'
+import { type Agents, agentsFor } from './agents.ts'
 import { cutOff, ResponseBody } from './body.ts'
 import { startDeadline } from './deadline.ts'
 import type { HttpSettings } from './options.ts'
@@ -87,11 +87,14 @@ export class HttpClient {
   #url: string | undefined
   readonly #redact: Redact
   readonly #agents: Agents
+  readonly #closeAgents: () => void
 
   /** @param redact takes the secrets of the connector out of a text, see {@link redactor} */
   constructor(settings: HttpSettings, redact: Redact) {
     this.#redact = redact
-    this.#agents = new Agents(settings)
+    const agents = agentsFor(settings)
+    this.#agents = agents.value
+    this.#closeAgents = agents.close
   }
 
   /** Takes the secrets of the connector and the credentials of its proxy out of a text. */
@@ -127,7 +130,7 @@ export class HttpClient {
 
   /** Ends all connections. */
   close(): void {
-    this.#agents.close()
+    this.#closeAgents()
   }
 
   #prepare({ default: { defaults }, Options }: Got): Options {

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { ConnectorError, OptionError } from '../core/errors.ts'
 import type { Slice } from '../core/slice.ts'
 import type { PlainWindow } from '../core/window.ts'
+import { Sharing } from '../http/sharing.ts'
 import type { SliceSource } from '../source/slice-source.ts'
 import type { MakeTransform, RowGenerator, TransformStage } from './stages.ts'
 import type { QueryPart } from './verdict.ts'
@@ -27,8 +28,8 @@ export interface WindowProgress {
 
 export interface RunWindowOptions<S extends Slice = PlainWindow> {
   /**
-   * What reads the window, such as an AzureMonitorStreamReadable: one for all windows, since its connections and its
-   * token are then shared by them.
+   * What reads the window, such as an AzureMonitorStreamReadable: one for all windows, since they then share its
+   * connections and its token, and their sinks share theirs.
    */
   readonly source: WindowSource<S>
   /** Makes what rows go through: a stream, an async generator function, or a list of these. */
@@ -39,6 +40,21 @@ export interface RunWindowOptions<S extends Slice = PlainWindow> {
   readonly signal?: AbortSignal | undefined
   /** Called each second while the window is under way: to renew a lock, to show how far it is. */
   readonly onProgress?: ((progress: WindowProgress) => void) | undefined
+}
+
+/** What the sinks of windows with one source have in common, for as long as the source lives. */
+const sharings = new WeakMap<object, Sharing>()
+
+/** Connections that nobody uses any more close by themselves after some seconds: so a function as a source needs no end. */
+function sharingOf(source: object): Sharing {
+  let sharing = sharings.get(source)
+  if (!sharing) {
+    sharing = new Sharing()
+    sharings.set(source, sharing)
+    const made = sharing
+    ;(source as Partial<NodeJS.EventEmitter>).once?.('close', () => made.close())
+  }
+  return sharing
 }
 
 /** Milliseconds from one call of `onProgress` to the next. */
@@ -109,7 +125,7 @@ export async function runWindow<S extends Slice = PlainWindow>(
       watch(stage, 'transform')
       return stage
     })
-    const sink = making('sink', () => checkSink(makeSink(window)))
+    const sink = making('sink', () => checkSink(sharingOf(source).within(() => makeSink(window))))
     watch(sink, 'sink')
     sink.on('retry', onRetry)
     if (stages.length > 0) rowsOut = new RowCounter()

@@ -5,6 +5,7 @@ import { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { backoff, pause } from '../core/retry.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 import type { PlainWindow } from '../core/window.ts'
+import { Sharing } from '../http/sharing.ts'
 import { readAhead } from '../source/read-ahead.ts'
 import { feedSlices } from '../source/slice-feed.ts'
 import type { SliceSource } from '../source/slice-source.ts'
@@ -47,6 +48,8 @@ export class StreamingQuery<
   #iterators = 0
   readonly #settings: QuerySettings
   readonly #source: SliceSource<S, O>
+  /** Connections and tokens of the sinks: one is made for each window. */
+  readonly #sharing = new Sharing()
   readonly #stop = new AbortController()
   readonly #abort = new AbortController()
   #checkpoint: Checkpoint<S, O> | undefined
@@ -145,6 +148,7 @@ export class StreamingQuery<
       signal?.removeEventListener('abort', cancel)
       this.#stop.abort()
       this.#source.release?.()
+      this.#sharing.close()
       await this.#checkpoint?.close()
     }
   }
@@ -295,7 +299,7 @@ export class StreamingQuery<
   async #runOnce(open: OpenWindow<S>): Promise<{ rowsIn: number; rowsOut: number }> {
     const { transform, sink: makeSink } = this.#settings
     const sink = (window: S) => {
-      const made = makeSink(window)
+      const made = this.#sharing.within(() => makeSink(window))
       ;(made as Partial<NodeJS.EventEmitter> | undefined)?.on?.('retry', () => open.retries++)
       return made
     }

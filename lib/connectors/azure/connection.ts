@@ -3,14 +3,26 @@ import type { TokenCredentialOptions } from '@azure/identity'
 import { credentialsOf, type Redact, redactor } from '../../core/redaction.ts'
 import { Agents } from '../../http/agents.ts'
 import { userAgent } from '../../http/client.ts'
+import { ownOrShared } from '../../http/sharing.ts'
 import { azureClouds } from './clouds.ts'
 import { DatabricksCredential } from './databricks-credential.ts'
-import type { AzureOptionValues } from './options.ts'
+import { type AzureOptionValues, azureSpecs } from './options.ts'
 import { TokenRequests } from './token-requests.ts'
 import { AzureTokens } from './tokens.ts'
 
 /** The pipeline policy type of the Azure clients, by way of one that we depend on. */
 type AdditionalPolicy = NonNullable<TokenCredentialOptions['additionalPolicies']>[number]
+
+/** The connection of a stream: its own, or that of all streams of its query that sign in in the same way. */
+export function connectionFor(
+  connector: string,
+  values: AzureOptionValues,
+  audience: string,
+): { readonly value: AzureConnection; close(): void } {
+  const names = Object.keys(azureSpecs) as (keyof AzureOptionValues)[]
+  const settings = [connector, audience, ...names.map((name) => values[name])]
+  return ownOrShared('azure', settings, () => new AzureConnection(connector, values, audience))
+}
 
 /**
  * How one connector speaks to Azure: its tokens, and what the Azure clients must be given so that they use our

@@ -6,7 +6,7 @@ import { withDeadline } from '../../http/deadline.ts'
 import { type Body, bodyOf } from '../../sink/compression.ts'
 import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../../sink/protocol.ts'
 import { azureClouds } from '../azure/clouds.ts'
-import { AzureConnection } from '../azure/connection.ts'
+import { type AzureConnection, connectionFor } from '../azure/connection.ts'
 import { AuthError } from '../azure/tokens.ts'
 import { IngestionClient } from './ingestion-client.ts'
 import { verdictOf } from './ingestion-response.ts'
@@ -21,6 +21,7 @@ export class SentinelProtocol implements SinkProtocol {
   readonly #settings: SentinelSettings
   readonly #audience: string
   readonly #connection: AzureConnection
+  readonly #closeConnection: () => void
   readonly #client: IngestionClient
   readonly #ended = new AbortController()
   /** For deadlines: of an answer to an upload nothing is read after it is there. */
@@ -30,7 +31,9 @@ export class SentinelProtocol implements SinkProtocol {
     this.#settings = settings
     this.maxRowBytes = Math.max(callBytes, settings.batch_bytes) - this.framing.around
     this.#audience = settings.audience ?? azureClouds[settings.azure_cloud].ingestionAudience
-    this.#connection = new AzureConnection(connectorName, settings, this.#audience)
+    const { value, close } = connectionFor(connectorName, settings, this.#audience)
+    this.#connection = value
+    this.#closeConnection = close
     this.#client = new IngestionClient(this.#connection, settings)
   }
 
@@ -82,7 +85,7 @@ export class SentinelProtocol implements SinkProtocol {
 
   close(): void {
     this.#ended.abort()
-    this.#connection.close()
+    this.#closeConnection()
   }
 
   /** A token that is refused is replaced once: it may have been revoked, or run out by another clock. */

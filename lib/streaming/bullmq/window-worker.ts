@@ -7,6 +7,7 @@ import { ConnectorError, OptionError } from '../../core/errors.ts'
 import { backoff, isTransientFault, pause } from '../../core/retry.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { PlainWindow } from '../../core/window.ts'
+import { Sharing } from '../../http/sharing.ts'
 import { type QueryNotices, tellQuery } from '../query-channel.ts'
 import { runWindow, type WindowProgress, type WindowSource } from '../run-window.ts'
 import type { MakeTransform } from '../stages.ts'
@@ -80,6 +81,8 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
   readonly done: Promise<void>
   readonly #options: WorkerOptions<S>
   readonly #settings: WorkerSettings
+  /** Connections and tokens of the sinks: one is made for each window. */
+  readonly #sharing = new Sharing()
   readonly #stop = new AbortController()
   readonly #lost = new Map<string, AbortController>()
   /** When a window's lock was renewed last, by our own clock. */
@@ -142,6 +145,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
       signal?.removeEventListener('abort', stop)
       await worker?.close()
       if (typeof source !== 'function') (source as { release?(): void }).release?.()
+      this.#sharing.close()
     }
   }
 
@@ -198,7 +202,8 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
   }
 
   async #process(job: Job, token: string, cancelled: AbortSignal): Promise<WindowProgress> {
-    const { queue, source, transform, sink } = this.#options
+    const { queue, source, transform, sink: makeSink } = this.#options
+    const sink = (window: S) => this.#sharing.within(() => makeSink(window))
     const { window, identity } = job.data as WindowJob<S>
     const id = job.id!
     const lost = new AbortController()
