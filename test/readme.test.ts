@@ -11,6 +11,7 @@ import { errorCodes } from 'cyber-connectors'
 import { startEmulators } from 'cyber-connectors/emulators'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
+import { scaled } from './fixtures/scale.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -34,7 +35,10 @@ function blocks(language: string): string[] {
 
 const programs = blocks('ts')
 
-t.test('each program in README and the guides compiles', async (t) => {
+/** The compiler takes seconds. */
+const skip = scaled<string | false>('in npm run test:soak', false)
+
+t.test('each program in README and the guides compiles', { skip }, async (t) => {
   // Inside the project, so that the package finds itself by its name as a user finds it.
   const folder = t.testdir(Object.fromEntries(programs.map((text, index) => [`program-${index}.mts`, text])))
   const program = ts.createProgram(

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
@@ -153,18 +154,18 @@ const anyState: fc.Arbitrary<CheckpointState> = fc
     ),
   )
 
-t.test('the state reads back the same, and no part of it is taken for the whole', async (t) => {
+t.test('the state reads back the same, and no part of it is taken for the whole', async () => {
   fc.assert(
     fc.property(anyState, (state) => {
       const text = formatState(state)
-      t.strictSame(parseState(text), state)
+      assert.deepEqual(parseState(text), state)
       const first = text.indexOf('\n')
       for (let length = 0; length < text.length; length += 1 + (length % 7)) {
         const part = text.slice(0, length)
-        if (length < first) t.throws(() => parseState(part))
+        if (length < first) assert.throws(() => parseState(part))
         else {
           const whole = part.split('\n').length - 2
-          t.strictSame(parseState(part).changes, state.changes.slice(0, Math.max(0, whole)))
+          assert.deepEqual(parseState(part).changes, state.changes.slice(0, Math.max(0, whole)))
         }
       }
     }),
@@ -223,18 +224,18 @@ t.test('a power cut at any byte', async (t) => {
 
   await t.test('of a line being appended leaves the state before it, which goes on', async (t) => {
     await rm(before)
-    for (let length = base; length < text.length; length++) {
+    for (let length = base; length < text.length; length += scaled(3, 1)) {
       for (const tail of ['', '\0'.repeat(text.length - length)]) {
         for (const name of await readdir(directory)) await rm(join(directory, name))
         await writeFile(newest, text.slice(0, length) + tail)
         const opened = await open(directory)
-        t.same(opened.offset, { at: 0 })
-        t.same(opened.planned, [slice(0)])
+        assert.deepEqual(opened.offset, { at: 0 })
+        assert.deepEqual(opened.planned, [slice(0)])
         await opened.plan(slice(10))
         await opened.commit(idOf(0))
         await opened.close()
         const reopened = await open(directory)
-        t.same([reopened.offset, reopened.planned], [{ at: 10 }, [slice(10)]])
+        assert.deepEqual([reopened.offset, reopened.planned], [{ at: 10 }, [slice(10)]])
         await reopened.close()
       }
     }

@@ -10,8 +10,11 @@ export const redisMissing =
   program === undefined &&
   'redis-server is not installed: apt-get install --no-install-recommends redis-server'
 
-/** Starts a Redis that keeps its data over a kill and evicts nothing. */
-export async function startRedis(): Promise<Service> {
+/**
+ * Starts a Redis that keeps its data over a kill and evicts nothing.
+ * @param appendfsync `always` for what is written right before a kill: `everysec` may hold a write back
+ */
+export async function startRedis({ appendfsync = 'everysec' } = {}): Promise<Service> {
   const folder = await mkdtemp(join(tmpdir(), 'redis-'))
   const port = await freePort()
   const settings = {
@@ -20,7 +23,7 @@ export async function startRedis(): Promise<Service> {
     dir: folder,
     save: '',
     appendonly: 'yes',
-    appendfsync: 'everysec',
+    appendfsync,
     'maxmemory-policy': 'noeviction',
   }
   return runService({

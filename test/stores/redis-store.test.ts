@@ -5,7 +5,7 @@ import { storeAway, storeConformance } from '../fixtures/store-conformance.ts'
 import { redisMissing, startRedis } from '../services/redis.ts'
 
 t.test('checkpoints in Redis', { skip: redisMissing }, async (t) => {
-  const service = await startRedis()
+  const service = await startRedis({ appendfsync: 'always' })
   t.teardown(() => service.stop())
   const place = (name: string) => `${service.url}/0?name=${encodeURIComponent(name)}`
 
