@@ -8,6 +8,7 @@ import { alternate, startServer, trial } from './harness.mjs'
 import { linePlot } from './plot.mjs'
 import { processes } from './processes.mjs'
 import { profile } from './profile.mjs'
+import { queue } from './queue.mjs'
 import { goal, megabytes, ratio, round, table } from './report.mjs'
 import { recordNames } from './rows.mjs'
 import { start } from './start.mjs'
@@ -659,6 +660,7 @@ export const parts = {
   backpressure,
   windows,
   checkpoint,
+  queue,
   files,
   records,
   profiles,
