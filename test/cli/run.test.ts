@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { startEmulators } from '../../lib/emulators/index.ts'
 import { openStore } from '../../lib/stores/open-store.ts'
 import { command, commandPath, lastLine, RunningCommand, rowsOf, variable } from '../fixtures/command.ts'
+import { redisMissing, startRedis } from '../services/redis.ts'
 
 const emulators = await startEmulators()
 t.teardown(() => emulators.close())
@@ -124,6 +125,44 @@ t.test('a streaming job reads what is there, and on from there when it is starte
   t.equal(flags.code, 0, flags.stderr)
   t.equal(rowsOf(flags.stdout).length, 60)
 })
+
+t.test(
+  'a checkpoint by URL, and a standby that goes on where another left off',
+  { skip: redisMissing },
+  async (t) => {
+    const redis = await startRedis()
+    t.teardown(() => redis.stop())
+    const options = { ...source.options, start_time: '2024-01-01', partition_duration: 600, safety_lag_seconds: (Date.now() - Date.UTC(2024, 0, 1, 2)) / 1000 } // biome-ignore format: a line
+    const job = {
+      source: { ...source, options },
+      sink,
+      checkpoint: `${variable('REDIS')}/0?name=job`,
+      standby: true,
+      trigger: { interval_seconds: 3600 },
+    }
+    t.ok(valid(job), JSON.stringify(valid.errors))
+    const folder = await jobFolder(t, job)
+    const withRedis = { env: { ...env, REDIS: redis.url }, cwd: folder }
+    const leader = new RunningCommand(
+      ['run', 'job.json', '--log', 'json', '--log-interval', '0.1'],
+      withRedis,
+    )
+    await leader.progress(({ delivered }) => delivered === 100)
+    const standby = new RunningCommand(
+      ['run', 'job.json', '--log', 'json', '--log-interval', '0.1'],
+      withRedis,
+    )
+    await standby.progress(({ event }) => event === 'progress')
+    leader.child.kill('SIGTERM')
+    t.match(await leader.ended, { code: 0 })
+    const { offset } = await standby.progress(({ event }) => event === 'start')
+    t.match(offset, /^2024-01-01T0[12]/)
+    standby.child.kill('SIGTERM')
+    const { code, stderr } = await standby.ended
+    t.match({ code, ...lastLine(stderr, 'end') }, { code: 0, read: 0 })
+    t.equal(hec.events.length, 100)
+  },
+)
 
 t.test('a streaming job says how often a window is run again', async (t) => {
   const options = { ...source.options, start_time: '2024-01-01', partition_duration: 365 * 86_400 }
