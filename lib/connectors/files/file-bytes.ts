@@ -11,6 +11,7 @@ import {
   utf16Of,
 } from './encoding.ts'
 import { FileError, fileError } from './file-error.ts'
+import { keyOf } from './listing.ts'
 
 /** Small enough that a block of text is still in the processor's cache when it is parsed. */
 const readBytes = 131_072
@@ -29,11 +30,16 @@ export class FileBytes {
     this.#utf16 = this.compression ? undefined : utf16Of(head)
   }
 
-  /** @throws FileError where it is not there, may not be read, or is no file */
-  static async open(path: string): Promise<FileBytes> {
+  /**
+   * @param key device and inode of the file that is meant: another may have its name by now
+   * @throws FileError where it is not there, may not be read, or is no file
+   */
+  static async open(path: string, key?: string): Promise<FileBytes> {
     let file: FileHandle | undefined
     try {
       file = await open(path, 'r')
+      if (key !== undefined && keyOf(await file.stat({ bigint: true })) !== key)
+        throw new FileError(path, 'is another file by now', undefined, 'missing')
       const head = await readAt(file, 0, headBytes)
       return new FileBytes(path, file, head)
     } catch (error) {
@@ -158,7 +164,12 @@ export class FileBytes {
         const chunk = await ahead
         signal.throwIfAborted()
         if (chunk.length === 0)
-          throw new FileError(this.path, `was made shorter while it was read: it ends at byte ${at}`)
+          throw new FileError(
+            this.path,
+            `was made shorter while it was read: it ends at byte ${at}`,
+            undefined,
+            'shortened',
+          )
         at += chunk.length
         ahead = at < end ? read(at) : undefined
         yield chunk

@@ -3,7 +3,7 @@ import { ConnectorError } from '../../core/errors.ts'
 /** The registered name. */
 export const connectorName = 'files'
 
-type FileFault = 'missing' | 'cut' | 'lost'
+type FileFault = 'missing' | 'shortened' | 'cut' | 'lost'
 
 /** A file that can't be read as it should be. */
 export class FileError extends ConnectorError {
@@ -23,9 +23,14 @@ export class FileError extends ConnectorError {
     this.#kind = kind
   }
 
-  /** The file is not there. */
+  /** The file is not there, or another one is there under its name. */
   get isMissing(): boolean {
     return this.#kind === 'missing'
+  }
+
+  /** The file is no longer what it was when it was looked at: a new look is due. */
+  get isChanged(): boolean {
+    return this.#kind === 'shortened' || this.isMissing
   }
 
   /** The file's packed data ends early: it may still be written. */

@@ -296,7 +296,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   async #passingOver<T>(file: ListedFile, otherwise: T, look: (bytes: FileBytes) => Promise<T>): Promise<T> {
     let bytes: FileBytes | undefined
     try {
-      bytes = await FileBytes.open(file.path)
+      bytes = await FileBytes.open(file.path, file.key)
       return await look(bytes)
     } catch (error) {
       if (!(error instanceof FileError)) throw error
@@ -313,12 +313,13 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   async *#rangesOf(pending: Pending, room: number | (() => number)): AsyncGenerator<TextRange, void> {
     let bytes: FileBytes | undefined
     try {
-      bytes = await FileBytes.open(pending.file.path)
+      const { path, key } = pending.file
+      bytes = await FileBytes.open(path, key)
       yield* this.#cut(bytes, pending, typeof room === 'number' ? () => room : room)
     } catch (error) {
       if (!(error instanceof FileError)) throw error
-      // It went since the look: a later one tells whether for good.
-      if (error.isMissing) return
+      // It went, or was cut, since the look: a later one tells what became of it.
+      if (error.isChanged) return
       if (!this.#values.ignoreCorruptFiles) throw error
       const { key, size, modified } = pending.file
       const seen = `${size} ${modified}`

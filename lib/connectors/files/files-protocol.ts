@@ -130,10 +130,10 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
 
   /** A slice of a bounded read: one file, read as its rows are asked for. */
   async #whole({ ranges }: FilesSlice, signal: AbortSignal): Promise<Page> {
-    const { path, size, modified } = ranges[0]!
+    const { path, key, size, modified } = ranges[0]!
     let file: FileBytes
     try {
-      file = await FileBytes.open(path)
+      file = await FileBytes.open(path, key)
     } catch (error) {
       if (!(error instanceof FileError && error.isMissing && this.#values.ignoreMissingFiles)) throw error
       this.#skip(error)

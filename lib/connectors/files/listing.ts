@@ -83,11 +83,16 @@ export function listed(path: string, stats: BigIntStats): ListedFile {
   const born = stats.birthtimeNs === stats.ctimeNs ? 0 : Number(stats.birthtimeNs / 1_000_000n)
   return {
     path,
-    key: `${stats.dev}:${stats.ino}`,
+    key: keyOf(stats),
     size: Number(stats.size),
     modified: Number(stats.mtimeNs / 1_000_000n),
     born,
   }
+}
+
+/** Device and inode. */
+export function keyOf({ dev, ino }: BigIntStats): string {
+  return `${dev}:${ino}`
 }
 
 /** @returns undefined where it is not there. @throws FileError */
@@ -178,7 +183,7 @@ async function walk(
     if (entry.isSymbolicLink()) {
       const stats = await statOf(path)
       isFolder = stats?.isDirectory() ?? false
-      const key = stats && `${stats.dev}:${stats.ino}`
+      const key = stats && keyOf(stats)
       // A link to a folder above would never come to an end.
       if (isFolder && key !== undefined) {
         if (above.includes(key)) continue

@@ -12,7 +12,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { FilesStreamReadable } from '../../../lib/connectors/files/files-stream-readable.ts'
@@ -147,6 +147,29 @@ t.test('rotation by rename', async (t) => {
   renameSync(trial.path('app.log.1'), trial.path('app.log.2'))
   renameSync(trial.path('app.log'), trial.path('app.log.1'))
   t.strictSame(await trial.read(), [], 'names alone are nothing new')
+})
+
+t.test('rotation between the look and the reading', async (t) => {
+  for (const later of ['{"n":8}\n', `${'{"n":9}\n'.repeat(100)}`, '']) {
+    const folder = t.testdir({ 'a.log': '{"n":1}\n{"n":2}\n', 'b.log': '{"n":3}\n{"n":4}\n' })
+    const source = new FilesStreamReadable({ path: folder, available_now: true })
+    const from = await source.initialOffset()
+    const look = await source.latestOffset()
+    renameSync(join(folder, 'a.log'), join(folder, 'a.log.1'))
+    writeFileSync(join(folder, 'a.log'), later)
+    truncateSync(join(folder, 'b.log'), 8)
+    const ranges: [string, number][] = []
+    for await (const slice of source.slices(from, look))
+      for (const { path, end } of slice.ranges) ranges.push([basename(path), end])
+    t.strictSame(
+      ranges.filter(([name, end]) => name === 'a.log' || end > 8),
+      [],
+      'nothing is planned of a file that has the name of another, or is no longer as long',
+    )
+    source.destroy()
+    const rows = await new FilesStreamReadable({ path: folder, available_now: true }).toArray()
+    t.equal(rows.length, 3 + later.split('\n').length - 1, 'a new look reads what is there')
+  }
 })
 
 t.test('rotation by copy and truncation', async (t) => {
