@@ -106,6 +106,29 @@ t.test('the tarball', async (t) => {
       t.equal(stdout, '')
     })
 
+    t.test('what only some need says what to install', { skip }, async (t) => {
+      const cli = join(installed, 'dist/bundle/cli.js')
+      const job = {
+        source: { connector: 'files', options: { path: 'a.mjs', format: 'text' } },
+        sink: { connector: 'rest', options: { url: 'http://127.0.0.1:1' } },
+      }
+      await writeFile(join(project, 'job.json'), JSON.stringify(job))
+      for (const [args, packages] of [
+        [['queue', 'status', 'redis://127.0.0.1:1'], /needs the packages bullmq and ioredis .*: npm install bullmq ioredis/],
+        [['run', 'job.json', '--log', 'off', '--listen', '0'], /needs the packages prom-client and uplot: npm install prom-client@\^15 uplot@\^1/],
+      ] as const) {
+        const ended = await run(process.execPath, [cli, ...args], { cwd: project }).catch((error) => error)
+        t.match(ended, { code: 2, stderr: packages }, args.join(' '))
+      } // biome-ignore format: a table
+      const text = await node(
+        'stores.mjs',
+        `import { openStore } from 'cyber-connectors'
+         for (const url of ['redis://127.0.0.1:1/0?name=a', 'postgres://127.0.0.1:1/a?name=a'])
+           await openStore(url).open('').catch((error) => console.log(error.message))`,
+      )
+      t.match(text, /npm install ioredis@.*\n.*npm install pg@/)
+    })
+
     t.test('a Splunk-only program loads no Azure package', async (t) => {
       const scripts = await node(
         'c.mjs',

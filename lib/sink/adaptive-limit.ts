@@ -47,6 +47,8 @@ export class AdaptiveLimit {
   #fall: { readonly limit: number; readonly delay: number; readonly hope: number; rounds: number } | undefined
   /** When it fell last. */
   #fell = 0
+  /** Whether anything was served since then. */
+  #served = true
   /** The last fall was because requests were refused. */
   #refuses = false
   /** Answers, or rounds, since the limit changed. */
@@ -73,6 +75,7 @@ export class AdaptiveLimit {
 
   /** To be called as it ends. */
   end({ begun, round }: Ticket, sign: LoadSign): void {
+    if (sign === 'served') this.#served = true
     // What began before the last change says nothing of it.
     if (round !== this.#round) return
     if (sign === 'overloaded') {
@@ -128,7 +131,9 @@ export class AdaptiveLimit {
 
   #fallTo(limit: number): void {
     this.#change(limit)
-    this.#threshold = this.#limit
+    // While nothing is served, a fall says that the destination is away, and nothing of how much it takes.
+    if (this.#served) this.#threshold = this.#limit
+    this.#served = false
     this.#fell = this.#now()
     this.#streak = 0
   }

@@ -113,6 +113,7 @@ export class BatchingWritable extends Writable {
         batch: (event) => this.#tell('batch', event),
         retry: (event) => this.#tell('retry', event),
         refuse: (entry, reason) => this.#refuse(entry, reason),
+        turn: () => load.turn(),
         attempt: (rows) => load.attempt(rows, this.#flights.length >= load.requests),
       },
       this.#stats,

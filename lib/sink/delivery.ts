@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { ConnectorError, DeliveryError } from '../core/errors.ts'
+import { onAbort } from '../core/on-abort.ts'
 import { backoff, isTransientFault, pause, RetryBudget, type RetryPolicy } from '../core/retry.ts'
 import type { BatchEvent, RetryEvent, SinkStats } from './observation.ts'
 import type { Entry, Reason, SinkProtocol, Verdict } from './protocol.ts'
@@ -8,12 +9,15 @@ import type { Entry, Reason, SinkProtocol, Verdict } from './protocol.ts'
 export interface DeliverySettings extends RetryPolicy {
   /** Seconds for one attempt. */
   readonly request_timeout: number
+  readonly max_in_flight: number | 'auto'
 }
 
 /** How a delivery tells the sink what happens. */
 export interface DeliveryEvents {
   batch(event: BatchEvent): void
   retry(event: RetryEvent): void
+  /** Resolves when an attempt may begin; undefined where that is at once. */
+  turn(): Promise<void> | undefined
   /** An attempt begins. @returns to be called with what it gave */
   attempt(rows: number): (verdict: Verdict) => void
   /** Settles a refused row, or throws where nobody takes it. */
@@ -52,6 +56,8 @@ export class Delivery {
   /** Fires when no further request is to be made. */
   readonly #halt: AbortSignal
   #pausedUntil = 0
+  /** When rows were delivered last. */
+  #delivered = Date.now()
   #bodyBytes = Infinity
   /** As #bodyBytes, learned from connections that were cut; holds until #cutUntil. */
   #cutBytes = Infinity
@@ -183,9 +189,11 @@ export class Delivery {
     for (;;) {
       if (this.#halt.aborted) throw new DeliveryStopped()
       const wait = this.#pausedUntil - Date.now()
-      if (wait <= 0) return
+      if (wait <= 0) break
       await this.#wait(wait)
     }
+    const turn = this.#events.turn()
+    if (turn) await untilAborted(turn, this.#halt)
   }
 
   async #attempt(entries: readonly Entry[], key: string): Promise<Verdict> {
@@ -228,7 +236,10 @@ export class Delivery {
     if (this.#halt.aborted) throw new DeliveryStopped()
     const { connector } = this.#protocol
     const { status, code, text } = verdict.reason
-    const wait = budget.retryAfter(verdict.after)
+    // Where the number of requests adapts, fewer are sent: to stand still is not needed, unless the server says so.
+    const adapts = this.#settings.max_in_flight === 'auto' && verdict.everybody && verdict.after === undefined
+    const planned = budget.retryAfter(verdict.after)
+    const wait = adapts && planned !== undefined ? Math.min(planned, this.#longestPause()) : planned
     const { endedBy, endedText } = budget
     // The answer that took a part of the rows may be the last one too.
     const attempts = Math.max(1, budget.attempts)
@@ -251,7 +262,7 @@ export class Delivery {
         },
       )
     }
-    if (verdict.everybody) this.#holdEverybody(wait)
+    if (verdict.everybody && !adapts) this.#holdEverybody(wait)
     this.#stats.retries++
     this.#events.retry({
       connector,
@@ -263,6 +274,11 @@ export class Delivery {
       text,
     })
     await this.#wait(wait)
+  }
+
+  /** Nobody waits for longer than nothing has been delivered, so that what was refused does not lie about once others pass. */
+  #longestPause(): number {
+    return Math.max(this.#settings.initial_backoff * 1000, Date.now() - this.#delivered)
   }
 
   #holdEverybody(wait: number): void {
@@ -279,6 +295,7 @@ export class Delivery {
 
   #settle(entries: readonly Entry[], attempts: number, since: number, reason: Reason): void {
     if (entries.length === 0) return
+    this.#delivered = Date.now()
     let bytes = 0
     for (const entry of entries) {
       entry.settled = true
@@ -294,6 +311,19 @@ export class Delivery {
       status: reason.status,
       duration: Date.now() - since,
     })
+  }
+}
+
+/** @throws DeliveryStopped once the signal fires */
+async function untilAborted(turn: Promise<void>, halt: AbortSignal): Promise<void> {
+  let forget = () => {}
+  const stopped = new Promise<never>((_, reject) => {
+    forget = onAbort(halt, () => reject(new DeliveryStopped()))
+  })
+  try {
+    await Promise.race([turn, stopped])
+  } finally {
+    forget()
   }
 }
 

@@ -10,6 +10,9 @@ export class Load {
   readonly #settings: Pick<SinkSettings, 'batch_size' | 'max_in_flight'>
   readonly #limit: AdaptiveLimit | undefined
   readonly #batch: AdaptiveBatch | undefined
+  /** Attempts under way, where their number adapts, and those that wait for it. */
+  #underWay = 0
+  readonly #waiting: (() => void)[] = []
 
   constructor(settings: Pick<SinkSettings, 'batch_size' | 'max_in_flight'>) {
     this.#settings = settings
@@ -27,6 +30,19 @@ export class Load {
     return this.#batch?.rows ?? (this.#settings.batch_size as number)
   }
 
+  /**
+   * Resolves when an attempt may begin, which is at once where the number is fixed. Where it has fallen, more batches are out
+   * than it says, and all but so many of them wait here before they are sent again. To be called before {@link attempt}.
+   */
+  turn(): Promise<void> | undefined {
+    if (!this.#limit) return undefined
+    if (this.#underWay < this.requests) {
+      this.#underWay++
+      return undefined
+    }
+    return new Promise((go) => this.#waiting.push(go))
+  }
+
   /** To be called as an attempt begins. @param full as many batches are out as may be @returns to be called as it ends */
   attempt(rows: number, full: boolean): (verdict: Verdict) => void {
     const limit = this.#limit
@@ -38,6 +54,11 @@ export class Load {
       const sign = signOf(verdict)
       if (ticket) limit?.end(ticket, sign)
       batch?.end(rows, began, sign)
+      this.#underWay--
+      while (this.#waiting.length > 0 && this.#underWay < this.requests) {
+        this.#underWay++
+        this.#waiting.shift()!()
+      }
     }
   }
 }

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { auto } from './auto.mjs'
 import { faults } from './faults.mjs'
 import { files } from './files.mjs'
 import { alternate, startServer, trial } from './harness.mjs'
@@ -654,6 +655,7 @@ export const parts = {
   go,
   gzip,
   processes,
+  auto,
   sentinel,
   rest,
   path,

@@ -79,6 +79,60 @@ export async function ingestion() {
 }
 
 /**
+ * Destinations whose latency (milliseconds) and capacity (requests at once) change from phase to phase, by
+ * /destination/client. What is too much is refused by 429, or waits: as the phase's `excess` says. A phase that is `closed`
+ * refuses everything. The first request begins the first phase. Counts what was served and refused in each phase, and in
+ * its second half.
+ */
+export async function changing({ phases }) {
+  let started
+  const destinations = new Map()
+  const counts = phases.map(() => ({}))
+  const now = () => {
+    started ??= performance.now()
+    let time = (performance.now() - started) / 1000
+    for (const [at, phase] of phases.entries()) {
+      if (time < phase.seconds) return { at, phase, late: time >= phase.seconds / 2 }
+      time -= phase.seconds
+    }
+  }
+  const note = (client, what) => {
+    const current = now()
+    if (!current) return
+    counts[current.at][client] ??= { served: 0, refused: 0, lateServed: 0, lateRefused: 0 }
+    const count = counts[current.at][client]
+    count[what]++
+    if (current.late) count[what === 'served' ? 'lateServed' : 'lateRefused']++
+  }
+  const server = createServer(async (request, response) => {
+    const [, name, client] = request.url.split('/')
+    request.resume()
+    await once(request, 'end')
+    const phase = now()?.phase ?? { latency: 0, capacity: Infinity }
+    const answer = (status) => {
+      note(client, status === 200 ? 'served' : 'refused')
+      response.writeHead(status).end()
+    }
+    const destination = destinations.get(name) ?? { serving: 0, waiting: [] }
+    destinations.set(name, destination)
+    if (phase.closed || (destination.serving >= phase.capacity && phase.excess === 'refuse'))
+      return answer(429)
+    if (destination.serving >= phase.capacity) await new Promise((go) => destination.waiting.push(go))
+    destination.serving++
+    await sleep(phase.latency * (0.8 + 0.4 * Math.random()))
+    destination.serving--
+    const capacity = now()?.phase.capacity ?? Infinity
+    while (destination.waiting.length > 0 && destination.serving < capacity) {
+      destination.waiting.shift()()
+      await undefined
+    }
+    answer(200)
+  })
+  const port = await listen(server)
+  return { facts: { url: `http://127.0.0.1:${port}` }, count: () => counts }
+}
+
+/**
  * A query API. With `rows` it has one answer, put together before, and ten rows for a query that begins with `warm`.
  * Without, `take n` in the query says how many rows there are, all within the timespan of the request.
  * `delay`: milliseconds until it answers.

@@ -62,6 +62,15 @@ t.test('a backlog by commands', { skip: redisMissing }, async (t) => {
     t.ok(trial.entra.count - tokens <= 3, 'one token for all windows')
   })
 
+  await t.test('the live line shows the whole queue', async (t) => {
+    const job = await trial.job()
+    await trial.run('plan', job, ...to('live'), '--rate', '100')
+    const { code, stderr } = await trial.run('worker', job, ...to('live'), '--available-now', '--log', 'live')
+    t.equal(code, 0, stderr)
+    t.match(stderr, /\d of 8 windows/)
+    t.match(stderr, /done: 40 rows read, 40 delivered/)
+  })
+
   await t.test('SIGTERM hands the windows back', async (t) => {
     const job = await trial.job()
     await trial.run('plan', job, ...to('b'), '--rate', '100')

@@ -58,6 +58,35 @@ t.test('rows of different groups never share a request', async (t) => {
   t.equal(trial.closed, 1)
 })
 
+t.test('with max_in_flight auto a throttle without a time holds its own batch alone', async (t) => {
+  for (const [after, others] of [
+    [undefined, 39],
+    [3_600_000, 3],
+  ] as const) {
+    const trial = new Trial()
+    let first = true
+    trial.answer = async () => {
+      // The four that are under way at first are all sent before one is answered.
+      while (trial.sent.length < 4) await new Promise(setImmediate)
+      if (!first) return accepted
+      first = false
+      return { kind: 'retry', reason: { status: 429, text: 'x' }, everybody: true, after }
+    }
+    const waits = { initial_backoff: 1e6, max_backoff: 1e6, max_retry_seconds: 1e6 }
+    const sink = sinkOf(trial, { batch_size: 1, max_in_flight: 'auto', ...waits })
+    const { batches } = watch(sink)
+    const enough = new Promise<void>((resolve) =>
+      sink.on('batch', () => batches.length >= others && resolve()),
+    )
+    for (const row of rowsOf(40)) sink.write(row)
+    await enough
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+    t.equal(batches.length, others, `after: ${after}`)
+    sink.on('error', () => {})
+    sink.destroy()
+  }
+})
+
 t.test('a batch is filled for each group', async (t) => {
   const groups = (count: number, rows: number) =>
     Array.from({ length: rows }, (_, id) => ({ id, group: `g${id % count}` }))
