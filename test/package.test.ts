@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -107,26 +108,30 @@ t.test('the tarball', async (t) => {
     })
 
     t.test('what only some need says what to install', { skip }, async (t) => {
-      const cli = join(installed, 'dist/bundle/cli.js')
+      // Outside of this project, which has all of it.
+      const alone = await mkdtemp(join(tmpdir(), 'package-'))
+      t.teardown(() => rm(alone, { recursive: true, force: true }))
+      await writeFile(join(alone, 'package.json'), '{"name":"user","private":true}')
+      await npm(['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], alone)
+      const cli = join(alone, 'node_modules/cyber-connectors/dist/bundle/cli.js')
       const job = {
-        source: { connector: 'files', options: { path: 'a.mjs', format: 'text' } },
-        sink: { connector: 'rest', options: { url: 'http://127.0.0.1:1' } },
+        source: { connector: 'files', options: { path: 'package.json', format: 'text' } },
+        sink: { connector: 'rest', options: { url: 'http://127.0.0.1:1', max_retries: 0 } },
       }
-      await writeFile(join(project, 'job.json'), JSON.stringify(job))
+      await writeFile(join(alone, 'job.json'), JSON.stringify(job))
       for (const [args, packages] of [
         [['queue', 'status', 'redis://127.0.0.1:1'], /needs the packages bullmq and ioredis .*: npm install bullmq ioredis/],
         [['run', 'job.json', '--log', 'off', '--listen', '0'], /needs the packages prom-client and uplot: npm install prom-client@\^15 uplot@\^1/],
       ] as const) {
-        const ended = await run(process.execPath, [cli, ...args], { cwd: project }).catch((error) => error)
+        const ended = await run(process.execPath, [cli, ...args], { cwd: alone }).catch((error) => error)
         t.match(ended, { code: 2, stderr: packages }, args.join(' '))
       } // biome-ignore format: a table
-      const text = await node(
-        'stores.mjs',
-        `import { openStore } from 'cyber-connectors'
-         for (const url of ['redis://127.0.0.1:1/0?name=a', 'postgres://127.0.0.1:1/a?name=a'])
-           await openStore(url).open('').catch((error) => console.log(error.message))`,
-      )
-      t.match(text, /npm install ioredis@.*\n.*npm install pg@/)
+      const program = `import { openStore } from 'cyber-connectors'
+        for (const url of ['redis://127.0.0.1:1/0?name=a', 'postgres://127.0.0.1:1/a?name=a'])
+          await openStore(url).open('').catch((error) => console.log(error.message))`
+      await writeFile(join(alone, 'stores.mjs'), program)
+      const { stdout } = await run(process.execPath, ['stores.mjs'], { cwd: alone })
+      t.match(stdout, /npm install ioredis@.*\n.*npm install pg@/)
     })
 
     t.test('a Splunk-only program loads no Azure package', async (t) => {
