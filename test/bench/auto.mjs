@@ -23,7 +23,7 @@ const nameOf = ({ latency, capacity, excess, closed }) =>
     : `${latency} ms, ${capacity} at once, more ${excess === 'refuse' ? 'get 429' : 'wait'}`
 
 export async function auto({ quick }) {
-  const phases = phasesOf(quick ? 15 : 60)
+  const phases = phasesOf(quick ? 15 : 100)
   const total = phases.reduce((sum, { seconds }) => sum + seconds, 0)
   const settings = ['auto', 1, 2, 4, 10, 20, 40]
   const server = await startServer('changing', { phases })
