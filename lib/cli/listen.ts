@@ -1,6 +1,6 @@
 import { Option } from 'commander'
-import { OptionError } from '../core/errors.ts'
 import type { MetricsOptions, MetricsServer } from '../metrics/index.ts'
+import { loadPackages } from './load-packages.ts'
 import type { Report } from './report.ts'
 
 export const listenFlag = () =>
@@ -22,14 +22,8 @@ export async function serveIfAsked(
   return server
 }
 
-/** Loads what only those need who watch a job. @throws OptionError where it is not installed */
-async function loadMetrics(): Promise<typeof import('../metrics/index.ts')> {
-  try {
-    return await import('../metrics/index.ts')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
-    throw new OptionError('--listen', [
-      'needs the packages prom-client and uplot: npm install prom-client@^15 uplot@^1',
-    ])
-  }
+/** @throws OptionError where the packages are not installed */
+function loadMetrics(): Promise<typeof import('../metrics/index.ts')> {
+  const needs = 'needs the packages prom-client and uplot: npm install prom-client@^15 uplot@^1'
+  return loadPackages('--listen', needs, () => import('../metrics/index.ts'))
 }

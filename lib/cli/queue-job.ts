@@ -8,6 +8,7 @@ import type { SliceSource } from '../source/slice-source.ts'
 import type { QueueOptions, WindowQueue } from '../streaming/bullmq/index.ts'
 import { planWindows } from '../streaming/plan-windows.ts'
 import type { Job } from './job.ts'
+import { loadPackages } from './load-packages.ts'
 import { type Plan, planJob } from './plan.ts'
 
 export interface QueueFlags {
@@ -66,14 +67,9 @@ export async function openQueueOf(
   return openQueue<Slice>({ url, name, identity, concurrency, rate })
 }
 
-/** Loads what only those need who use a queue. @throws OptionError where it is not installed */
-export async function loadQueue(): Promise<typeof import('../streaming/bullmq/index.ts')> {
-  try {
-    return await import('../streaming/bullmq/index.ts')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
-    throw new OptionError('queue', [
-      'needs the packages bullmq and ioredis (for Redis) or pg (for PostgreSQL): npm install bullmq ioredis',
-    ])
-  }
+/** @throws OptionError where the packages are not installed */
+export function loadQueue(): Promise<typeof import('../streaming/bullmq/index.ts')> {
+  const needs =
+    'needs the packages bullmq and ioredis (for Redis) or pg (for PostgreSQL): npm install bullmq ioredis'
+  return loadPackages('queue', needs, () => import('../streaming/bullmq/index.ts'))
 }

@@ -15,6 +15,19 @@ export function onAbort(signal: AbortSignal, stop: Stop): () => void {
   return () => remove(waiting, stop)
 }
 
+/** Stops waiting, with the signal's reason, once it fires; the promise itself runs on. The signal has not fired yet. */
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let forget: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    forget = onAbort(signal, reject)
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    forget?.()
+  }
+}
+
 function listen(signal: AbortSignal): Stop[] {
   const waiting: Stop[] = []
   stops.set(signal, waiting)

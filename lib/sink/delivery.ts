@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { ConnectorError, DeliveryError } from '../core/errors.ts'
-import { onAbort } from '../core/on-abort.ts'
+import { untilAborted } from '../core/on-abort.ts'
 import { backoff, isTransientFault, pause, RetryBudget, type RetryPolicy } from '../core/retry.ts'
 import type { BatchEvent, RetryEvent, SinkStats } from './observation.ts'
 import type { Entry, Reason, SinkProtocol, Verdict } from './protocol.ts'
@@ -190,10 +190,10 @@ export class Delivery {
       if (this.#halt.aborted) throw new DeliveryStopped()
       const wait = this.#pausedUntil - Date.now()
       if (wait <= 0) break
-      await this.#wait(wait)
+      await this.#unlessHalted(pause(wait, this.#halt))
     }
     const turn = this.#events.turn()
-    if (turn) await untilAborted(turn, this.#halt)
+    if (turn) await this.#unlessHalted(untilAborted(turn, this.#halt))
   }
 
   async #attempt(entries: readonly Entry[], key: string): Promise<Verdict> {
@@ -273,7 +273,7 @@ export class Delivery {
       code,
       text,
     })
-    await this.#wait(wait)
+    await this.#unlessHalted(pause(wait, this.#halt))
   }
 
   /** Nobody waits for longer than nothing has been delivered, so that what was refused does not lie about once others pass. */
@@ -285,9 +285,10 @@ export class Delivery {
     this.#pausedUntil = Math.max(this.#pausedUntil, Date.now() + wait)
   }
 
-  async #wait(milliseconds: number): Promise<void> {
+  /** @param waiting rejects once it is halted */
+  async #unlessHalted(waiting: Promise<void>): Promise<void> {
     try {
-      await pause(milliseconds, this.#halt)
+      await waiting
     } catch {
       throw new DeliveryStopped()
     }
@@ -311,19 +312,6 @@ export class Delivery {
       status: reason.status,
       duration: Date.now() - since,
     })
-  }
-}
-
-/** @throws DeliveryStopped once the signal fires */
-async function untilAborted(turn: Promise<void>, halt: AbortSignal): Promise<void> {
-  let forget = () => {}
-  const stopped = new Promise<never>((_, reject) => {
-    forget = onAbort(halt, () => reject(new DeliveryStopped()))
-  })
-  try {
-    await Promise.race([turn, stopped])
-  } finally {
-    forget()
   }
 }
 

@@ -47,13 +47,11 @@ const sharings = new WeakMap<object, Sharing>()
 
 /** Connections that nobody uses any more close by themselves after some seconds: so a function as a source needs no end. */
 function sharingOf(source: object): Sharing {
-  let sharing = sharings.get(source)
-  if (!sharing) {
-    sharing = new Sharing()
-    sharings.set(source, sharing)
-    const made = sharing
-    ;(source as Partial<NodeJS.EventEmitter>).once?.('close', () => made.close())
-  }
+  const known = sharings.get(source)
+  if (known) return known
+  const sharing = new Sharing()
+  sharings.set(source, sharing)
+  ;(source as Partial<NodeJS.EventEmitter>).once?.('close', () => sharing.close())
   return sharing
 }
 

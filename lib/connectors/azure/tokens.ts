@@ -1,6 +1,6 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/core-auth'
 import { ConnectorError, type ErrorDetails } from '../../core/errors.ts'
-import { onAbort } from '../../core/on-abort.ts'
+import { untilAborted } from '../../core/on-abort.ts'
 import { cleanError, type Redact } from '../../core/redaction.ts'
 import { isTransientFault, isTransientStatus } from '../../core/retry.ts'
 import { saysTransient, type TokenFault, type TokenRequests } from './token-requests.ts'
@@ -188,17 +188,4 @@ function statusOf(error: unknown): number | undefined {
     if (typeof statusCode === 'number') return statusCode
   }
   return undefined
-}
-
-/** Stops waiting when the signal fires; the promise itself runs on. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let forget: (() => void) | undefined
-  const aborted = new Promise<never>((_, reject) => {
-    forget = onAbort(signal, reject)
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    forget?.()
-  }
 }
