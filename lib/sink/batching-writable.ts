@@ -159,6 +159,12 @@ export class BatchingWritable extends Writable {
     })
   }
 
+  /** As Node's. Where a {@link flush} waits for rows that Node still holds, they are not held back. */
+  override cork(): void {
+    const awaited = this.#flushes.at(-1)?.until ?? 0
+    if (awaited <= this.#stats.written) super.cork()
+  }
+
   /** Ends the stream and waits until every row is settled. @throws the stream's error */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.destroyed) this.end()

@@ -47,6 +47,21 @@ t.test('rows that are corked, and those that are refused', async (t) => {
   await sink.flush()
 })
 
+t.test('corked after the flush, while Node still holds rows that it waits for', async (t) => {
+  const hec = await startHec(t)
+  const sink = splunkSink(hec, { batch_size: 1, max_in_flight: 1 })
+  for (const row of rowsOf(4)) sink.write(row)
+  const flushed = sink.flush()
+  sink.cork()
+  await flushed
+  t.equal(receivedIds(hec).length, 4)
+  sink.cork()
+  sink.write({ id: 4 })
+  t.equal(sink.writableCorked, 1, 'and corks as ever once it is done')
+  await sink[Symbol.asyncDispose]()
+  t.equal(receivedIds(hec).length, 5)
+})
+
 t.test('a later row is not waited for', async (t) => {
   const hec = await startHec(t)
   const sink = splunkSink(hec, { batch_size: 1, max_in_flight: 2 })
