@@ -15,20 +15,22 @@ const longDigits = 16
  */
 export class JsonBytes {
   readonly #bytes: Buffer
-  readonly #isAscii: boolean
+  /** All of the text, where it is ASCII: to cut it is quicker than to make a text of each part's bytes. */
+  readonly #ascii: string | undefined
   /** Start of the next long run of digits, and where it ends. */
   #run: number
   #runEnd = 0
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
-    this.#isAscii = isAscii(bytes)
+    if (isAscii(bytes)) this.#ascii = bytes.toString('latin1')
     this.#run = this.#nextRun(0)
   }
 
   text(start: number, end: number): string {
+    if (this.#ascii !== undefined) return this.#ascii.substring(start, end)
     // Several times as fast as UTF-8, where that is the same.
-    const isPlain = this.#isAscii || isAscii(this.#bytes.subarray(start, end))
+    const isPlain = isAscii(this.#bytes.subarray(start, end))
     return this.#bytes.toString(isPlain ? 'latin1' : 'utf8', start, end)
   }
 
@@ -50,13 +52,15 @@ export class JsonBytes {
   #mendOne(value: unknown, start: number): void {
     const bytes = this.#bytes
     const digits = bytes[this.#run - 1] === minus ? this.#run - 1 : this.#run
-    const text = bytes.toString('latin1', digits, this.#runEnd)
-    const number = Number(text)
+    const written = bytes.toString('latin1', digits, this.#runEnd)
+    const number = Number(written)
     if (Number.isSafeInteger(number)) return
-    const name = this.#nameBefore(digits, start)
-    if (name !== undefined && isObject(value) && Object.hasOwn(value, name) && value[name] === number) {
-      value[name] = BigInt(text)
-      return
+    if (isFlat(value)) {
+      const name = this.#nameBefore(digits, start)
+      if (name !== undefined && Object.hasOwn(value, name) && value[name] === number) {
+        value[name] = BigInt(written)
+        return
+      }
     }
     const path = pathTo(bytes, start, digits)
     const last = path?.pop()
@@ -69,25 +73,18 @@ export class JsonBytes {
     if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, last)) return
     const members = holder as Record<string, unknown>
     // A name that comes twice: the last one counts, as in JSON.parse.
-    if (members[last] === number || typeof members[last] === 'bigint') members[last] = BigInt(text)
+    if (members[last] === number || typeof members[last] === 'bigint') members[last] = BigInt(written)
   }
 
-  /**
-   * The name that a number at the top of an object has: only where it can be told by a short look back, as in most
-   * records, which are flat. A number with a name is no element of an array.
-   */
+  /** The name before a number, where it can be told by a short look back. A number with a name is in no array. */
   #nameBefore(digits: number, start: number): string | undefined {
     const bytes = this.#bytes
     let at = digits - 1
     while (at > start && bytes[at] === space) at--
     if (bytes[at] !== colon || bytes[at - 1] !== quote || bytes[at - 2] === backslash) return undefined
-    const end = at - 1
-    const from = bytes.lastIndexOf(quote, end - 1) + 1
-    if (from <= start || bytes[from - 2] === backslash) return undefined
-    // A number within another object or array.
-    const inner = bytes.indexOf(openObject, bytes.indexOf(openObject, start) + 1)
-    if (inner >= 0 && inner < digits) return undefined
-    return bytes.toString('utf8', from, end)
+    const from = bytes.lastIndexOf(quote, at - 2)
+    if (from <= start || bytes[from - 1] === backslash) return undefined
+    return bytes.toString('utf8', from + 1, at - 1)
   }
 
   /** The next run of digits that may be an integer beyond 2^53. */
@@ -126,8 +123,18 @@ function isDigit(byte: number): boolean {
   return byte >= zero && byte <= nine
 }
 
+/** Whether it is an object with none within, so that a number with a name has its name there, as in most records. */
+function isFlat(value: unknown): value is Record<string, unknown> {
+  if (!isObject(value) || Array.isArray(value)) return false
+  for (const name in value) {
+    const member = value[name]
+    if (isObject(member) && !(Array.isArray(member) && !member.some(isObject))) return false
+  }
+  return true
+}
+
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === 'object' && value !== null
 }
 
 /** The names and indexes that lead to a value within a text of JSON; undefined where it lies in a string. */

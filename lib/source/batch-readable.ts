@@ -1,5 +1,8 @@
 import { Readable } from 'node:stream'
 
+/** As Node declares it. */
+type RowIterator = ReturnType<Readable[typeof Symbol.asyncIterator]>
+
 /**
  * A Readable in object mode whose rows come in batches from an async generator. It asks for the next batch when the
  * stream has room again, and not before.
@@ -52,6 +55,30 @@ export abstract class BatchReadable extends Readable {
     const row = super.read(size)
     this.#idle = row === null
     return row
+  }
+
+  /**
+   * As Node's, which takes three turns of the microtask queue for each row: rows that are here are given out at once, and
+   * Node's iterator, which waits and ends, is asked where none is.
+   */
+  override [Symbol.asyncIterator](): RowIterator {
+    const slow = super[Symbol.asyncIterator]()
+    // Until it has begun it would not destroy the stream at a `break`.
+    let waiting = 0
+    let begun = false
+    const iterator: RowIterator = {
+      next: () => {
+        const row = begun && waiting === 0 && !this.destroyed ? this.read() : null
+        if (row !== null) return Promise.resolve({ done: false, value: row })
+        begun = true
+        waiting++
+        return slow.next().finally(() => waiting--)
+      },
+      return: (value) => slow.return!(value),
+      throw: (error) => slow.throw!(error),
+      [Symbol.asyncIterator]: () => iterator,
+    }
+    return iterator
   }
 
   override _read(): void {

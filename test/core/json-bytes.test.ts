@@ -55,6 +55,15 @@ t.test('any value is read as the exact parser reads it, several after each other
 })
 
 t.test('integers beyond 2^53, wherever they are', async (t) => {
+  // Of the same name, and the same number to JSON.parse.
+  t.strictSame(parse('{"x":{"a":1152921504606846977},"a":1152921504606846978}'), {
+    x: { a: 1_152_921_504_606_846_977n },
+    a: 1_152_921_504_606_846_978n,
+  })
+  t.strictSame(parse('{"x":[1,{"a":1152921504606846977}],"a":1152921504606846978}'), {
+    x: [1, { a: 1_152_921_504_606_846_977n }],
+    a: 1_152_921_504_606_846_978n,
+  })
   t.strictSame(parse('{"Keywords":-9214364837600034816}'), { Keywords: -9_214_364_837_600_034_816n })
   t.strictSame(parse('{"a" : 9007199254740993 , "b":[1,[9007199254740993]]}'), {
     a: 9_007_199_254_740_993n,

@@ -372,11 +372,11 @@ t.test('a streamed answer', async (t) => {
       else response.end(Buffer.alloc(10_000_000))
     })
     const client = clientFor(t)
-    const { body } = await open(client, url, { stallTimeout: 30 })
+    const { body } = await open(client, url, { stallTimeout: 300 })
     const reader = body[Symbol.asyncIterator]()
     await reader.next()
     // Until a server has been silent for too long.
-    const silent = await open(client, `${url}silent`, { stallTimeout: 30 })
+    const silent = await open(client, `${url}silent`, { stallTimeout: 300 })
     await t.rejects(text(silent.body), { code: 'ETIMEDOUT' })
     let bytes = 0
     for await (const chunk of { [Symbol.asyncIterator]: () => reader }) bytes += (chunk as Buffer).length

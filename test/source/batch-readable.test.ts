@@ -93,3 +93,40 @@ for (const [name, consumer] of Object.entries(consumers)) {
     )
   })
 }
+
+t.test('the iterator: several rows asked for at once come in order, and one end to all', async (t) => {
+  const rows = new Windows([[3, 2]], 4)[Symbol.asyncIterator]()
+  const asked = await Promise.all(Array.from({ length: 7 }, () => rows.next()))
+  t.same(asked.map(({ value }) => value), [0, 1, 2, 3, 4, undefined, undefined]) // biome-ignore format: one list
+  t.same(asked.map(({ done }) => done ?? false), [false, false, false, false, false, true, true]) // biome-ignore format: one list
+})
+
+t.test('the iterator: who leaves ends the stream', async (t) => {
+  const left = new Windows([[9]], 4)
+  for await (const row of left) if (row === 2) break
+  t.ok(left.destroyed)
+
+  const thrown = new Windows([[9]], 4)
+  const reading = async () => {
+    for await (const row of thrown) if (row === 3) throw new Error('the reader broke')
+  }
+  await t.rejects(reading(), /the reader broke/)
+  t.ok(thrown.destroyed)
+})
+
+t.test('the iterator: rows before an error, and the error', async (t) => {
+  class Broken extends BatchReadable {
+    protected override async *batches(): AsyncGenerator<readonly number[], void> {
+      yield [0, 1, 2]
+      await turn()
+      throw new Error('the source broke')
+    }
+  }
+  const seen: unknown[] = []
+  const source = new Broken({})
+  const reading = async () => {
+    for await (const row of source) seen.push(row)
+  }
+  await t.rejects(reading(), /the source broke/)
+  t.same(seen, [0, 1, 2])
+})
