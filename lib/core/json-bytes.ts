@@ -27,6 +27,11 @@ export class JsonBytes {
     this.#run = this.#nextRun(0)
   }
 
+  /** Whether there is an integer that may be beyond 2^53, of those that were not parsed yet. */
+  get hasLongInteger(): boolean {
+    return this.#run < this.#bytes.length
+  }
+
   text(start: number, end: number): string {
     if (this.#ascii !== undefined) return this.#ascii.substring(start, end)
     // Several times as fast as UTF-8, where that is the same.

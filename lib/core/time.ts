@@ -51,6 +51,28 @@ export function formatInstant(ticks: Ticks): string {
   return rest === 0n ? text : `${text.slice(0, -1)}${rest.toString().padStart(4, '0')}Z`
 }
 
+const dayLength = 86_400_000
+const twoDigits = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, '0'))
+let lastDay = Number.NaN
+let lastDayText = ''
+
+/** As `date.toISOString()`, in a fifth of the time for instants of the same day. The Date must be valid. */
+export function isoText(date: Date): string {
+  const time = date.getTime()
+  const day = Math.floor(time / dayLength)
+  if (day !== lastDay) {
+    lastDay = day
+    lastDayText = date.toISOString().slice(0, -'00:00:00.000Z'.length)
+  }
+  const ofDay = time - day * dayLength
+  const milliseconds = ofDay % 1000
+  const seconds = (ofDay - milliseconds) / 1000
+  const minutes = Math.floor(seconds / 60)
+  const clock = `${twoDigits[Math.floor(minutes / 60)]}:${twoDigits[minutes % 60]}:${twoDigits[seconds % 60]}`
+  const zeros = milliseconds < 10 ? '00' : milliseconds < 100 ? '0' : ''
+  return `${lastDayText}${clock}.${zeros}${milliseconds}Z`
+}
+
 /** The instant as a Date, its part of a millisecond cut off. */
 export function toDate(ticks: Ticks): Date {
   return new Date(Number(floorDivide(ticks, ticksPerMillisecond)[0]))

@@ -40,6 +40,10 @@ t.test('values that JSON has no form for, and what becomes of them', async (t) =
   }
   const cases: [unknown, string][] = [
     [{ at: new Date(0) }, '{"at":"1970-01-01T00:00:00.000Z"}'],
+    [{ at: Object.assign(new Date(0), { toJSON: () => 'at last' }), b: 1 }, '{"at":"at last","b":1}'],
+    [[new Date(0), 'x'], '["1970-01-01T00:00:00.000Z","x"]'],
+    [new Date(0), '"1970-01-01T00:00:00.000Z"'],
+    ['text', '"text"'],
     [{ n: -(2n ** 63n) }, '{"n":-9223372036854775808}'],
     [{ a: undefined, b: 1 }, '{"b":1}'],
     [{ a: undefined, b: 1n }, '{"b":1}'],
@@ -191,4 +195,21 @@ t.test('parseJson keeps long integers exact, and only these', async (t) => {
     ),
     { numRuns: scaled(100, 300) },
   )
+})
+
+t.test('a Date is written as its own toJSON writes it', async (t) => {
+  const rows = fc.array(
+    fc.record({ a: fc.date({ noInvalidDate: true }), b: fc.nat(9), c: fc.date({ noInvalidDate: true }) }),
+  )
+  fc.assert(
+    fc.property(rows, (rows) => rows.every((row) => serialize(row) === JSON.stringify(row))),
+    {
+      numRuns: scaled(100, 1000),
+    },
+  )
+  for (const at of [
+    -1, 0, 999, 86_399_999, 86_400_000, -86_400_000, -62_167_219_200_001, 253_402_300_800_000, 8.64e15,
+    -8.64e15,
+  ])
+    t.equal(serialize({ at: new Date(at) }), JSON.stringify({ at: new Date(at) }))
 })

@@ -33,6 +33,8 @@ const pieceBytes = 131_072
 /** What is between two rows, and hardly ever within one. */
 const betweenRows = Buffer.from('],[')
 
+const [open, close] = [Buffer.from('['), Buffer.from(']')]
+
 /** Where so many bytes have nothing between two rows, rows are so long, or written so, that each end has to be found. */
 const longestSearch = 16 * spanBytes
 
@@ -120,7 +122,7 @@ export class WholeResponse {
    */
   async *rows({ spans }: IndexedTable, atLeast = spanBytes): AsyncGenerator<unknown[][]> {
     try {
-      if (spans) for await (const { text } of this.texts(spans)) yield parseRows(text)
+      if (spans) for await (const { array } of this.arrays(spans)) yield parseRows(array)
       else yield* this.#found(atLeast)
     } catch (error) {
       if (!(error instanceof MalformedResponse)) throw error
@@ -136,8 +138,8 @@ export class WholeResponse {
   async *#found(atLeast: number): AsyncGenerator<unknown[][]> {
     let start = this.#start
     try {
-      for await (const { text, next } of guessed(this.#plain(), start, atLeast)) {
-        yield parseRows(text)
+      for await (const { array, next } of guessed(this.#plain(), start, atLeast)) {
+        yield parseRows(array)
         start = next
       }
       return
@@ -148,11 +150,11 @@ export class WholeResponse {
     if (tables.length !== 1 || error !== undefined)
       throw new MalformedResponse('the answer has something behind its rows')
     const left = tables[0]!.spans!.filter((span) => span.start >= start)
-    for await (const { text } of this.texts(left)) yield parseRows(text)
+    for await (const { array } of this.arrays(left)) yield parseRows(array)
   }
 
-  /** The texts of the spans, one after the other, each as a JSON array of rows. */
-  async *texts(spans: readonly RowSpan[]): AsyncGenerator<{ span: RowSpan; text: string }> {
+  /** The spans, one after the other, each as a JSON array of rows. */
+  async *arrays(spans: readonly RowSpan[]): AsyncGenerator<{ span: RowSpan; array: Buffer }> {
     if (spans.length === 0) return
     yield* cut(this.#plain(), spans)
   }
@@ -189,12 +191,12 @@ async function indexOf(source: Pieces, cutAt?: number): Promise<ResponseIndex> {
   return indexer.end()
 }
 
-/** Texts of rows, cut where one seems to end, each with where the next one begins. */
+/** JSON arrays of rows, cut where one seems to end, each with where the next row begins. */
 async function* guessed(
   source: Pieces,
   start: number,
   atLeast: number,
-): AsyncGenerator<{ text: string; next: number }> {
+): AsyncGenerator<{ array: Buffer; next: number }> {
   let offset = 0
   let parts: Buffer[] = []
   let size = 0
@@ -205,7 +207,7 @@ async function* guessed(
       if (end < 0) break
       parts.push(chunk.subarray(from, end + 1))
       from = end + 2
-      yield { text: arrayText(parts), next: offset + from }
+      yield { array: arrayOf(parts), next: offset + from }
       parts = []
       size = 0
       await turn()
@@ -216,14 +218,14 @@ async function* guessed(
     if (size > longestSearch) throw new MalformedResponse('no end of a row is found')
   }
   const rest = Buffer.concat(parts)
-  yield { text: arrayText([rest.subarray(0, -behindRows.length)]), next: offset }
+  yield { array: arrayOf([rest.subarray(0, -behindRows.length)]), next: offset }
   await turn()
 }
 
 async function* cut(
   source: Pieces,
   spans: readonly RowSpan[],
-): AsyncGenerator<{ span: RowSpan; text: string }> {
+): AsyncGenerator<{ span: RowSpan; array: Buffer }> {
   let next = 0
   let offset = 0
   let parts: Buffer[] = []
@@ -233,7 +235,7 @@ async function* cut(
       if (span.start >= offset + chunk.length) break
       parts.push(chunk.subarray(Math.max(0, span.start - offset), span.end - offset))
       if (span.end > offset + chunk.length) break
-      yield { span, text: arrayText(parts) }
+      yield { span, array: arrayOf(parts) }
       parts = []
       next++
       // A long answer must not keep everything else in the process waiting.
@@ -244,6 +246,6 @@ async function* cut(
   }
 }
 
-function arrayText(parts: readonly Buffer[]): string {
-  return `[${parts.length === 1 ? parts[0]!.toString() : Buffer.concat(parts).toString()}]`
+function arrayOf(rows: readonly Buffer[]): Buffer {
+  return Buffer.concat([open, ...rows, close])
 }

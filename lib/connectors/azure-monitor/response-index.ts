@@ -1,4 +1,5 @@
-import { parseExactly, parseJson } from '../../core/exact-json.ts'
+import { parseExactly } from '../../core/exact-json.ts'
+import { JsonBytes } from '../../core/json-bytes.ts'
 
 /** Rows that lie next to each other in a response, so many that parsing them takes a millisecond or so. */
 export interface RowSpan {
@@ -314,12 +315,14 @@ export class ResponseSurvey {
 
 /**
  * The one place where rows are parsed.
- * @param text a JSON array of rows
+ * @param bytes a JSON array of rows
  * @throws MalformedResponse
  */
-export function parseRows(text: string): unknown[][] {
+export function parseRows(bytes: Buffer): unknown[][] {
   try {
-    const rows = parseJson(text) as unknown[]
+    const json = new JsonBytes(bytes)
+    const text = json.text(0, bytes.length)
+    const rows = (json.hasLongInteger ? parseExactly(text) : JSON.parse(text)) as unknown[]
     if (!rows.every(Array.isArray)) throw new TypeError('a row is not an array')
     return rows as unknown[][]
   } catch (cause) {

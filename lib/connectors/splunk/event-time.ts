@@ -1,6 +1,6 @@
 import { RefusedRow } from '../../core/errors.ts'
 import { describe } from '../../core/json.ts'
-import { formatSeconds, fromDate, parseInstant, type Ticks, ticksPerSecond, toDate } from '../../core/time.ts'
+import { formatSeconds, parseInstant, type Ticks, ticksPerSecond, toDate } from '../../core/time.ts'
 
 /** The last second of year 9999. A larger number is no time in seconds; most likely it counts milliseconds. */
 const lastSecond = 253_402_300_799
@@ -10,7 +10,7 @@ const secondsForm = /^[1-9]\d{8,11}(\.\d{1,9})?$/
 
 /** HEC's `time`: seconds since the epoch, as a plain decimal number. @throws RefusedRow for what is no time */
 export function eventTime(value: unknown, column: string): string {
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return formatSeconds(fromDate(value))
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return String(value.getTime() / 1000)
   if (typeof value === 'string') {
     const text = value.trim()
     const instant = parseLogTime(text)
