@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { option, Refusal, type Report } from '../core/options.ts'
@@ -105,13 +106,23 @@ export function checkHttpOptions(
     createSecureContext({ cert, key, passphrase })
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException
-    // OpenSSL's words: "key values mismatch", "bad decrypt".
+    // OpenSSL's words: "key values mismatch".
     const text = /MISMATCH/.test(code)
       ? 'key: is not the private key of cert'
-      : /BAD_DECRYPT|PASSWORD|INTERRUPTED|PASSPHRASE/i.test(`${code} ${message}`)
+      : /ENCRYPTED/.test(key) && !opens(key, passphrase)
         ? `key: ${passphrase === undefined ? 'is encrypted: give its passphrase' : 'the passphrase does not open it'}`
         : `cert, key: can't be used (${code || message})`
     report(text)
+  }
+}
+
+/** Tried, as OpenSSL's error does not tell: of some wrong passphrases it says that what they gave is no key. */
+function opens(key: string, passphrase: string | undefined): boolean {
+  try {
+    createPrivateKey({ key, passphrase })
+    return true
+  } catch {
+    return false
   }
 }
 

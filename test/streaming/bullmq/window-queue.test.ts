@@ -31,8 +31,11 @@ function windowSink(fail: (window: PlainWindow) => Error | undefined = () => und
   return { sink, done }
 }
 
+// Side by side: most of it is waiting.
+t.jobs = servers.length + 1
+
 for (const { server, missing, start } of servers) {
-  t.test(server, { skip: missing }, async (t) => {
+  t.test(server, { skip: missing, buffered: true }, async (t) => {
     const service = await start()
     t.teardown(() => service.stop())
     const { url } = service
@@ -242,7 +245,7 @@ for (const { server, missing, start } of servers) {
   })
 }
 
-t.test('bad input', async (t) => {
+t.test('bad input', { buffered: true }, async (t) => {
   await t.rejects(openQueue({ url: 'http://secret@host', rate: 0, concurrency: 'x', name: 'a:b' } as never), {
     code: 'ERR_OPTION',
     problems: [
