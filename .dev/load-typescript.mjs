@@ -9,7 +9,7 @@ import { isMainThread } from 'node:worker_threads'
 
 const require = createRequire(import.meta.url)
 const folder = new URL(
-  `../node_modules/.cache/typescript-${require('typescript/package.json').version}/`,
+  `../node_modules/.cache/esbuild-${require('esbuild/package.json').version}/`,
   import.meta.url,
 )
 
@@ -27,11 +27,11 @@ function knowsUsing() {
   }
 }
 
-export function load(url, context, next) {
+export async function load(url, context, next) {
   if (!url.startsWith('file:') || !url.endsWith('.ts')) return next(url, context)
   const text = readFileSync(fileURLToPath(url), 'utf8')
   const kept = new URL(`${createHash('sha1').update(url).update(text).digest('hex')}.js`, folder)
-  return { format: 'module', shortCircuit: true, source: read(kept) ?? compile(text, url, kept) }
+  return { format: 'module', shortCircuit: true, source: read(kept) ?? (await compile(text, url, kept)) }
 }
 
 function read(file) {
@@ -42,19 +42,16 @@ function read(file) {
   }
 }
 
-function compile(text, url, kept) {
-  const ts = require('typescript')
-  const { outputText } = ts.transpileModule(text, {
-    fileName: fileURLToPath(url),
-    compilerOptions: {
-      target: ts.ScriptTarget.ES2023,
-      module: ts.ModuleKind.ESNext,
-      verbatimModuleSyntax: true,
-      inlineSourceMap: true,
-    },
+async function compile(text, url, kept) {
+  const { code } = await require('esbuild').transform(text, {
+    loader: 'ts',
+    target: 'node20',
+    sourcefile: fileURLToPath(url),
+    sourcemap: 'inline',
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
   })
   const aside = new URL(`${kept.href}.${process.pid}`)
-  writeFileSync(aside, outputText)
+  writeFileSync(aside, code)
   renameSync(aside, kept)
-  return outputText
+  return code
 }
