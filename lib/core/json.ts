@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { types } from 'node:util'
 import { RefusedRow } from './errors.ts'
 import { isoText } from './time.ts'
@@ -42,12 +43,23 @@ export function describe(value: unknown): string {
  */
 export function serialize(row: unknown, path = ''): string {
   // The native serializer is much the fastest, but drops or turns into null what it can't write: so look first.
-  const text = isNative(row, 0) ? JSON.stringify(withTextOfDates(row)) : write(row, path, new Set())
+  holdsDate = false
+  holdsLong = false
+  let text: string | undefined
+  if (!isNative(row, Array.isArray(row) ? 1 : 0)) text = write(row, path, new Set())
+  else {
+    text = JSON.stringify(holdsDate || holdsLong ? withTexts(row) : row)
+    if (holdsLong) text = text.replaceAll(markedInteger, '$1')
+  }
   if (text === undefined) throw new UnserializableValue(path, 'undefined')
   return text
 }
 
-/** Whether JSON.stringify writes this value as `write` would. */
+/** Whether `isNative` has met a Date, or a bigint, which `withTexts` is to see to. */
+let holdsDate = false
+let holdsLong = false
+
+/** Whether JSON.stringify writes this value as `write` would; a bigint, where it is a member of the row itself. */
 function isNative(value: unknown, depth: number): boolean {
   switch (typeof value) {
     case 'string':
@@ -56,6 +68,9 @@ function isNative(value: unknown, depth: number): boolean {
       return true
     case 'number':
       return Number.isFinite(value)
+    case 'bigint':
+      holdsLong = true
+      return depth === 1
     case 'object': {
       if (value === null) return true
       // A cycle ends here too, and is found by `write`.
@@ -66,6 +81,7 @@ function isNative(value: unknown, depth: number): boolean {
       }
       const prototype = Object.getPrototypeOf(value)
       if (prototype !== Object.prototype && prototype !== null) {
+        holdsDate = true
         return prototype === Date.prototype && !Number.isNaN((value as Date).getTime())
       }
       for (const key in value) {
@@ -84,16 +100,27 @@ function isNative(value: unknown, depth: number): boolean {
 
 const { toJSON } = Date.prototype
 
-/** A row with the texts of its Dates: JSON.stringify itself takes as long for one as for several columns. */
-function withTextOfDates(row: unknown): unknown {
+/** Before the digits of a bigint that JSON.stringify is to take for a text. Nobody knows it: no text of a row holds it. */
+const mark = randomUUID()
+const markedInteger = new RegExp(`"${mark}(-?\\d+)"`, 'g')
+
+/**
+ * A row with texts in place of its Dates and bigints: JSON.stringify takes as long for one Date as for several columns,
+ * and no bigint at all.
+ */
+function withTexts(row: unknown): unknown {
   if (typeof row !== 'object' || Array.isArray(row)) return row
   const members = row as Record<string, unknown>
   let copy: Record<string, unknown> | undefined
   for (const name in members) {
     const value = members[name]
-    if (!(value instanceof Date) || value.toJSON !== toJSON) continue
-    copy ??= { ...members }
-    copy[name] = isoText(value)
+    if (typeof value === 'bigint') {
+      copy ??= { ...members }
+      copy[name] = `${mark}${value}`
+    } else if (value instanceof Date && value.toJSON === toJSON) {
+      copy ??= { ...members }
+      copy[name] = isoText(value)
+    }
   }
   return copy ?? row
 }

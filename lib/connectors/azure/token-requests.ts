@@ -23,6 +23,7 @@ export interface TokenFault {
 
 /** Who asks for a token at the moment, and what ends its requests. */
 const asking = new AsyncLocalStorage<{ requests: TokenRequests; stop: AbortSignal }>()
+let askers = 0
 
 /**
  * Sends the requests of a credential of `@azure/identity` over our connections, and watches them. The credential's own
@@ -55,8 +56,14 @@ export class TokenRequests {
    * identities MSAL keeps the HTTP client of the first credential of the process, long after that one is closed.
    * @param stop ends requests under way
    */
-  during<T>(stop: AbortSignal, ask: () => Promise<T>): Promise<T> {
-    return asking.run({ requests: this, stop }, ask)
+  async during<T>(stop: AbortSignal, ask: () => Promise<T>): Promise<T> {
+    askers++
+    try {
+      return await asking.run({ requests: this, stop }, ask)
+    } finally {
+      // While it is in use, Node 20 does more for each promise of the process.
+      if (--askers === 0) asking.disable()
+    }
   }
 
   /**
