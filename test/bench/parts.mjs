@@ -405,24 +405,27 @@ async function path(scale) {
   const sizes = [10_000, 100_000, 1_000_000, ...(scale.full ? [5_000_000] : [])]
   const servers = await pathServers()
   const name = (rows) => `${rows.toLocaleString('en-US')} rows`
-  const contestants = Object.fromEntries(
-    sizes.map((rows) => [
-      name(scaled(scale, rows)),
-      {
-        suite: 'path',
-        contestant: 'to Splunk',
-        options: {
-          ...servers.options,
-          rows: scaled(scale, rows),
-          times: Math.max(1, Math.ceil(100_000 / rows)),
-          warmUp: 100_000,
-          batch: 500,
-        },
-      },
-    ]),
-  )
+  const of = (rows, more) => ({
+    suite: 'path',
+    contestant: 'to Splunk',
+    options: {
+      ...servers.options,
+      rows: scaled(scale, rows),
+      times: Math.max(1, Math.ceil(100_000 / rows)),
+      warmUp: 100_000,
+      batch: 500,
+      ...more,
+    },
+  })
+  const contestants = Object.fromEntries(sizes.map((rows) => [name(scaled(scale, rows)), of(rows)]))
+  const million = scaled(scale, 1_000_000)
+  const transformed = `${name(million)}, through a Transform`
   try {
     const result = await alternate(contestants, { rounds: scale.quick ? 1 : 3 })
+    const pair = await alternate(
+      { [name(million)]: of(1_000_000), [transformed]: of(1_000_000, { transform: true }) },
+      { rounds: scale.quick ? 1 : 5 },
+    )
     const micros = ({ rows, cpu }) => (cpu * 1e6) / rows
     const middle = result.labels[1]
     const last = result.labels.at(-1)
@@ -433,15 +436,16 @@ Query API, windows of up to 100,000 rows, through \`AzureMonitorReadable\` and \
 
 ${table(
   ['', 'rows/s', 'CPU µs a row', 'peak memory while it runs', 'peak heap'],
-  result.labels.map((label) => [
+  [...result.labels.map((label) => [result, label]), [pair, transformed]].map(([from, label]) => [
     label,
-    round(result.of(label, rate)),
-    round(result.of(label, micros)),
-    megabytes(result.of(label, 'memory')),
-    megabytes(result.of(label, 'heap')),
+    round(from.of(label, rate)),
+    round(from.of(label, micros)),
+    megabytes(from.of(label, 'memory')),
+    megabytes(from.of(label, 'heap')),
   ]),
 )}
 
+${goal('CPU a row through a Transform that adds a column, to none', pair.ratio(transformed, name(million), micros), 1.05, { most: true })}
 ${goal(`CPU a row, ${last} to ${middle}`, result.of(last, micros) / result.of(middle, micros), 1.1, { most: true })}
 ${goal(`CPU a row, ${result.labels[0]} to ${middle}`, result.of(result.labels[0], micros) / result.of(middle, micros), 1.1, { most: true })}
 ${goal(`peak memory, ${last} to ${before}`, result.of(last, 'memory') / result.of(before, 'memory'), 1.1, { most: true })}

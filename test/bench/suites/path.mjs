@@ -1,5 +1,5 @@
 // The whole path, from the query API to HEC. Says now and then, by message, how far it is and how much memory it has.
-import { Writable } from 'node:stream'
+import { Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { product } from '../product.mjs'
 import { answerSpan } from '../query-answer.mjs'
@@ -21,8 +21,19 @@ function source(AzureMonitorReadable, { query, rows }) {
   })
 }
 
+/** What users put in between. */
+function oneColumnMore() {
+  return new Transform({
+    objectMode: true,
+    transform(row, _encoding, callback) {
+      row.failed = row.ResultType !== 0
+      callback(null, row)
+    },
+  })
+}
+
 /**
- * @param options `{ query, hec, rows, times, warmUp, batch, compression, seconds }`: `rows` are moved `times` times, by
+ * @param options `{ query, hec, rows, times, warmUp, batch, compression, transform, seconds }`: `rows` are moved `times` times, by
  * streams of their own; after `seconds` it is broken off
  */
 const path = (makeSink) => async (options) => {
@@ -51,7 +62,7 @@ const path = (makeSink) => async (options) => {
     const stop = new AbortController()
     const timer = seconds && setTimeout(() => stop.abort(), seconds * 1000)
     try {
-      await pipeline(from, to, { signal: stop.signal })
+      await pipeline([from, ...(options.transform ? [oneColumnMore()] : []), to], { signal: stop.signal })
     } catch (error) {
       if (!stop.signal.aborted) throw error
     } finally {
