@@ -43,23 +43,12 @@ export function describe(value: unknown): string {
  */
 export function serialize(row: unknown, path = ''): string {
   // The native serializer is much the fastest, but drops or turns into null what it can't write: so look first.
-  holdsDate = false
-  holdsLong = false
-  let text: string | undefined
-  if (!isNative(row, Array.isArray(row) ? 1 : 0)) text = write(row, path, new Set())
-  else {
-    text = JSON.stringify(holdsDate || holdsLong ? withTexts(row) : row)
-    if (holdsLong) text = text.replaceAll(markedInteger, '$1')
-  }
+  const text = isNative(row, Array.isArray(row) ? 1 : 0) ? writeNative(row) : write(row, path, new Set())
   if (text === undefined) throw new UnserializableValue(path, 'undefined')
   return text
 }
 
-/** Whether `isNative` has met a Date, or a bigint, which `withTexts` is to see to. */
-let holdsDate = false
-let holdsLong = false
-
-/** Whether JSON.stringify writes this value as `write` would; a bigint, where it is a member of the row itself. */
+/** Whether `writeNative` writes this value as `write` would; a bigint only as a member of the row itself. */
 function isNative(value: unknown, depth: number): boolean {
   switch (typeof value) {
     case 'string':
@@ -69,7 +58,6 @@ function isNative(value: unknown, depth: number): boolean {
     case 'number':
       return Number.isFinite(value)
     case 'bigint':
-      holdsLong = true
       return depth === 1
     case 'object': {
       if (value === null) return true
@@ -81,7 +69,6 @@ function isNative(value: unknown, depth: number): boolean {
       }
       const prototype = Object.getPrototypeOf(value)
       if (prototype !== Object.prototype && prototype !== null) {
-        holdsDate = true
         return prototype === Date.prototype && !Number.isNaN((value as Date).getTime())
       }
       for (const key in value) {
@@ -105,24 +92,27 @@ const mark = randomUUID()
 const markedInteger = new RegExp(`"${mark}(-?\\d+)"`, 'g')
 
 /**
- * A row with texts in place of its Dates and bigints: JSON.stringify takes as long for one Date as for several columns,
- * and no bigint at all.
+ * By JSON.stringify, given texts in place of the row's own Dates and bigints: it takes as long for one Date as for several
+ * columns, and no bigint at all.
  */
-function withTexts(row: unknown): unknown {
-  if (typeof row !== 'object' || Array.isArray(row)) return row
+function writeNative(row: unknown): string | undefined {
+  if (typeof row !== 'object' || Array.isArray(row)) return JSON.stringify(row)
   const members = row as Record<string, unknown>
   let copy: Record<string, unknown> | undefined
+  let holdsLong = false
   for (const name in members) {
     const value = members[name]
     if (typeof value === 'bigint') {
       copy ??= { ...members }
       copy[name] = `${mark}${value}`
+      holdsLong = true
     } else if (value instanceof Date && value.toJSON === toJSON) {
       copy ??= { ...members }
       copy[name] = isoText(value)
     }
   }
-  return copy ?? row
+  const text = JSON.stringify(copy ?? row)
+  return holdsLong ? text.replaceAll(markedInteger, '$1') : text
 }
 
 function hasNoJsonForm(value: object): boolean {

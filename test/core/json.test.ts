@@ -89,6 +89,16 @@ t.test('bigints among the members of a row, and in its texts', async (t) => {
   )
 })
 
+t.test('a getter that writes another row', async (t) => {
+  const row = {
+    a: 1n,
+    get b() {
+      return serialize({ c: 1 })
+    },
+  }
+  t.equal(serialize(row), '{"a":1,"b":"{\\"c\\":1}"}')
+})
+
 t.test('what can not be written says where it is', async (t) => {
   const cycle: Record<string, unknown> = { a: { b: [1] } }
   ;(cycle['a'] as { b: unknown[] }).b.push(cycle)

@@ -10,7 +10,7 @@ const secondsForm = /^[1-9]\d{8,11}(\.\d{1,9})?$/
 
 /** HEC's `time`: seconds since the epoch, as a plain decimal number. @throws RefusedRow for what is no time */
 export function eventTime(value: unknown, column: string): string {
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return String(value.getTime() / 1000)
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return secondsOf(value.getTime())
   if (typeof value === 'string') {
     const text = value.trim()
     const instant = parseLogTime(text)
@@ -24,6 +24,18 @@ export function eventTime(value: unknown, column: string): string {
   }
   const got = typeof value === 'string' ? JSON.stringify(value.slice(0, 100)) : describe(value)
   throw new RefusedRow(`${column}: expected a Date, an ISO 8601 text or seconds since the epoch, got ${got}`)
+}
+
+let lastMilliseconds = 0
+let lastText = '0'
+
+/** Milliseconds since the epoch as HEC's `time`. Many rows have the same. */
+export function secondsOf(milliseconds: number): string {
+  if (milliseconds !== lastMilliseconds) {
+    lastMilliseconds = milliseconds
+    lastText = String(milliseconds / 1000)
+  }
+  return lastText
 }
 
 /** An ISO 8601 instant as logs have it: with nanoseconds, in the basic form `20231114T221320Z`, with a leap second. */

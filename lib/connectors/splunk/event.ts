@@ -1,7 +1,7 @@
 import { RefusedRow } from '../../core/errors.ts'
 import { describe, isBytes, isRow, serialize } from '../../core/json.ts'
 import type { SinkProtocol } from '../../sink/protocol.ts'
-import { eventTime } from './event-time.ts'
+import { eventTime, secondsOf } from './event-time.ts'
 import type { SplunkSettings } from './options.ts'
 
 type Row = Record<string, unknown>
@@ -54,18 +54,6 @@ function envelopeEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
     }
     return { wire: head + event + tail }
   }
-}
-
-let lastMilliseconds = 0
-let lastText = '0'
-
-/** A time as HEC's `time`. Many rows have the same. */
-function secondsOf(milliseconds: number): string {
-  if (milliseconds !== lastMilliseconds) {
-    lastMilliseconds = milliseconds
-    lastText = String(milliseconds / 1000)
-  }
-  return lastText
 }
 
 function written(metadata: Iterable<[name: string, value: string]>): string {
