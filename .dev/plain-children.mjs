@@ -4,5 +4,7 @@ import processOnSpawn from 'process-on-spawn'
 const { _TAPJS_PROCESSINFO_COVERAGE_: coverage, NODE_OPTIONS: options } = process.env
 if (coverage === '0') {
   processOnSpawn.removeAllListeners()
-  process.env.NODE_OPTIONS = (options ?? '').replace(/"?--import=\S*(?:processinfo|plain-tests)[^\s"]*"?/g, '').trim()
+  process.env.NODE_OPTIONS = (options ?? '')
+    .replace(/"?--import=\S*(?:processinfo|plain-tests)[^\s"]*"?/g, '')
+    .trim()
 }
