@@ -47,6 +47,8 @@ export class HeldBody {
   /** Bytes that are not in a piece yet. */
   #pending: Buffer[] = []
   #pendingBytes = 0
+  /** The last piece that goes to the file: one is written while the next one comes. */
+  #written: Promise<void> = Promise.resolve()
   #released = false
 
   constructor({ memory, directory = tmpdir() }: HeldBodyOptions) {
@@ -83,10 +85,10 @@ export class HeldBody {
 
   /** Call it after the last chunk. */
   async end(): Promise<void> {
-    if (this.#pendingBytes === 0) return
     const fits = this.#fileBytes === 0 && this.#heldBytes + this.#pendingBytes <= this.#memory
     if (fits) this.#keepPending()
-    else await this.#spill()
+    else this.#spill()
+    await this.#written
   }
 
   /** The bytes in their order, from the first one, as often as it is called. It ends early after `release()`. */
@@ -95,13 +97,14 @@ export class HeldBody {
       if (this.#released) return
       yield piece
     }
-    for (let at = 0; at < this.#fileBytes && this.#file && !this.#released; ) {
-      const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#fileBytes - at))
-      const { bytesRead } = await this.#file.read(piece, 0, piece.length, at)
-      if (bytesRead === 0)
-        throw new Error('the temporary file of an answer is shorter than what was written to it')
-      at += bytesRead
-      yield piece.subarray(0, bytesRead)
+    let next = this.#read(0)
+    for (let at = 0; at < this.#fileBytes && !this.#released; ) {
+      const piece = await next
+      if (!piece) return
+      at += piece.length
+      // It is on its way while this one is worked on.
+      next = this.#read(at)
+      yield piece
     }
   }
 
@@ -111,6 +114,10 @@ export class HeldBody {
     this.#released = true
     this.#held.length = 0
     this.#pending = []
+    this.#closeFile()
+  }
+
+  #closeFile(): void {
     const [file, path] = [this.#file, this.#path]
     this.#file = undefined
     file
@@ -131,15 +138,44 @@ export class HeldBody {
     return piece
   }
 
-  async #spill(): Promise<void> {
+  /** A piece of the file; undefined behind its end, and once it is released. */
+  #read(at: number): Promise<Buffer | undefined> {
+    const reading = this.#readPiece(at)
+    // It is looked at when its turn comes, and may fail before.
+    reading.catch(() => {})
+    return reading
+  }
+
+  async #readPiece(at: number): Promise<Buffer | undefined> {
+    if (at >= this.#fileBytes || !this.#file) return undefined
+    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#fileBytes - at))
+    const { bytesRead } = await this.#file.read(piece, 0, piece.length, at)
+    if (bytesRead === 0)
+      throw new Error('the temporary file of an answer is shorter than what was written to it')
+    return piece.subarray(0, bytesRead)
+  }
+
+  /** @returns the writing of the piece before */
+  #spill(): Promise<void> {
+    const before = this.#written
     const piece = this.#takePending()
     const position = this.#fileBytes
     this.#fileBytes += piece.length
-    this.#file ??= await this.#open()
-    for (let at = 0; at < piece.length; ) {
-      const { bytesWritten } = await this.#file.write(piece, at, piece.length - at, position + at)
-      at += bytesWritten
-    }
+    this.#written = before.then(() => this.#writePiece(piece, position))
+    this.#written.catch(() => {})
+    return before
+  }
+
+  async #writePiece(piece: Buffer, position: number): Promise<void> {
+    if (this.#released) return
+    const file = this.#file ?? (await this.#open())
+    this.#file = file
+    if (this.#released) this.#closeFile()
+    else
+      for (let at = 0; at < piece.length; ) {
+        const { bytesWritten } = await file.write(piece, at, piece.length - at, position + at)
+        at += bytesWritten
+      }
   }
 
   async #open(): Promise<FileHandle> {

@@ -71,6 +71,30 @@ t.test('a directory that is not there is an error, which names it', async (t) =>
   held.release()
 })
 
+t.test('a release while pieces are written leaves neither a file nor an open one', async (t) => {
+  const directory = t.testdir()
+  const held = new HeldBody({ memory: 0, directory })
+  const writes = [bytesOf(300_000), bytesOf(300_000, 1), bytesOf(300_000, 2)].map((piece) =>
+    held.write(piece),
+  )
+  held.release()
+  await Promise.all(writes)
+  await held.end()
+  t.strictSame(readdirSync(directory), [])
+  t.equal((await read(held)).length, 0)
+  if (process.platform !== 'linux') return
+  const isOpen = () =>
+    readdirSync('/proc/self/fd').some((fd) => {
+      try {
+        return readlinkSync(join('/proc/self/fd', fd)).includes(directory)
+      } catch {
+        return false
+      }
+    })
+  while (isOpen()) await new Promise((resolve) => setImmediate(resolve))
+  t.pass('it is closed')
+})
+
 /** A process that holds a body in a file, and says so. */
 function holder(t: Test, directory: string) {
   const script = `

@@ -37,7 +37,7 @@ export class ExportAnswer {
         }
       }
       if (packed) await pipeline(body, keeping, gunzip(), surveying(survey), { signal })
-      else for await (const chunk of keeping(body)) survey.write(chunk)
+      else await pipeline(body, surveying(survey, held), { signal })
       await held.end()
       return new ExportAnswer(held, packed, survey.end())
     } catch (error) {
@@ -63,11 +63,14 @@ export class ExportAnswer {
   }
 }
 
-function surveying(survey: ExportSurvey): Writable {
+/** @param held what keeps the bytes too */
+function surveying(survey: ExportSurvey, held?: HeldBody): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, callback) {
       survey.write(chunk)
-      callback()
+      const kept = held?.write(chunk)
+      if (kept) kept.then(() => callback(), callback)
+      else callback()
     },
   })
 }
