@@ -54,6 +54,21 @@ t.test('any value is read as the exact parser reads it, several after each other
   t.end()
 })
 
+t.test('a long text is read as a short one is, whether it is UTF-8 or not', async (t) => {
+  const part = fc.oneof(
+    fc.constantFrom('é', '東京', '😀', '\ufeff', 'x'.repeat(700)).map((text) => Buffer.from(text)),
+    fc.uint8Array({ maxLength: 4 }),
+    fc.constantFrom([0xed, 0xa0, 0x80], [0xc3], [0xf0, 0x9f, 0x98]).map((bytes) => Uint8Array.from(bytes)),
+  )
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 30 }), fc.nat(5), (parts, start) => {
+      const bytes = Buffer.concat(parts)
+      t.equal(new JsonBytes(bytes).text(start, bytes.length), bytes.toString('utf8', start))
+    }),
+    { numRuns: scaled(200, 1000) },
+  )
+})
+
 t.test('integers beyond 2^53, wherever they are', async (t) => {
   // Of the same name, and the same number to JSON.parse.
   t.strictSame(parse('{"x":{"a":1152921504606846977},"a":1152921504606846978}'), {

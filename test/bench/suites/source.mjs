@@ -13,7 +13,8 @@ const credential = { getToken: async () => ({ token: 'any', expiresOnTimestamp: 
 const contestant = (make) => async (options) => {
   const read = await make(options)
   return {
-    warmUp: () => read('warm'),
+    // Ten rows: the connection and what it needs are there. Warm: the whole answer was read once.
+    warmUp: () => read(options.warm ? 'SigninLogs' : 'warm'),
     async run() {
       const result = await read('SigninLogs')
       if (result.rows !== options.rows) throw new Error(`${result.rows} rows in place of ${options.rows}`)
