@@ -51,10 +51,7 @@ export function readSpl(text: string): Spl {
     } else if (char === '"' || char === '`') {
       const end = closing(text, at)
       if (end < 0) throw new SplError(`a ${char === '"' ? 'quotation mark' : 'backtick'} is not closed`)
-      const within = text.slice(at + 1, end)
-      // A field's name may be in quotes as well.
-      const isName = /^\s*[=<>!]/.test(text.slice(end + 1))
-      keep(`${char}${isName ? within : blank(within)}${char}`)
+      keep(withoutText(text, at, end))
       at = end + 1
     } else if (char === '[') {
       if (depth === 0) bare += ' '
@@ -95,6 +92,13 @@ export function readSpl(text: string): Spl {
     return { name: firstWord(segment), bare: segment }
   })
   return { piped, commands, inner }
+}
+
+/** What is in quotes, blanked out, unless it is the name of a field: that may be in quotes as well. */
+function withoutText(text: string, start: number, end: number): string {
+  const within = text.slice(start + 1, end)
+  const isName = /^[\w.:-]+$/.test(within) && /^\s*[=<>!]/.test(text.slice(end + 1))
+  return `${text[start]}${isName ? within : blank(within)}${text[end]}`
 }
 
 function closing(text: string, start: number): number {
@@ -219,8 +223,7 @@ export function unsafeFilter(filter: string): string | undefined {
       if (end < 0) return 'has a quotation mark that is not closed'
       const text = filter.slice(at + 1, end)
       if (escapes && /[|[\]]/.test(text)) return 'holds a pipe or bracket beside an escaped quotation mark'
-      const follows = /^\s*[=<>!]/.test(filter.slice(end + 1))
-      bare += follows ? `"${text}"` : `"${blank(text)}"`
+      bare += withoutText(filter, at, end)
       at = end
       continue
     }

@@ -62,6 +62,7 @@ t.test('commands are told from words, quotes, subsearches and comments', (t) => 
   t.strictSame(names('search [ search b | stats count | fields c ] | head 1'), ['search', 'head'])
   t.strictSame(names('search a ``` | delete ``` | STATS count'), ['search', 'stats'])
   t.strictSame(names(String.raw`search a="x\" | delete \"" | rex "\|"`), ['search', 'rex'])
+  t.equal(readSpl('search ")|"=1 "a"=2').commands[0]!.bare, 'search "  "=1 "a"=2')
   t.equal(transformingCommand(readSpl('search a | timechart span=1h count')), 'timechart')
   t.equal(transformingCommand(readSpl('search a [ search b | stats count ]')), undefined)
   t.equal(transformingCommand(readSpl('search stats | eval top=1 | fields rare')), undefined)
@@ -129,6 +130,7 @@ t.test('what a search_filter may be', (t) => {
     'path="C:\\\\temp"',
     'earliestseen=1',
     '"earliest=-1d"',
+    '")"=1',
   ]) {
     t.equal(unsafeFilter(filter), undefined, filter)
   }
@@ -198,7 +200,7 @@ t.test('no value leaves its place: what is composed reads back as one search com
         return depth >= 0
       })
     }),
-    { numRuns: scaled(300, 2000) },
+    { numRuns: scaled(300, 20_000) },
   )
   t.end()
 })
