@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, readdir, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { readAhead } from './read-ahead.ts'
 
 export interface HeldBodyOptions {
   /** Bytes held in memory; what comes after them goes to a temporary file. */
@@ -85,9 +86,11 @@ export class HeldBody {
 
   /** Call it after the last chunk. */
   async end(): Promise<void> {
-    const fits = this.#fileBytes === 0 && this.#heldBytes + this.#pendingBytes <= this.#memory
-    if (fits) this.#keepPending()
-    else this.#spill()
+    if (this.#pendingBytes > 0) {
+      const fits = this.#fileBytes === 0 && this.#heldBytes + this.#pendingBytes <= this.#memory
+      if (fits) this.#keepPending()
+      else this.#spill()
+    }
     await this.#written
   }
 
@@ -97,13 +100,15 @@ export class HeldBody {
       if (this.#released) return
       yield piece
     }
-    let next = this.#read(0)
-    for (let at = 0; at < this.#fileBytes && !this.#released; ) {
-      const piece = await next
-      if (!piece) return
-      at += piece.length
-      // It is on its way while this one is worked on.
-      next = this.#read(at)
+    // A piece is on its way while the one before is worked on.
+    const pieces = readAhead(
+      this.#places(),
+      1,
+      (at) => this.#read(at),
+      () => {},
+    )
+    for await (const piece of pieces) {
+      if (this.#released) return
       yield piece
     }
   }
@@ -138,21 +143,23 @@ export class HeldBody {
     return piece
   }
 
-  /** A piece of the file; undefined behind its end, and once it is released. */
-  #read(at: number): Promise<Buffer | undefined> {
-    const reading = this.#readPiece(at)
-    // It is looked at when its turn comes, and may fail before.
-    reading.catch(() => {})
-    return reading
+  /** Where the pieces of the file begin. */
+  async *#places(): AsyncGenerator<number, void> {
+    for (let at = 0; at < this.#fileBytes && !this.#released; at += pieceBytes) yield at
   }
 
-  async #readPiece(at: number): Promise<Buffer | undefined> {
-    if (at >= this.#fileBytes || !this.#file) return undefined
-    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#fileBytes - at))
-    const { bytesRead } = await this.#file.read(piece, 0, piece.length, at)
-    if (bytesRead === 0)
-      throw new Error('the temporary file of an answer is shorter than what was written to it')
-    return piece.subarray(0, bytesRead)
+  /** A piece of the file; undefined once it is released. */
+  async #read(start: number): Promise<Buffer | undefined> {
+    const file = this.#file
+    if (!file) return undefined
+    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#fileBytes - start))
+    for (let at = 0; at < piece.length; ) {
+      const { bytesRead } = await file.read(piece, at, piece.length - at, start + at)
+      if (bytesRead === 0)
+        throw new Error('the temporary file of an answer is shorter than what was written to it')
+      at += bytesRead
+    }
+    return piece
   }
 
   /** @returns the writing of the piece before */
@@ -168,14 +175,13 @@ export class HeldBody {
 
   async #writePiece(piece: Buffer, position: number): Promise<void> {
     if (this.#released) return
-    const file = this.#file ?? (await this.#open())
-    this.#file = file
-    if (this.#released) this.#closeFile()
-    else
-      for (let at = 0; at < piece.length; ) {
-        const { bytesWritten } = await file.write(piece, at, piece.length - at, position + at)
-        at += bytesWritten
-      }
+    this.#file ??= await this.#open()
+    const file = this.#file
+    if (this.#released) return this.#closeFile()
+    for (let at = 0; at < piece.length; ) {
+      const { bytesWritten } = await file.write(piece, at, piece.length - at, position + at)
+      at += bytesWritten
+    }
   }
 
   async #open(): Promise<FileHandle> {

@@ -5,7 +5,7 @@
 export async function* readAhead<T, R>(
   items: AsyncGenerator<T, void>,
   count: number,
-  open: (item: T) => R,
+  open: (item: T) => R | PromiseLike<R | undefined>,
   close: (opened: R) => void,
 ): AsyncGenerator<R, void> {
   // An async generator answers calls of next() in turn, so these may all wait at once.

@@ -49,6 +49,13 @@ t.test('what does not fit is in a file without a name', async (t) => {
   }
 })
 
+t.test('an empty body has no pieces', async (t) => {
+  const held = new HeldBody({ memory: 10 })
+  await held.end()
+  for await (const _ of held.chunks()) t.fail('a piece of nothing')
+  t.equal(held.bytes, 0)
+})
+
 t.test('two readers at once, and a release while one reads', async (t) => {
   const held = new HeldBody({ memory: 0, directory: t.testdir() })
   const given = [bytesOf(600_000), bytesOf(600_000, 7)]

@@ -94,11 +94,11 @@ export function readSpl(text: string): Spl {
   return { piped, commands, inner }
 }
 
-/** What is in quotes, blanked out, unless it is the name of a field: that may be in quotes as well. */
+/** What is in quotes, blanked out. Of the name of a field, which may be in quotes as well, only pipes and brackets are. */
 function withoutText(text: string, start: number, end: number): string {
   const within = text.slice(start + 1, end)
-  const isName = /^[\w.:-]+$/.test(within) && /^\s*[=<>!]/.test(text.slice(end + 1))
-  return `${text[start]}${isName ? within : blank(within)}${text[end]}`
+  const isName = /^\s*[=<>!]/.test(text.slice(end + 1))
+  return `${text[start]}${isName ? within.replace(/[|()[\]]/g, ' ') : blank(within)}${text[end]}`
 }
 
 function closing(text: string, start: number): number {

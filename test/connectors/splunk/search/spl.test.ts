@@ -142,6 +142,7 @@ t.test('what a search_filter may be', (t) => {
     '"a `macro`"',
     'a earliest=-10y',
     'a "earliest"=-10y',
+    '"a earliest=-10y"=1',
     'a _index_latest = now',
     'a) OR index=secret (b',
     '(a',
