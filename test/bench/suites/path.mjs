@@ -1,6 +1,7 @@
 // The whole path, from the query API to HEC. Says now and then, by message, how far it is and how much memory it has.
 import { Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { barePath } from '../bare-path.mjs'
 import { product } from '../product.mjs'
 import { answerSpan } from '../query-answer.mjs'
 
@@ -109,5 +110,13 @@ export const contestants = {
     })
     sink.stats = { delivered: 0 }
     return sink
+  }),
+
+  'bare loop': async (options) => ({
+    warmUp: () => barePath(options, options.warmUp, rowsAWindow),
+    async run() {
+      const rows = await barePath(options, options.rows, rowsAWindow)
+      return { rows, memory: process.resourceUsage().maxRSS * 1024 }
+    },
   }),
 }
