@@ -4,17 +4,12 @@ import { request } from 'node:http'
 import { request as tlsRequest } from 'node:https'
 import { promisify } from 'node:util'
 import { createGunzip, gzip } from 'node:zlib'
+import { exchange } from './exchange.mjs'
 import { answerSpan } from './query-answer.mjs'
+import { inBatches } from './senders.mjs'
 
 const packed = promisify(gzip)
 const underWay = 4
-
-const exchange = (call, body) =>
-  new Promise((resolve, reject) => {
-    call.on('response', resolve)
-    call.on('error', reject)
-    call.end(body)
-  })
 
 async function answer({ url, ca }, query, timespan) {
   const headers = { 'content-type': 'application/json', 'accept-encoding': 'gzip' }
@@ -50,28 +45,23 @@ function eventOf(cells, columns) {
   return JSON.stringify({ time: Date.parse(event.TimeGenerated) / 1000, event })
 }
 
+function* eventsOf({ rows, columns }) {
+  for (const cells of rows) yield eventOf(cells, columns)
+}
+
 /** @returns how many rows were sent */
 export async function barePath({ query, hec, batch }, rows, rowsAWindow) {
   const windows = Math.ceil(rows / rowsAWindow)
   const start = Date.parse(answerSpan.start)
   const step = (Date.parse(answerSpan.end) - start) / windows
-  const calls = new Set()
+  const kql = `SigninLogs | take ${Math.min(rows, rowsAWindow)}`
+  const send = inBatches(batch, underWay, (events) => post(hec, events))
   let sent = 0
   for (let window = 0; window < windows; window++) {
     const [from, to] = [window, window + 1].map((ends) => new Date(start + ends * step).toISOString())
-    const kql = `SigninLogs | take ${Math.min(rows, rowsAWindow)}`
     const table = await answer(query, kql, `${from}/${to}`)
-    let events = []
-    for (const [index, cells] of table.rows.entries()) {
-      events.push(eventOf(cells, table.columns))
-      if (events.length < batch && index < table.rows.length - 1) continue
-      sent += events.length
-      const call = post(hec, events).finally(() => calls.delete(call))
-      calls.add(call)
-      events = []
-      if (calls.size >= underWay) await Promise.race(calls)
-    }
+    await send(eventsOf(table))
+    sent += table.rows.length
   }
-  await Promise.all(calls)
   return sent
 }

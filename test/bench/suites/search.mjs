@@ -6,6 +6,7 @@ import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { exchange } from '../exchange.mjs'
 import { product } from '../product.mjs'
 import { searchSpan } from '../search-answer.mjs'
 
@@ -25,18 +26,15 @@ const contestant = (make) => async (options) => {
   }
 }
 
-const body = ({ url, ca }, warm) =>
-  new Promise((resolve, reject) => {
-    const call = request(`${url}/services/search/v2/jobs/export`, {
-      method: 'POST',
-      ca,
-      agent: false,
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    })
-    call.on('response', resolve)
-    call.on('error', reject)
-    call.end(new URLSearchParams({ search: search(warm), output_mode: 'json' }).toString())
+const body = ({ url, ca }, warm) => {
+  const call = request(`${url}/services/search/v2/jobs/export`, {
+    method: 'POST',
+    ca,
+    agent: false,
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
   })
+  return exchange(call, new URLSearchParams({ search: search(warm), output_mode: 'json' }).toString())
+}
 
 export const contestants = {
   'cyber-connectors': contestant(async ({ url, ca }) => {

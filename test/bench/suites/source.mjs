@@ -3,6 +3,7 @@ import { request } from 'node:https'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
+import { exchange } from '../exchange.mjs'
 import { product } from '../product.mjs'
 import { answerSpan } from '../query-answer.mjs'
 
@@ -23,19 +24,16 @@ const contestant = (make) => async (options) => {
   }
 }
 
-const post = ({ url, ca }, query) =>
-  new Promise((resolve, reject) => {
-    const call = request(`${url}/v1/workspaces/${workspace}/query`, {
-      method: 'POST',
-      ca,
-      // One of its own, as a source has.
-      agent: false,
-      headers: { 'content-type': 'application/json', 'accept-encoding': 'gzip' },
-    })
-    call.on('response', resolve)
-    call.on('error', reject)
-    call.end(JSON.stringify({ query }))
+const post = ({ url, ca }, query) => {
+  const call = request(`${url}/v1/workspaces/${workspace}/query`, {
+    method: 'POST',
+    ca,
+    // One of its own, as a source has.
+    agent: false,
+    headers: { 'content-type': 'application/json', 'accept-encoding': 'gzip' },
   })
+  return exchange(call, JSON.stringify({ query }))
+}
 
 const unpacked = (response) =>
   response.headers['content-encoding'] === 'gzip' ? response.pipe(createGunzip()) : response
