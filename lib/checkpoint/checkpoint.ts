@@ -1,16 +1,16 @@
 import { CheckpointError } from '../core/errors.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 import { DirectoryStore } from './directory-store.ts'
-import { PlannedSlices } from './planned-slices.ts'
 import {
   type Change,
   type CheckpointState,
   formatChange,
   formatState,
   type Identity,
+  PlannedSlices,
   parseState,
 } from './state.ts'
-import type { CheckpointSession, CheckpointStore, OpenOptions } from './store.ts'
+import type { CheckpointSession, CheckpointStore, OpenOptions, StoredText } from './store.ts'
 
 /**
  * The offset once a slice is done, by the planner. It may change the offset in place and return it. Throws where the
@@ -306,6 +306,34 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   #error(what: string): CheckpointError {
     return new CheckpointError('ERR_CHECKPOINT', `the checkpoint in ${this.location} ${what}`)
   }
+}
+
+/**
+ * Where a checkpoint stands that a store was asked for, without taking it: another process may have it.
+ *
+ * @param identity what it must belong to
+ * @returns undefined where there is none yet
+ * @throws CheckpointError (`ERR_CHECKPOINT`) where it belongs to something else or can't be read
+ */
+export async function inspectCheckpoint<S extends Slice, O extends Offset>(
+  { text, location }: StoredText,
+  identity: Identity,
+  advance: Advance<S, O>,
+): Promise<O | undefined> {
+  if (text === undefined) return undefined
+  const session = {
+    text,
+    location,
+    lost: new AbortController().signal,
+    write: async () => {
+      throw new CheckpointError('ERR_CHECKPOINT', `the checkpoint in ${location} is only looked at`)
+    },
+    [Symbol.asyncDispose]: async () => {},
+  }
+  const checkpoint = await Checkpoint.open<S, O>({ open: async () => session }, identity, advance)
+  const { offset } = checkpoint
+  await checkpoint.close()
+  return offset
 }
 
 /** What JSON makes of a value: the checkpoint holds what it would read back. */

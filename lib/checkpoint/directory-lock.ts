@@ -1,19 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { access, open, readdir, rm } from 'node:fs/promises'
+import { access, open, readdir, readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { writeDurably } from '../core/durable-file.ts'
 import { CheckpointError } from '../core/errors.ts'
-import { HeldError, LostError } from './checkpoint-error.ts'
-import { isRunning, type ProcessMark, processStart } from './process-start.ts'
+import { HeldError, LostError } from './store.ts'
 
 /** Who holds a lock. */
 interface Holder extends ProcessMark {
   readonly host: string
   readonly since: string
-  /** Seconds after which the lock frees itself unless it is renewed. Locks of earlier versions are not renewed. */
-  readonly lease?: number
+  /** Seconds after which the lock frees itself unless it is renewed. */
+  readonly lease: number
 }
 
 const claims = 5
@@ -119,8 +118,7 @@ async function refuseOthers(directory: string, own: string): Promise<void> {
     const { holder, renewed } = claim
     const isOurHost = holder.host === hostname()
     const age = ((now ?? renewed) - renewed) / 1000
-    const isExpired = holder.lease !== undefined && age > holder.lease
-    if (isExpired || (isOurHost && !(await isRunning(holder)))) {
+    if (age > holder.lease || (isOurHost && !(await isRunning(holder)))) {
       await rm(file, { force: true })
       continue
     }
@@ -130,13 +128,10 @@ async function refuseOthers(directory: string, own: string): Promise<void> {
           `since ${holder.since}: stop it first, or use another directory`,
       )
     }
-    const way =
-      holder.lease === undefined
-        ? `Whether that process still runs can't be seen from here: if it does not, delete ${file}`
-        : `It was renewed ${Math.max(0, Math.round(age))} s ago and frees itself ${holder.lease} s after the last renewal; ` +
-          `where that process has ended, delete ${file} to go on at once`
     throw new HeldError(
-      `${directory} is held by process ${holder.pid} on host "${holder.host}" since ${holder.since}. ${way}`,
+      `${directory} is held by process ${holder.pid} on host "${holder.host}" since ${holder.since}. It was renewed ` +
+        `${Math.max(0, Math.round(age))} s ago and frees itself ${holder.lease} s after the last renewal; if that ` +
+        `process has ended, delete ${file} to go on at once`,
     )
   }
 }
@@ -160,10 +155,48 @@ async function readClaim(file: string): Promise<Claim | undefined> {
   }
   try {
     const holder = JSON.parse(text) as Holder
-    if (Number.isInteger(holder.pid) && typeof holder.host === 'string') return { holder, renewed }
+    const { pid, host, lease } = holder
+    if (Number.isInteger(pid) && typeof host === 'string' && lease > 0) return { holder, renewed }
   } catch {}
   throw new CheckpointError(
     'ERR_CHECKPOINT',
     `${file} should be a lock and can't be read: make sure that no other process uses the directory, then delete it`,
   )
+}
+
+/** A process, told apart from a later one that got the same number. */
+interface ProcessMark {
+  readonly pid: number
+  /** When it started, by Linux's /proc; undefined elsewhere. */
+  readonly started?: string | undefined
+}
+
+const gone = 'gone'
+
+/** A text that is different for each process that ever had this number, or undefined where the system does not tell. */
+export async function processStart(pid: number): Promise<string | undefined> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+    // The name of the program comes second, in parentheses, and may hold anything: count from its end.
+    // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // A zombie has ended and holds nothing; only its parent has not taken notice.
+    if (fields[0] === 'Z' || fields[0] === 'X') return gone
+    const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
+    return `${boot.trim()} ${fields[19]}`
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether this very process still runs. Where the system can't tell two of the same number apart, it counts as running. */
+async function isRunning({ pid, started }: ProcessMark): Promise<boolean> {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    // EPERM: it is there, and another user's.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+  }
+  const now = await processStart(pid)
+  return now !== gone && (now === undefined || started === undefined || now === started)
 }

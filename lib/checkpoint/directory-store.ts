@@ -3,15 +3,23 @@ import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { asideSuffix, writeDurably } from '../core/durable-file.ts'
 import { CheckpointError } from '../core/errors.ts'
-import { asCheckpointError } from './checkpoint-error.ts'
+import { declareOptions } from '../core/options.ts'
 import { DirectoryLock } from './directory-lock.ts'
-import { type Lease, openLeased } from './leased-session.ts'
-import type { CheckpointSession, CheckpointStore, OpenOptions, StoredText } from './store.ts'
+import { type Lease, leaseSpec, openLeased } from './lease.ts'
+import {
+  asCheckpointError,
+  type CheckpointSession,
+  type CheckpointStore,
+  type OpenOptions,
+  type StoredText,
+} from './store.ts'
 
 export interface DirectoryStoreOptions {
-  /** Seconds after which the lock of a process that does not renew it frees itself. Default: 30. */
-  readonly lease_seconds?: number | undefined
+  /** Seconds after which the lock of a process that does not renew it frees itself; 1 to 3600. Default: 30. */
+  readonly lease_seconds?: number | string | undefined
 }
+
+const directoryDeclaration = declareOptions('checkpoint', { lease_seconds: leaseSpec(1, 3600, 30) })
 
 const stateName = /^checkpoint-(\d{10,15})\.json$/
 const asideName = /^checkpoint-\d{10,15}\.json(\.[0-9a-f-]{36})?\.tmp$/
@@ -26,9 +34,10 @@ export class DirectoryStore implements CheckpointStore {
   readonly #directory: string
   readonly #duration: number
 
-  constructor(directory: string, { lease_seconds = 30 }: DirectoryStoreOptions = {}) {
+  /** @throws OptionError */
+  constructor(directory: string, options: DirectoryStoreOptions = {}) {
     this.#directory = resolve(directory)
-    this.#duration = lease_seconds * 1000
+    this.#duration = directoryDeclaration.resolve({ ...options }).lease_seconds * 1000
   }
 
   /** @param name a directory below the store's; empty for the store's own */

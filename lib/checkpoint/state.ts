@@ -38,19 +38,21 @@ function formatLine(value: object): string {
 }
 
 /**
- * Reads the state back, also one of version 1. A last line that was cut off, or in which zeros stand, is left out: a
- * crash ended its writing, so the change was never acknowledged.
+ * Reads the state back. It skips a last line that was cut off, or that holds zeros: a crash ended its writing, so the
+ * change was never acknowledged.
  *
  * @throws Error that says what is wrong with the text
  */
 export function parseState(text: string): CheckpointState {
   const lines = text.split('\n')
   const head = parseJson(lines[0]!)
-  // Version 1 is one JSON text of several lines.
-  if (head === undefined) return parseVersion1(parseJson(text))
+  if (head === undefined) throw new Error('it is cut off or damaged')
   if (!isObject(head) || head['format'] !== format) throw new Error('it is not a checkpoint of this package')
-  if (head['version'] === 1) return parseVersion1(parseJson(text))
-  requireVersion(head['version'])
+  if (head['version'] !== version) {
+    throw new Error(
+      `it is of version ${JSON.stringify(head['version'])} and this package reads version ${version}: use the package that wrote it`,
+    )
+  }
   const { identity, offset } = head
   if (!isIdentity(identity)) throw new Error('its identity is not a set of texts')
   if (!isObject(offset)) throw new Error('its offset is no object')
@@ -67,41 +69,6 @@ function parseChange(line: string, number: number): Change {
     if (Array.isArray(commit) && commit.every((id) => typeof id === 'string')) return { commit }
   }
   throw new Error(`its line ${number} is damaged`)
-}
-
-/**
- * Version 1 of the format, which knew only windows of time:
- *
- *     { "format": "cyber-connectors checkpoint", "version": 1, "identity": { … }, "offset": "2024-05-01T00:00:00.000Z",
- *       "planned": [{ "id": "<start>/<end>", "start": "…", "end": "…", "committed": false }, …] }
- */
-function parseVersion1(value: Json | undefined): CheckpointState {
-  if (value === undefined) throw new Error('it is cut off or damaged')
-  if (!isObject(value) || value['format'] !== format)
-    throw new Error('it is not a checkpoint of this package')
-  if (value['version'] !== 1) requireVersion(value['version'])
-  const { identity, offset, planned } = value
-  if (typeof offset !== 'string') throw new Error('its offset is no instant')
-  if (!isIdentity(identity)) throw new Error('its identity is not a set of texts')
-  if (!Array.isArray(planned)) throw new Error('its planned windows are not a list')
-  const plan: Slice[] = []
-  const commit: string[] = []
-  for (const [index, entry] of planned.entries()) {
-    const { id, start, end, committed } = isObject(entry) ? entry : {}
-    if (typeof id !== 'string' || typeof committed !== 'boolean' || id !== `${start}/${end}`) {
-      throw new Error(`its planned window ${index} is no window`)
-    }
-    plan.push({ id, start, end })
-    if (committed) commit.push(id)
-  }
-  return { identity, offset: { timestamp: offset }, changes: [{ plan }, { commit }] }
-}
-
-function requireVersion(found: unknown): void {
-  if (found === version) return
-  throw new Error(
-    `it is of version ${JSON.stringify(found)} and this package reads versions 1 and ${version}: use the package that wrote it, or a newer one`,
-  )
 }
 
 /** @returns undefined where the text is no JSON */
@@ -123,4 +90,54 @@ function isIdentity(value: Json | undefined): value is Identity {
 
 function isSlice(value: Json): value is Slice {
   return isObject(value) && typeof value['id'] === 'string'
+}
+
+/** A slice that was begun. */
+interface Planned<S extends Slice> {
+  readonly slice: S
+  /** It is done, while one before it is not. */
+  committed: boolean
+  next: Planned<S> | undefined
+}
+
+/** Slices begun, in order. Each call costs the same however many there are. */
+export class PlannedSlices<S extends Slice> {
+  readonly #byId = new Map<string, Planned<S>>()
+  // A chain: a Map that is emptied from its front slows down the more entries it had.
+  #first: Planned<S> | undefined
+  #last: Planned<S> | undefined
+
+  has(id: string): boolean {
+    return this.#byId.has(id)
+  }
+
+  isCommitted(id: string): boolean {
+    return this.#byId.get(id)?.committed ?? false
+  }
+
+  add(slice: S): void {
+    const planned = { slice, committed: false, next: undefined }
+    this.#byId.set(slice.id, planned)
+    if (this.#last) this.#last.next = planned
+    else this.#first = planned
+    this.#last = planned
+  }
+
+  commit(id: string): void {
+    this.#byId.get(id)!.committed = true
+  }
+
+  /** Takes the first slice away where it is committed. */
+  shiftCommitted(): S | undefined {
+    const first = this.#first
+    if (!first?.committed) return undefined
+    this.#byId.delete(first.slice.id)
+    this.#first = first.next
+    if (!this.#first) this.#last = undefined
+    return first.slice
+  }
+
+  *[Symbol.iterator](): Generator<S, void> {
+    for (let at = this.#first; at; at = at.next) yield at.slice
+  }
 }

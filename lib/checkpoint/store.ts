@@ -1,4 +1,6 @@
-import type { CheckpointError } from '../core/errors.ts'
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { CheckpointError } from '../core/errors.ts'
 
 export interface OpenOptions {
   /** Waits until no other process holds the checkpoint, as a standby does. Default: an error at once. */
@@ -44,4 +46,57 @@ export interface CheckpointSession extends AsyncDisposable {
   append?(text: string): Promise<void>
   /** Fires once another process may hold the checkpoint; its reason is a CheckpointError. */
   readonly lost: AbortSignal
+}
+
+/** Another process holds the checkpoint; it may let go of it later. */
+export class HeldError extends CheckpointError {
+  constructor(message: string) {
+    super('ERR_CHECKPOINT', message)
+  }
+}
+
+/** This process held the checkpoint, and another one has it now or may have it. */
+export class LostError extends CheckpointError {
+  constructor(location: string, reason: string, cause?: unknown) {
+    const details = cause === undefined ? {} : { cause }
+    super(
+      'ERR_CHECKPOINT',
+      `the checkpoint in ${location} is lost: ${reason}. Nothing more is written`,
+      details,
+    )
+  }
+}
+
+/** The store failed, and the same call may succeed later: a connection was reset, the server starts anew. */
+export class TransientError extends CheckpointError {
+  constructor(message: string, cause?: unknown) {
+    super('ERR_CHECKPOINT', message, cause === undefined ? {} : { cause })
+  }
+}
+
+/** An error of a store or of the file system, as one of the checkpoint. */
+export function asCheckpointError(error: unknown, context: string): CheckpointError {
+  if (error instanceof CheckpointError) return error
+  const text = error instanceof Error ? error.message : String(error)
+  return new CheckpointError('ERR_CHECKPOINT', `${context}: ${text}`, { cause: error })
+}
+
+/** A text that tells one opening of a checkpoint from every other, and who it was. */
+export function holderText(): string {
+  return JSON.stringify({
+    pid: process.pid,
+    host: hostname(),
+    since: new Date().toISOString(),
+    id: randomUUID(),
+  })
+}
+
+/** The holder in words, for errors. */
+export function describeHolder(text: string): string {
+  try {
+    const { pid, host, since } = JSON.parse(text)
+    return `process ${pid} on host "${host}" since ${since}`
+  } catch {
+    return 'another process'
+  }
 }

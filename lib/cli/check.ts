@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
-import { inspectCheckpoint } from '../checkpoint/inspect.ts'
+import { inspectCheckpoint } from '../checkpoint/checkpoint.ts'
 import type { ConnectorError } from '../core/errors.ts'
 import type { Health } from '../core/health.ts'
 import { openStore } from '../stores/open-store.ts'

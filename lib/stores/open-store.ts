@@ -53,14 +53,9 @@ export function openStore(place: string | URL, options: StoreOptions = {}): Chec
   }
 }
 
-function directoryStore(directory: string, { lease_seconds, ...others }: StoreOptions): DirectoryStore {
-  const [other] = Object.keys(others)
+function directoryStore(directory: string, options: StoreOptions): DirectoryStore {
   if (directory.trim() === '') throw new OptionError('checkpoint', ['expected a directory or a URL, got ""'])
-  if (other !== undefined) throw new OptionError('checkpoint', [`${other}: a directory takes no such option`])
-  return new DirectoryStore(
-    directory,
-    lease_seconds === undefined ? {} : { lease_seconds: Number(lease_seconds) },
-  )
+  return new DirectoryStore(directory, options)
 }
 
 function splitParameters(text: string) {

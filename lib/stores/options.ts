@@ -21,25 +21,6 @@ export const nameSpec = option.custom(
   },
 )
 
-/** Seconds of a lease, bounded by what the store can keep. */
-export function leaseSpec(shortest: number, longest: number) {
-  return option.custom(
-    {
-      form: `a number of seconds from ${shortest} to ${longest}`,
-      type: 'number | string',
-      schema: { type: ['number', 'string'] },
-      parse(value: unknown): number | undefined {
-        const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-        return typeof number === 'number' && number >= shortest && number <= longest ? number : undefined
-      },
-    },
-    {
-      default: 15,
-      doc: 'Seconds after which another process may take over from one that was killed, frozen or cut off. The holder renews its lease four times in that time.',
-    },
-  )
-}
-
 /** A URL with one of these schemes, and with what `check` wants of it. */
 export function urlSpec(form: string, schemes: readonly string[], doc: string) {
   return option.custom(

@@ -41,7 +41,10 @@ t.test('a wrong text or option is refused before anything is asked, and no secre
     [`postgres://somebody:${secret}@host/db`, { name: 'x'.repeat(501) }, /name: expected a text of 1 to 500/],
     [`redis://somebody:${secret}@host`, { name: ' ' }, /name: expected/],
     ['redis://host?name=x', { credential }, /unknown option "credential"/],
-    ['./offsets', { name: 'x' }, /name: a directory takes no such option/],
+    ['./offsets', { name: 'x' }, /unknown option "name"/],
+    ['./offsets', { lease_seconds: '30s' }, /lease_seconds: expected a number of seconds .*, got "30s"/],
+    ['./offsets', { lease_seconds: 0 }, /lease_seconds: expected/],
+    ['./offsets', { lease_seconds: Number.NaN }, /lease_seconds: expected/],
     [
       'https://account.blob.core.windows.net/container',
       { credential },

@@ -6,9 +6,16 @@ import type {
   RestError,
   StoragePipelineOptions,
 } from '@azure/storage-blob'
-import { HeldError, LostError, TransientError } from '../../checkpoint/checkpoint-error.ts'
-import { type Lease, openLeased } from '../../checkpoint/leased-session.ts'
-import type { CheckpointSession, CheckpointStore, OpenOptions, StoredText } from '../../checkpoint/store.ts'
+import { type Lease, openLeased } from '../../checkpoint/lease.ts'
+import {
+  type CheckpointSession,
+  type CheckpointStore,
+  HeldError,
+  LostError,
+  type OpenOptions,
+  type StoredText,
+  TransientError,
+} from '../../checkpoint/store.ts'
 import { AzureConnection } from '../../connectors/azure/connection.ts'
 import { AuthError } from '../../connectors/azure/tokens.ts'
 import { CheckpointError } from '../../core/errors.ts'

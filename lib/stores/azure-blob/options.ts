@@ -1,6 +1,6 @@
+import { leaseSpec } from '../../checkpoint/lease.ts'
 import { azureSpecs, checkAzureOptions, httpsUrl } from '../../connectors/azure/options.ts'
 import { declareOptions, option, Refusal } from '../../core/options.ts'
-import { leaseSpec } from '../options.ts'
 
 export const storeName = 'checkpoint-azure-blob'
 

@@ -1,13 +1,20 @@
 import type { Pool, PoolConfig } from 'pg'
-import { HeldError, LostError, TransientError } from '../../checkpoint/checkpoint-error.ts'
-import { describeHolder, holderText } from '../../checkpoint/holder.ts'
-import { type Lease, openLeased } from '../../checkpoint/leased-session.ts'
-import { NumberedWrites, type Outcome } from '../../checkpoint/numbered-writes.ts'
-import type { CheckpointSession, CheckpointStore, OpenOptions, StoredText } from '../../checkpoint/store.ts'
+import { type Lease, leaseSpec, NumberedWrites, type Outcome, openLeased } from '../../checkpoint/lease.ts'
+import {
+  type CheckpointSession,
+  type CheckpointStore,
+  describeHolder,
+  HeldError,
+  holderText,
+  LostError,
+  type OpenOptions,
+  type StoredText,
+  TransientError,
+} from '../../checkpoint/store.ts'
 import { CheckpointError } from '../../core/errors.ts'
 import { declareOptions, option } from '../../core/options.ts'
 import { cleanError, credentialsOf, redactor } from '../../core/redaction.ts'
-import { fullName, isFinalFault, leaseSpec, locationOf, nameSpec, urlSpec } from '../options.ts'
+import { fullName, isFinalFault, locationOf, nameSpec, urlSpec } from '../options.ts'
 import { loadPeer } from '../peer.ts'
 
 export interface PostgresStoreOptions {
