@@ -22,6 +22,29 @@ export function isRow(value: unknown): value is Record<string, unknown> {
   )
 }
 
+/** Sets a column of a row. Assigning to `__proto__` would set the row's prototype: as a column it is data. */
+export function setColumn(row: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') row[name] = value
+  else Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true })
+}
+
+/** JSON text as a value; undefined if it is not JSON. */
+export function jsonOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The members of a JSON object; undefined if the text is not JSON, or no object. */
+export function jsonObject(text: string): Record<string, unknown> | undefined {
+  const value = jsonOrUndefined(text)
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : undefined
+}
+
 /** What a value is, for an error. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value)

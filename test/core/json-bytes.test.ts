@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { findJsonFault } from '../../lib/connectors/files/json-fault.ts'
 import { parseExactly } from '../../lib/core/exact-json.ts'
 import { serialize } from '../../lib/core/json.ts'
 import { JsonBytes } from '../../lib/core/json-bytes.ts'
+import { findJsonFault } from '../../lib/core/json-fault.ts'
 import { scaled } from '../fixtures/scale.ts'
 
 const parse = (text: string) => {

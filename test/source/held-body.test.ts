@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { HeldBody } from '../../dist/source/held-body.js'
+import { HeldBody } from '../../lib/source/held-body.ts'
 
 const bytesOf = (length: number, seed = 0) =>
   Buffer.from(Array.from({ length }, (_, at) => (at * 31 + seed) & 255))

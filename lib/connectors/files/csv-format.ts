@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { createRequire } from 'node:module'
 import type { CsvError } from 'csv-parse/sync'
+import { setColumn } from '../../core/json.ts'
 import type { Row } from '../../source/protocol.ts'
 import { CsvScanner } from './csv-scanner.ts'
 import { utf8MarkOf } from './encoding.ts'
@@ -177,11 +178,7 @@ export class CsvFormat implements Format {
     const { nullValue } = this.#settings
     for (let index = 0; index < this.#columns.length; index++) {
       const { name, type } = this.#columns[index]!
-      const value = fieldValue(fields[index]!, type, nullValue)
-      // An assignment would set the prototype.
-      if (name === '__proto__')
-        Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true })
-      else row[name] = value
+      setColumn(row, name, fieldValue(fields[index]!, type, nullValue))
     }
     return row
   }

@@ -1,4 +1,4 @@
-import type { Ends, Scanner } from './blocks.ts'
+import type { Ends, Scanner } from '../../core/blocks.ts'
 
 const newline = 10
 

@@ -1,6 +1,6 @@
+import type { Scanner } from '../../core/blocks.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { Planner } from '../../source/planner.ts'
-import type { Scanner } from './blocks.ts'
 import { type CsvColumn, csvColumns } from './csv-format.ts'
 import { FileBytes } from './file-bytes.ts'
 import { FileError } from './file-error.ts'

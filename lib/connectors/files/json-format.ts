@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { JsonBytes } from '../../core/json-bytes.ts'
-import { JsonScanner } from './json-scanner.ts'
+import { JsonScanner } from '../../core/json-scanner.ts'
 import { notUtf8, readObject, tooLong } from './line-formats.ts'
 import { Fault, type Format, type Records } from './records.ts'
 

@@ -1,8 +1,8 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { JsonBytes } from '../../core/json-bytes.ts'
+import { findJsonFault } from '../../core/json-fault.ts'
 import type { Row } from '../../source/protocol.ts'
 import { utf8MarkOf } from './encoding.ts'
-import { findJsonFault } from './json-fault.ts'
 import { Fault, type Format, type Records } from './records.ts'
 
 const [newline, carriageReturn] = [0x0a, 0x0d]

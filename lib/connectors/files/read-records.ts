@@ -1,14 +1,15 @@
+import { type Block, blocksOf, lineScanner, type Scanner } from '../../core/blocks.ts'
 import { ConnectorError } from '../../core/errors.ts'
+import { setColumn } from '../../core/json.ts'
+import { JsonScanner } from '../../core/json-scanner.ts'
 import { describeIssues, isStandardSchema, type StandardSchema } from '../../core/standard-schema.ts'
 import { type CellReader, cellCaster, type LongForm } from '../../source/column-values.ts'
 import type { Row } from '../../source/protocol.ts'
 import type { KqlType } from '../../source/row-schema.ts'
-import { type Block, blocksOf, lineScanner, type Scanner } from './blocks.ts'
 import { type CsvColumn, CsvFormat, type CsvSettings } from './csv-format.ts'
 import { CsvScanner } from './csv-scanner.ts'
 import { connectorName } from './file-error.ts'
 import { JsonFormat } from './json-format.ts'
-import { JsonScanner } from './json-scanner.ts'
 import { NdjsonFormat, TextFormat } from './line-formats.ts'
 import type { MalformedRecords } from './malformed.ts'
 import { Fault, type Format, Records } from './records.ts'
@@ -149,7 +150,7 @@ export class RecordReader {
       if (value === null || value === undefined) continue
       const cell = cast(value)
       if (cell === undefined) misfit ??= name
-      else set(fitted, name, cell)
+      else setColumn(fitted, name, cell)
     }
     if (misfit === undefined) return fitted
     const type = (this.#settings.schema as ReadonlyMap<string, KqlType>).get(misfit)
@@ -161,27 +162,20 @@ export class RecordReader {
   /** A row whose columns are all null. */
   #nulls(): Row {
     const row: Row = {}
-    for (const name of this.#casts?.keys() ?? []) set(row, name, null)
+    for (const name of this.#casts?.keys() ?? []) setColumn(row, name, null)
     return row
   }
 
   #withColumns(row: Row, text: RecordText, offset: number): Row {
     if (!this.#hasColumns) return row
     const { file_path_column, file_offset_column, file_modification_time_column } = this.#settings
-    if (file_path_column !== undefined) set(row, file_path_column, text.path)
-    if (file_offset_column !== undefined) set(row, file_offset_column, offset)
+    if (file_path_column !== undefined) setColumn(row, file_path_column, text.path)
+    if (file_offset_column !== undefined) setColumn(row, file_offset_column, offset)
     if (file_modification_time_column !== undefined) {
-      set(row, file_modification_time_column, new Date(text.modified))
+      setColumn(row, file_modification_time_column, new Date(text.modified))
     }
     return row
   }
-}
-
-function set(row: Row, name: string, value: unknown): void {
-  // An assignment would set the prototype.
-  if (name === '__proto__') {
-    Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true })
-  } else row[name] = value
 }
 
 function asRow(value: unknown): Row {

@@ -1,5 +1,5 @@
 import { RefusedRow } from '../../core/errors.ts'
-import { describe, isBytes, isRow, serialize } from '../../core/json.ts'
+import { describe, isBytes, isRow, serialize, setColumn } from '../../core/json.ts'
 import type { SinkProtocol } from '../../sink/protocol.ts'
 import { eventTime, secondsOf } from './event-time.ts'
 import type { SplunkSettings } from './options.ts'
@@ -154,7 +154,7 @@ function valueAt(row: Row, name: string): unknown {
 /** Two columns may lead to one dotted name (`a.b`, and `b` in `a`): the field has both values then. */
 function add(fields: Row, name: string, value: unknown): void {
   const members = Object.hasOwn(fields, name) ? [...new Set([fields[name], value].flat())] : [value]
-  define(fields, name, members.length === 1 ? members[0] : members)
+  setColumn(fields, name, members.length === 1 ? members[0] : members)
 }
 
 /** What a value stands for in JSON: a text for a Date, say. */
@@ -170,9 +170,4 @@ function plainMembers(values: readonly unknown[], name: string): unknown[] {
       throw new RefusedRow(`${name}: an indexed field can't hold objects or arrays inside an array`)
     return value
   })
-}
-
-/** Assignment would set the prototype for the name `__proto__`. */
-function define(target: Row, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
 }

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { exportedResults } from '../../../../dist/connectors/splunk/search/export-rows.js'
-import { ExportSurvey } from '../../../../dist/connectors/splunk/search/export-survey.js'
-import { decisive, meaningOf, messagesIn } from '../../../../dist/connectors/splunk/search/messages.js'
+import { exportedResults } from '../../../../lib/connectors/splunk/search/export-rows.ts'
+import { ExportSurvey } from '../../../../lib/connectors/splunk/search/export-survey.ts'
+import { decisive, meaningOf, messagesIn } from '../../../../lib/connectors/splunk/search/messages.ts'
 
 function survey(text: string, at: readonly number[] = []) {
   const bytes = Buffer.from(text)

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import t from 'tap'
-import { searchFaults } from '../../../../dist/emulators/index.js'
-import { SplunkReadable } from '../../../../dist/index.js'
+import { searchFaults } from '../../../../lib/emulators/index.ts'
+import { SplunkReadable } from '../../../../lib/index.ts'
 import { addEvents, at, reach, startSplunk } from '../../../fixtures/splunk-events.ts'
 
 const range = { start_time: at(0), end_time: at(60) }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { SplunkReadable, type SplunkReadableOptions, SplunkStreamReadable } from '../../../../dist/index.js'
+import { SplunkReadable, type SplunkReadableOptions, SplunkStreamReadable } from '../../../../lib/index.ts'
 
 const good = {
   splunkd_url: 'https://splunk:8089',

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Fault, type SearchFault, searchFaults } from '../../../../dist/emulators/index.js'
-import { SplunkReadable, SplunkStreamReadable } from '../../../../dist/index.js'
+import { type Fault, type SearchFault, searchFaults } from '../../../../lib/emulators/index.ts'
+import { SplunkReadable, SplunkStreamReadable } from '../../../../lib/index.ts'
 import { scaled } from '../../../fixtures/scale.ts'
 import { addEvents, at, day, reach, startSplunk, type TestEvent } from '../../../fixtures/splunk-events.ts'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { searchFaults } from '../../../../dist/emulators/index.js'
-import { createReadable, SplunkReadable, type SplunkReadableOptions } from '../../../../dist/index.js'
+import { searchFaults } from '../../../../lib/emulators/index.ts'
+import { createReadable, SplunkReadable, type SplunkReadableOptions } from '../../../../lib/index.ts'
 import { addEvents, at, reach, startSplunk } from '../../../fixtures/splunk-events.ts'
 
 const range = { start_time: at(0), end_time: at(60) }

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { createCertificateAuthority, HecEmulator, startEmulators } from '../../../../dist/emulators/index.js'
+import { createCertificateAuthority, HecEmulator, startEmulators } from '../../../../lib/emulators/index.ts'
 import {
   AzureMonitorReadable,
   SentinelWritable,
@@ -14,7 +14,7 @@ import {
   SplunkStreamReadable,
   SplunkWritable,
   streamingQuery,
-} from '../../../../dist/index.js'
+} from '../../../../lib/index.ts'
 import { addEvents, at, day, reach, startSplunk } from '../../../fixtures/splunk-events.ts'
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import t from 'tap'
-import { createCertificateAuthority } from '../../../../dist/emulators/index.js'
-import { SplunkReadable } from '../../../../dist/index.js'
+import { createCertificateAuthority } from '../../../../lib/emulators/index.ts'
+import { SplunkReadable } from '../../../../lib/index.ts'
 import { addEvents, at, reach, startSplunk } from '../../../fixtures/splunk-events.ts'
 
 const range = { start_time: at(0), end_time: at(60), index: 'main' }

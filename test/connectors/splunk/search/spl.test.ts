@@ -11,7 +11,7 @@ import {
   unsafeValue,
   wholeRangeCommand,
   writingCommand,
-} from '../../../../dist/connectors/splunk/search/spl.js'
+} from '../../../../lib/connectors/splunk/search/spl.ts'
 import { scaled } from '../../../fixtures/scale.ts'
 
 t.test('a search begins with a command, or with a pipe and one', (t) => {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
-import { createStreamReadable, SplunkStreamReadable, streamingQuery } from '../../../../dist/index.js'
+import { createStreamReadable, SplunkStreamReadable, streamingQuery } from '../../../../lib/index.ts'
 import { addEvents, at, reach, startSplunk } from '../../../fixtures/splunk-events.ts'
 
 const numbers = (rows: readonly Record<string, unknown>[]) => rows.map(({ n }) => Number(n))

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { SplunkReadable, type SplunkReadableOptions } from '../../../../dist/index.js'
+import { SplunkReadable, type SplunkReadableOptions } from '../../../../lib/index.ts'
 import { at, day, reach, startSplunk } from '../../../fixtures/splunk-events.ts'
 
 type Rows = Record<string, unknown>[]
