@@ -94,6 +94,16 @@ export type { Json, Offset, Slice } from './core/slice.ts'
 export type { AnyOf, EitherSpelling, OneOf, OtherSpelling } from './core/spelling.ts'
 export type { StandardIssue, StandardResult, StandardSchema } from './core/standard-schema.ts'
 export type { StreamOptions } from './core/stream-options.ts'
+export type {
+  Fault,
+  Hold,
+  Reason,
+  SinkVerdict,
+  SourceFailure,
+  SourceVerdict,
+  Verdict,
+  WindowVerdict,
+} from './core/verdict.ts'
 export type { PlainWindow, Window } from './core/window.ts'
 export {
   type AnswerLimit,
@@ -125,7 +135,7 @@ export { BatchingWritable } from './sink/batching-writable.ts'
 export { type DeadLetter, DeadLetterFile } from './sink/dead-letter.ts'
 export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './sink/observation.ts'
 export { type SinkSettings, sinkSpecs } from './sink/options.ts'
-export type { Attempt, EncodedRow, Entry, Reason, SinkProtocol, Verdict } from './sink/protocol.ts'
+export type { Attempt, EncodedRow, Entry, SinkProtocol } from './sink/protocol.ts'
 export { BoundedReadable, type BoundedSettings, type BoundedSource } from './source/bounded-readable.ts'
 export type { SourceRetryEvent, SourceSplitEvent, SourceStats, SourceWindowEvent } from './source/events.ts'
 export { HeldBody, type HeldBodyOptions } from './source/held-body.ts'
@@ -140,7 +150,7 @@ export {
   windowSpecs,
 } from './source/options.ts'
 export type { Divider, Planner } from './source/planner.ts'
-export type { Answer, Ask, Page, Row, SourceObserver, SourceProtocol } from './source/protocol.ts'
+export type { Ask, Page, Row, SourceObserver, SourceProtocol } from './source/protocol.ts'
 export type {
   Column,
   ColumnTypes,
@@ -168,5 +178,5 @@ export {
 } from './streaming/run-window.ts'
 export type { MakeTransform, RowGenerator, TransformStage } from './streaming/stages.ts'
 export { StreamingQuery, streamingQuery } from './streaming/streaming-query.ts'
-export type { QueryPart, WindowVerdict } from './streaming/verdict.ts'
+export type { QueryPart } from './streaming/verdict.ts'
 export { StreamingError, WindowError } from './streaming/window-error.ts'

@@ -116,13 +116,13 @@ function tellOf(worker: StartedWorker, report: Report, tally: Tally): void {
   worker.on('progress', () => {
     tally.windows!++
   })
-  worker.on('retry', ({ window, error, wait, everybody }) => {
+  worker.on('retry', ({ window, error, wait, holdAll }) => {
     tally.reruns++
-    const who = everybody ? 'all workers wait' : 'it is tried again in'
+    const who = holdAll ? 'all workers wait' : 'it is tried again in'
     report.note('retry', `${error.message}; ${who} ${Math.ceil(wait / 1000)} s`, {
       window: window.id,
       wait_seconds: wait / 1000,
-      everybody,
+      holdAll,
     })
   })
   worker.on('failed', ({ window, error }) => {

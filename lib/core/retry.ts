@@ -55,6 +55,11 @@ export function isTransientStatus(status: number): boolean {
   return transientClientErrors.has(status)
 }
 
+/** Whether a status speaks of the whole service, so that its wait holds all requests of a stream. */
+export function holdsAll(status: number | undefined): boolean {
+  return status === 429 || status === 503
+}
+
 /** The error codes of X.509 verification (https://nodejs.org/api/tls.html#x509-certificate-error-codes). */
 const certificateCode =
   /CERT|CRL|^UNABLE_TO_|^INVALID_CA$|^INVALID_PURPOSE$|PATH_LENGTH_EXCEEDED|^HOSTNAME_MISMATCH$/

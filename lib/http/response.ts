@@ -1,4 +1,4 @@
-import { retryAfter } from '../core/retry.ts'
+import { holdsAll, retryAfter } from '../core/retry.ts'
 
 export interface HttpResponse {
   readonly status: number
@@ -16,10 +16,10 @@ export function headerOf({ headers }: Pick<HttpResponse, 'headers'>, name: strin
 /** Retry delay in milliseconds, and whether it holds all requests: those to a throttled or overloaded server wait too. */
 export function waitOf(response: Pick<HttpResponse, 'status' | 'headers'>): {
   after: number | undefined
-  everybody: boolean
+  holdAll: boolean
 } {
   const { status } = response
-  return { after: retryAfter(headerOf(response, 'retry-after')), everybody: status === 429 || status === 503 }
+  return { after: retryAfter(headerOf(response, 'retry-after')), holdAll: holdsAll(status) }
 }
 
 /** Only this many characters are cleaned: stripping tags is quadratic. */

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { inspect } from 'node:util'
 import { syncDirectory } from '../core/durable-file.ts'
 import { serialize } from '../core/json.ts'
-import type { Reason } from './protocol.ts'
+import type { Reason } from '../core/verdict.ts'
 
 /** What a dead letter is given for each row that was refused for good. */
 export interface DeadLetter {

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { ConnectorError, DeliveryError } from '../core/errors.ts'
 import { untilAborted } from '../core/on-abort.ts'
 import { backoff, isTransientFault, pause, RetryBudget, type RetryPolicy } from '../core/retry.ts'
+import type { Reason, SinkVerdict } from '../core/verdict.ts'
 import type { BatchEvent, RetryEvent, SinkStats } from './observation.ts'
-import type { Entry, Reason, SinkProtocol, Verdict } from './protocol.ts'
+import type { Entry, SinkProtocol } from './protocol.ts'
 
 /** What the deliveries of one sink share. */
 export interface DeliverySettings extends RetryPolicy {
@@ -12,6 +13,20 @@ export interface DeliverySettings extends RetryPolicy {
   readonly max_in_flight: number | 'auto'
 }
 
+/** What became of rows that were sent together. */
+type Sent =
+  | { readonly kind: 'accepted' | 'refused' }
+  /**
+   * They go on in halves. `bounded`: they hold a row at fault, which is looked for by halves, and row by row if halves cost
+   * more. `cut`: larger bodies may be cut on the way.
+   */
+  | {
+      readonly kind: 'split'
+      readonly reason: Reason
+      readonly bounded?: boolean
+      readonly cut?: boolean
+    }
+
 /** How a delivery tells the sink what happens. */
 export interface DeliveryEvents {
   batch(event: BatchEvent): void
@@ -19,7 +34,7 @@ export interface DeliveryEvents {
   /** Resolves when an attempt may begin; undefined where that is at once. */
   turn(): Promise<void> | undefined
   /** An attempt begins. @returns to be called with what it gave */
-  attempt(rows: number): (verdict: Verdict) => void
+  attempt(rows: number): (verdict: SinkVerdict) => void
   /** Settles a refused row, or throws where nobody takes it. */
   refuse(entry: Entry, reason: Reason): Promise<void>
 }
@@ -44,7 +59,7 @@ export class FatalDelivery extends Error {
 
 /**
  * Sends batches until each of their rows is settled: waits and tries again, goes on after an accepted prefix, splits what
- * is too large, hands over what is refused. A wait that the server asks of everybody holds for all deliveries of the sink.
+ * is too large, hands over what is refused. A wait that the server asks of all requests holds for all deliveries of the sink.
  */
 export class Delivery {
   readonly #protocol: SinkProtocol
@@ -132,11 +147,12 @@ export class Delivery {
   }
 
   /** Sends entries until they are settled, or the verdict is to split what is left of them. */
-  async #send(entries: readonly Entry[]): Promise<Verdict & { kind: 'accepted' | 'refused' | 'split' }> {
+  async #send(entries: readonly Entry[]): Promise<Sent> {
     const budget = new RetryBudget(this.#settings)
     let key = randomUUID()
     let since = Date.now()
     let cuts = 0
+    let renewed = false
     for (;;) {
       await this.#turn()
       budget.begin()
@@ -144,8 +160,8 @@ export class Delivery {
       const verdict = await this.#attempt(entries, key)
       switch (verdict.kind) {
         case 'accepted':
-          if (verdict.slowDown) this.#holdEverybody(backoff(this.#settings, 0))
-          this.#settle(entries, attempts, since, verdict.reason)
+          if (verdict.slowDown) this.#holdAll(backoff(this.#settings, 0))
+          this.#settle(entries, attempts, since, verdict.value)
           return verdict
         case 'refused':
           // Only what is refused alone is refused for good.
@@ -154,6 +170,10 @@ export class Delivery {
           return verdict
         case 'split':
           return verdict
+        case 'again':
+          if (renewed) throw new FatalDelivery(verdict.error)
+          renewed = true
+          break
         case 'fatal':
           throw new FatalDelivery(verdict.error)
         case 'partial': {
@@ -166,7 +186,7 @@ export class Delivery {
           const next = entries[accepted]
           if (refusesNext && next) await this.#events.refuse(next, verdict.reason)
           entries = entries.slice(refusesNext ? accepted + 1 : accepted)
-          if (entries.length === 0) return { kind: 'accepted', reason: verdict.reason }
+          if (entries.length === 0) return { kind: 'accepted' }
           if (accepted > 0 || refusesNext) {
             key = randomUUID()
             since = Date.now()
@@ -196,14 +216,14 @@ export class Delivery {
     if (turn) await this.#unlessHalted(untilAborted(turn, this.#halt))
   }
 
-  async #attempt(entries: readonly Entry[], key: string): Promise<Verdict> {
+  async #attempt(entries: readonly Entry[], key: string): Promise<SinkVerdict> {
     const ended = this.#events.attempt(entries.length)
     const verdict = await this.#request(entries, key)
     ended(verdict)
     return verdict
   }
 
-  async #request(entries: readonly Entry[], key: string): Promise<Verdict> {
+  async #request(entries: readonly Entry[], key: string): Promise<SinkVerdict> {
     this.#stats.requests++
     try {
       const timeout = this.#settings.request_timeout * 1000
@@ -230,14 +250,14 @@ export class Delivery {
 
   async #waitToRetry(
     entries: readonly Entry[],
-    verdict: Verdict & { kind: 'retry' | 'partial' },
+    verdict: SinkVerdict & { kind: 'retry' | 'partial' },
     budget: RetryBudget,
   ): Promise<void> {
     if (this.#halt.aborted) throw new DeliveryStopped()
     const { connector } = this.#protocol
     const { status, code, text } = verdict.reason
     // Where the number of requests adapts, fewer are sent: to stand still is not needed, unless the server says so.
-    const adapts = this.#settings.max_in_flight === 'auto' && verdict.everybody && verdict.after === undefined
+    const adapts = this.#settings.max_in_flight === 'auto' && verdict.holdAll && verdict.after === undefined
     const planned = budget.retryAfter(verdict.after)
     const wait = adapts && planned !== undefined ? Math.min(planned, this.#longestPause()) : planned
     const { endedBy, endedText } = budget
@@ -262,7 +282,7 @@ export class Delivery {
         },
       )
     }
-    if (verdict.everybody && !adapts) this.#holdEverybody(wait)
+    if (verdict.holdAll && !adapts) this.#holdAll(wait)
     this.#stats.retries++
     this.#events.retry({
       connector,
@@ -281,7 +301,7 @@ export class Delivery {
     return Math.max(this.#settings.initial_backoff * 1000, Date.now() - this.#delivered)
   }
 
-  #holdEverybody(wait: number): void {
+  #holdAll(wait: number): void {
     this.#pausedUntil = Math.max(this.#pausedUntil, Date.now() + wait)
   }
 

@@ -1,6 +1,6 @@
+import type { SinkVerdict } from '../core/verdict.ts'
 import { AdaptiveBatch, AdaptiveLimit, type LoadSign } from './adaptive-limit.ts'
 import type { SinkSettings } from './options.ts'
-import type { Verdict } from './protocol.ts'
 
 /** Requests under way at once where their number is found by trial: the first, and the most. */
 const requests = { first: 4, most: 64 }
@@ -44,7 +44,7 @@ export class Load {
   }
 
   /** To be called as an attempt begins. @param full as many batches are out as may be @returns to be called as it ends */
-  attempt(rows: number, full: boolean): (verdict: Verdict) => void {
+  attempt(rows: number, full: boolean): (verdict: SinkVerdict) => void {
     const limit = this.#limit
     const batch = this.#batch
     if (!limit && !batch) return () => {}
@@ -64,9 +64,9 @@ export class Load {
 }
 
 /** Throttling, time-outs and lost connections speak of the destination's load, and so does that it asks all to wait. */
-function signOf(verdict: Verdict): LoadSign {
+function signOf(verdict: SinkVerdict): LoadSign {
   if (verdict.kind !== 'retry' && verdict.kind !== 'partial') return 'served'
-  const { everybody, reason } = verdict
+  const { holdAll, reason } = verdict
   const lost = verdict.kind === 'retry' && reason.status === undefined
-  return everybody || lost || reason.status === 408 || reason.status === 504 ? 'overloaded' : 'served'
+  return holdAll || lost || reason.status === 408 || reason.status === 504 ? 'overloaded' : 'served'
 }

@@ -1,7 +1,7 @@
 import type { ConnectorError, ErrorDetails } from '../core/errors.ts'
 import { onAbort } from '../core/on-abort.ts'
 import { pause, RetryBudget, type RetryPolicy } from '../core/retry.ts'
-import type { Answer } from './protocol.ts'
+import type { SourceVerdict } from '../core/verdict.ts'
 
 export interface AskerSettings extends RetryPolicy {
   /** Requests under way at once. Default: no bound. */
@@ -43,7 +43,7 @@ export class Asker {
 
   /** @returns the value, or the error that says to ask for less. @throws ConnectorError, AbortError */
   async ask<T>(
-    once: (page: unknown, signal: AbortSignal) => Promise<Answer<T>>,
+    once: (page: unknown, signal: AbortSignal) => Promise<SourceVerdict<T>>,
     asking: Asking,
   ): Promise<{ readonly value: T } | { readonly split: ConnectorError }> {
     const { signal, divisible = false } = asking
@@ -56,7 +56,7 @@ export class Asker {
         budget.begin()
         return once(page, until)
       }, signal)
-      if (answer.kind === 'ok') return answer
+      if (answer.kind === 'accepted') return answer
       if (answer.kind === 'wait') {
         page = answer.page
         budget.progress()
@@ -76,7 +76,7 @@ export class Asker {
       }
       const wait = kind === 'retry' ? budget.retryAfter(asked) : undefined
       if (wait === undefined) throw explained(error, budget, asking.window, asked)
-      if (kind === 'retry' && answer.everybody) this.#heldUntil = Math.max(this.#heldUntil, Date.now() + wait)
+      if (kind === 'retry' && answer.holdAll) this.#heldUntil = Math.max(this.#heldUntil, Date.now() + wait)
       asking.onRetry?.({ attempts: budget.attempts, wait, error })
       await pause(wait, signal)
     }

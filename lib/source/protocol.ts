@@ -1,6 +1,7 @@
 import type { ConnectorError } from '../core/errors.ts'
 import type { Health } from '../core/health.ts'
 import type { Offset, Slice } from '../core/slice.ts'
+import type { SourceVerdict } from '../core/verdict.ts'
 
 export type Row = Record<string, unknown>
 
@@ -16,28 +17,6 @@ export interface Ask<S extends Slice = Slice> {
   /** `next` of the page before, or `page` of a `wait`; undefined at first. */
   readonly page: unknown
 }
-
-/** What one request gave. The engine retries, waits, halves and turns pages; a protocol never does. */
-export type Answer<T> =
-  | { readonly kind: 'ok'; readonly value: T }
-  | {
-      /** A transient fault. */
-      readonly kind: 'retry'
-      readonly error: ConnectorError
-      /** Milliseconds that the service asked for. */
-      readonly after?: number | undefined
-      /** Holds all requests of this source, not only this one. */
-      readonly everybody?: boolean
-      /** The size of the slice may be the cause: ask for halves when the fault comes again. */
-      readonly divide?: boolean
-    }
-  /** Not ready yet, as a job that is polled: ask again, with `page`, after so many milliseconds. It is no retry. */
-  | { readonly kind: 'wait'; readonly after: number; readonly page: unknown }
-  /** Ask again at once, one time (a renewed token). */
-  | { readonly kind: 'again'; readonly error: ConnectorError }
-  /** Too large: ask for halves. */
-  | { readonly kind: 'split'; readonly error: ConnectorError }
-  | { readonly kind: 'fatal'; readonly error: ConnectorError }
 
 /** A whole answer, whose rows are made as they are asked for. */
 export interface Page {
@@ -55,12 +34,12 @@ export interface Page {
 export interface SourceProtocol<S extends Slice = Slice, O extends Offset = Offset> {
   /** The registered name. */
   readonly connector: string
-  /** Makes one request. What a connection does to it is an answer, not an exception. @throws AbortError when the signal fires */
-  ask(ask: Ask<S>, signal: AbortSignal): Promise<Answer<Page>>
+  /** Makes one request. A fault of the connection is a verdict, not an exception. @throws AbortError when the signal fires */
+  ask(ask: Ask<S>, signal: AbortSignal): Promise<SourceVerdict<Page>>
   /** Where the first row lies that there is, for `start_time: 'earliest'`; undefined where there is none. */
-  earliest?(signal: AbortSignal): Promise<Answer<O | undefined>>
+  earliest?(signal: AbortSignal): Promise<SourceVerdict<O | undefined>>
   /** Whether the source would answer now. It reads no row. */
-  health?(signal: AbortSignal): Promise<Answer<Health>>
+  health?(signal: AbortSignal): Promise<SourceVerdict<Health>>
   /** Ends its connections. */
   close(): void
 }

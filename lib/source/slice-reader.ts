@@ -69,7 +69,7 @@ export class SliceReader<S extends Slice, O extends Offset> {
   async healthy(signal: AbortSignal): Promise<Health> {
     if (!this.#protocol.health) return { healthy: true, text: 'there is nothing to try without reading rows' }
     const answer = await this.#protocol.health(signal)
-    if (answer.kind === 'ok') return answer.value
+    if (answer.kind === 'accepted') return answer.value
     if (answer.kind === 'wait') return { healthy: true, text: 'the source is at work' }
     const { status, serviceCode: code, message: text } = answer.error
     return { healthy: false, status, code, text }

@@ -1,6 +1,7 @@
 import { ConnectorError, type ErrorCode } from '../core/errors.ts'
 import type { Offset, Slice } from '../core/slice.ts'
-import { type QueryPart, verdictOf, type WindowVerdict } from './verdict.ts'
+import type { WindowVerdict } from '../core/verdict.ts'
+import { type QueryPart, windowVerdict } from './verdict.ts'
 
 const codes: Record<QueryPart, ErrorCode> = {
   source: 'ERR_QUERY',
@@ -37,7 +38,7 @@ export class WindowError extends ConnectorError {
     super(code, `the ${part} failed in the window ${window.id}: ${cause.message}`, details)
     this.cause = cause
     Object.defineProperty(this, 'cause', { enumerable: false })
-    define(this, { part, verdict: verdictOf(part, cause) })
+    define(this, { part, verdict: windowVerdict(part, cause) })
   }
 }
 

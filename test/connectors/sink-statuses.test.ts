@@ -2,8 +2,8 @@ import t from 'tap'
 import { verdictOf as restVerdict } from '../../lib/connectors/rest/rest-response.ts'
 import { verdictOf as sentinelVerdict } from '../../lib/connectors/sentinel/ingestion-response.ts'
 import { verdictOf as hecVerdict, readReply } from '../../lib/connectors/splunk/hec-response.ts'
+import type { SinkVerdict } from '../../lib/core/verdict.ts'
 import type { HttpResponse } from '../../lib/http/response.ts'
-import type { Verdict } from '../../lib/sink/protocol.ts'
 
 const page = '<html><head><title>no</title></head><body>A page</body></html>'
 const bodies = {
@@ -20,7 +20,7 @@ const redact = (text: string) => text
 const context = { dce: 'https://dce.example', dcr_id: 'dcr-0', dcs: 'Custom-T', audience: 'a', redact }
 
 /** What each connector makes of an answer to a request with three rows. */
-const connectors: Record<string, (response: HttpResponse) => Verdict> = {
+const connectors: Record<string, (response: HttpResponse) => SinkVerdict> = {
   splunk: (response) => hecVerdict(response, readReply(response, redact), { rows: 3, bytes: 100 }),
   sentinel: (response) => sentinelVerdict(response, context),
   rest: (response) => restVerdict(response, 'https://rest.example/hook', redact),
@@ -31,7 +31,7 @@ const isTransient = (status: number) =>
   [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505)
 const isSuccess = (status: number) => status < 300
 
-function expected(connector: string, status: number, body: BodyName): Verdict['kind'] {
+function expected(connector: string, status: number, body: BodyName): SinkVerdict['kind'] {
   if (connector === 'splunk') {
     // HEC's own code says more than the status.
     if (status === 413) return 'split'

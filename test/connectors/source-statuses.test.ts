@@ -15,20 +15,23 @@ t.test('every status from 201 to 599, with and without a body, for a KQL query',
     [page]: undefined,
     '{"error":{"code":"InsufficientAccessError","message":"No."}}': undefined,
     '{"error":{"code":"BadArgumentError","innererror":{"code":"QueryExecutionResultSizeLimitExceeded"}}}':
-      'too large',
+      'split',
     '{"error":{"code":"GatewayTimeout","message":"The query timed out."}}': undefined,
     '{"text":"Server is busy","code":9}': undefined,
   }
   for (const [text, marked] of Object.entries(bodies)) {
     const wrong: string[] = []
     for (let status = 201; status < 600; status++) {
-      const { verdict, error } = statusFailure(status, text, undefined, (said) => said)
-      const right = marked ?? (status === 413 ? 'too large' : status === 401 ? 'renew token' : status === 504 && /timed out/.test(text) ? 'too slow' : isTransient(status) ? 'retry' : 'give up') // biome-ignore format: a line
-      if (verdict !== right) wrong.push(`${status}: ${verdict}, not ${right}`)
+      const { kind, error } = statusFailure(status, text, undefined, (said) => said, true)
+      const right = marked ?? (status === 413 ? 'split' : status === 401 ? 'again' : status === 504 && /timed out/.test(text) ? 'split' : isTransient(status) ? 'retry' : 'fatal') // biome-ignore format: a line
+      if (kind !== right) wrong.push(`${status}: ${kind}, not ${right}`)
       if (error.status !== status) wrong.push(`${status} is told as ${error.status}`)
     }
     t.same(wrong, [], text)
   }
+  const slow = '{"error":{"code":"GatewayTimeout","message":"The query timed out."}}'
+  const { kind } = statusFailure(504, slow, undefined, (said) => said, false)
+  t.equal(kind, 'retry', 'a query that took too long is asked again if halves can not be asked for')
 })
 
 t.test('every status from 201 to 599, with and without a body, for splunkd', async (t) => {

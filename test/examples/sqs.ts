@@ -38,7 +38,7 @@ for (;;) {
       })
       await sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }))
     } catch (error) {
-      if (error instanceof WindowError && error.verdict === 'job') throw error
+      if (error instanceof WindowError && error.verdict === 'fatal') throw error
       // Tried again later; a window that never passes goes to the dead-letter queue by the queue's redrive policy.
       await hide(Math.ceil((error instanceof WindowError ? (error.retryAfter ?? 5000) : 0) / 1000))
     }

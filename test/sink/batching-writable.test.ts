@@ -2,12 +2,13 @@ import { finished } from 'node:stream/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { type ConnectorError, DeliveryError, RefusedRow } from '../../lib/core/errors.ts'
+import type { SinkVerdict } from '../../lib/core/verdict.ts'
 import { BatchingWritable } from '../../lib/sink/batching-writable.ts'
-import type { Attempt, Entry, SinkProtocol, Verdict } from '../../lib/sink/protocol.ts'
+import type { Attempt, Entry, SinkProtocol } from '../../lib/sink/protocol.ts'
 import { scaled } from '../fixtures/scale.ts'
 import { deliver, LetterBox, onChannels, type Row, watch } from '../fixtures/sink-trial.ts'
 
-const accepted: Verdict = { kind: 'accepted', reason: { status: 200, text: 'ok' } }
+const accepted: SinkVerdict = { kind: 'accepted', value: { status: 200, text: 'ok' } }
 const reason = { status: 400, code: 'X', text: 'no' }
 
 interface Sent {
@@ -23,7 +24,7 @@ class Trial implements SinkProtocol {
   readonly maxRowBytes = 1000
   readonly sent: Sent[] = []
   closed = 0
-  answer: (ids: number[], attempt: Attempt) => Verdict | Promise<Verdict> = () => accepted
+  answer: (ids: number[], attempt: Attempt) => SinkVerdict | Promise<SinkVerdict> = () => accepted
 
   encode(row: Row) {
     if (row['bad']) throw new RefusedRow(`bad: ${row['bad']}`)
@@ -31,7 +32,7 @@ class Trial implements SinkProtocol {
     return { wire, bytes: Buffer.byteLength(wire), group: row['group'] as string | undefined }
   }
 
-  async send(entries: readonly Entry[], attempt: Attempt): Promise<Verdict> {
+  async send(entries: readonly Entry[], attempt: Attempt): Promise<SinkVerdict> {
     const ids = entries.map(({ row }) => (row as { id: number }).id)
     const bytes = entries.reduce((sum, { bytes }) => sum + bytes, 2 + entries.length - 1)
     this.sent.push({ ids, key: attempt.key, bytes })
@@ -71,7 +72,7 @@ t.test('with max_in_flight auto a throttle without a time holds its own batch al
       while (trial.sent.length < 4) await new Promise(setImmediate)
       if (!first) return accepted
       first = false
-      return { kind: 'retry', reason: { status: 429, text: 'x' }, everybody: true, after }
+      return { kind: 'retry', reason: { status: 429, text: 'x' }, holdAll: true, after }
     }
     const waits = { initial_backoff: 1e6, max_backoff: 1e6, max_retry_seconds: 1e6 }
     const sink = sinkOf(trial, { batch_size: 1, max_in_flight: 'auto', ...waits })
@@ -318,7 +319,7 @@ t.test('verdicts', async (t) => {
   })
   t.test('fatal, and what is thrown', async (t) => {
     const own = new DeliveryError('ERR_AUTH', 'no', { connector: 'trial' })
-    const cases: [() => Verdict | Promise<Verdict>, object][] = [
+    const cases: [() => SinkVerdict | Promise<SinkVerdict>, object][] = [
       [() => ({ kind: 'fatal', error: own }), { code: 'ERR_AUTH', message: 'no' }],
       [() => Promise.reject(own), { code: 'ERR_AUTH' }],
       [() => Promise.reject(new TypeError('a bug')), { code: 'ERR_DELIVERY', message: 'trial: a bug', cause: { name: 'TypeError' } }],
@@ -336,7 +337,7 @@ t.test('verdicts', async (t) => {
 })
 
 t.test('a row is refused for good only where it was refused alone, or by name', async (t) => {
-  const kinds = fc.constantFrom('split', 'refused', 'partial', 'garbled')
+  const kinds = fc.constantFrom('refused', 'partial', 'garbled')
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.record({ bad: fc.boolean(), hour: fc.nat(2) }), { maxLength: 80 }),
@@ -352,7 +353,7 @@ t.test('a row is refused for good only where it was refused alone, or by name', 
         const alone = new Set<number>()
         const taken: number[] = []
         let count = 0
-        trial.answer = (ids): Verdict => {
+        trial.answer = (ids): SinkVerdict => {
           const first = ids.findIndex(isBad)
           const mixed = oneHour && ids.some((id) => plan[id]!.hour !== plan[ids[0]!]!.hour)
           if (first < 0 && !mixed) {
@@ -366,7 +367,6 @@ t.test('a row is refused for good only where it was refused alone, or by name', 
             return { kind: 'partial', accepted: first, refusesNext: true, reason }
           }
           if (ids.length === 1) alone.add(ids[0]!)
-          if (kind === 'split') return { kind: 'split', bounded: true, reason }
           if (kind === 'garbled') return { kind: 'partial', accepted: Number.NaN, refusesNext: true, reason }
           return { kind: 'refused', reason }
         }
@@ -434,7 +434,7 @@ t.test('slowDown holds the next requests back', async (t) => {
   const times: number[] = []
   trial.answer = () => {
     times.push(Date.now())
-    return { ...accepted, slowDown: true } as Verdict
+    return { ...accepted, slowDown: true } as SinkVerdict
   }
   t.equal(
     await deliver(rowsOf(40), sinkOf(trial, { batch_size: 1, initial_backoff: 0.01, max_backoff: 0.01 })),
@@ -474,7 +474,7 @@ t.test(
   'a protocol that hangs on when it is cut: close comes after a while, and what it says then is ignored',
   async (t) => {
     const trial = new Trial()
-    let answer: (verdict: Verdict) => void = () => {}
+    let answer: (verdict: SinkVerdict) => void = () => {}
     trial.answer = () =>
       new Promise((resolve) => {
         answer = resolve

@@ -49,16 +49,16 @@ t.test('the verdict of an error says what is to become of the window', async (t)
   const verdicts: [part: 'source' | 'sink', error: Error, verdict: string][] = [
     ['source', new ConnectorError('ERR_QUERY', 'throttled', { status: 429, retryAfter: 7000 }), 'retry'],
     ['source', new ConnectorError('ERR_QUERY', 'gone', { cause: withCode('ECONNRESET') }), 'retry'],
-    ['source', new ConnectorError('ERR_QUERY', 'syntax', { status: 400 }), 'job'],
-    ['source', new ConnectorError('ERR_QUERY', 'no such workspace', { status: 404 }), 'job'],
+    ['source', new ConnectorError('ERR_QUERY', 'syntax', { status: 400 }), 'fatal'],
+    ['source', new ConnectorError('ERR_QUERY', 'no such workspace', { status: 404 }), 'fatal'],
     [
       'source',
       new ConnectorError('ERR_QUERY', 'certificate', { cause: withCode('CERT_HAS_EXPIRED') }),
-      'job',
+      'fatal',
     ],
-    ['source', new ConnectorError('ERR_QUERY', 'only a part came', { status: 200 }), 'window'],
-    ['source', new ConnectorError('ERR_QUERY', 'the answer can not be read'), 'window'],
-    ['source', new ConnectorError('ERR_AUTH', 'refused', { status: 401 }), 'job'],
+    ['source', new ConnectorError('ERR_QUERY', 'only a part came', { status: 200 }), 'refused'],
+    ['source', new ConnectorError('ERR_QUERY', 'the answer can not be read'), 'refused'],
+    ['source', new ConnectorError('ERR_AUTH', 'refused', { status: 401 }), 'fatal'],
     ['source', new ConnectorError('ERR_AUTH', 'busy', { status: 503 }), 'retry'],
     ['source', new ConnectorError('ERR_AUTH', 'down', { cause: withCode('ECONNREFUSED') }), 'retry'],
     ['source', new Error('own'), 'retry'],
@@ -67,10 +67,10 @@ t.test('the verdict of an error says what is to become of the window', async (t)
     ['sink', new ConnectorError('ERR_DEAD_LETTER', 'disk full'), 'retry'],
     ...(
       ['ERR_RESULT_TOO_LARGE', 'ERR_RESULT', 'ERR_REJECTED', 'ERR_ROW', 'ERR_TRANSFORM'] as ErrorCode[]
-    ).map((code) => ['sink', new ConnectorError(code, 'no'), 'window'] as ['sink', Error, string]),
-    ['sink', new ConnectorError('ERR_OPTION', 'no'), 'job'],
-    ['sink', new ConnectorError('ERR_CHECKPOINT', 'no'), 'job'],
-    ['sink', new ConnectorError('ERR_AUTH', 'no', { status: 403 }), 'job'],
+    ).map((code) => ['sink', new ConnectorError(code, 'no'), 'refused'] as ['sink', Error, string]),
+    ['sink', new ConnectorError('ERR_OPTION', 'no'), 'fatal'],
+    ['sink', new ConnectorError('ERR_CHECKPOINT', 'no'), 'fatal'],
+    ['sink', new ConnectorError('ERR_AUTH', 'no', { status: 403 }), 'fatal'],
   ]
   for (const [part, error, verdict] of verdicts) {
     const source = () => {
@@ -104,7 +104,7 @@ t.test('the verdict of an error says what is to become of the window', async (t)
       transform: () => transform(),
       sink: collector().sink,
     }),
-    { code: 'ERR_TRANSFORM', part: 'transform', verdict: 'window' },
+    { code: 'ERR_TRANSFORM', part: 'transform', verdict: 'refused' },
   )
 })
 
@@ -174,7 +174,7 @@ t.test('wrong arguments are told before anything is made', async (t) => {
   await t.rejects(runWindow(window!, { source: () => ({}) as Readable, sink: collector().sink }), {
     code: 'ERR_OPTION',
     part: 'source',
-    verdict: 'job',
+    verdict: 'fatal',
   })
 })
 

@@ -2,9 +2,10 @@ import type { Identity } from '../../checkpoint/state.ts'
 import { ConnectorError, QueryError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
 import { fromDate, parseInstant, ticksPerSecond } from '../../core/time.ts'
+import type { SourceVerdict } from '../../core/verdict.ts'
 import { type PlainWindow, toPlainWindow, type Window } from '../../core/window.ts'
 import { withDeadline } from '../../http/deadline.ts'
-import type { Answer, Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
+import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
 import { toOffset, type WindowOffset } from '../../source/window-offset.ts'
 import { windowOf } from '../../source/windows.ts'
 import { azureClouds } from '../azure/clouds.ts'
@@ -14,9 +15,9 @@ import { connectorName, type QueryValues, type TargetValues } from './options.ts
 import { QueryClient } from './query-client.ts'
 import {
   cutFailure,
-  type Failure,
   faultFailure,
   partialFailure,
+  type QueryFailure,
   rowLimit,
   statusFailure,
 } from './query-failure.ts'
@@ -29,6 +30,8 @@ export interface Question {
   readonly timespan: Window | undefined
   /** The tables that there are are asked for, and not a query. */
   readonly metadata?: boolean
+  /** Whether halves of the timespan can be asked for. Default: false. */
+  readonly divisible?: boolean
 }
 
 /** The connection of one source, and single requests over it. */
@@ -49,9 +52,9 @@ export class KqlClient {
 
   /** One request. */
   async once(
-    { query, timespan, metadata = false }: Question,
+    { query, timespan, metadata = false, divisible = false }: Question,
     signal: AbortSignal,
-  ): Promise<WholeResponse | Failure> {
+  ): Promise<WholeResponse | QueryFailure> {
     const { redact, tokens } = this.#connection
     const { request_timeout, stall_timeout } = this.#values
     try {
@@ -68,7 +71,7 @@ export class KqlClient {
       // "No data": https://learn.microsoft.com/azure/azure-monitor/logs/api/errors
       if (answer.status === 204) return WholeResponse.empty
       if (answer.status === 401) tokens.invalidate(token)
-      return statusFailure(answer.status, answer.text, answer.retryAfter, redact)
+      return statusFailure(answer.status, answer.text, answer.retryAfter, redact, divisible)
     } catch (error) {
       signal.throwIfAborted()
       return faultFailure(error, redact)
@@ -77,28 +80,6 @@ export class KqlClient {
 
   close(): void {
     this.#connection.close()
-  }
-}
-
-/** What is to be done about a failure. */
-export function answerTo(
-  { verdict, wait, error }: Failure,
-  divisible: boolean,
-): Exclude<Answer<never>, { kind: 'ok' }> {
-  const everybody = error.status === 429 || error.status === 503
-  switch (verdict) {
-    case 'too large':
-      return { kind: 'split', error }
-    case 'short of memory':
-      return { kind: 'retry', error, divide: true }
-    case 'too slow':
-      return divisible ? { kind: 'split', error } : { kind: 'retry', error, after: wait, everybody }
-    case 'renew token':
-      return { kind: 'again', error }
-    case 'retry':
-      return { kind: 'retry', error, after: wait, everybody }
-    case 'give up':
-      return { kind: 'fatal', error }
   }
 }
 
@@ -149,20 +130,19 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     if (settings.window_by === 'ingestion_time') this.#byIngestion = ingestionTimeQuery(settings.query)
   }
 
-  async ask(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<Answer<Page>> {
+  async ask(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     const window = windowOf(ask.slice)
     const kept = this.#byIngestion ? 'all' : ask.exact ? 'exact' : 'margin'
     const question = this.#byIngestion
       ? { query: this.#byIngestion(window), timespan: generatedDuring(window) }
       : { query: this.#settings.query, timespan: askedWindow(window, kept) }
-    const given = await this.#client.once(question, signal)
+    const given = await this.#client.once({ ...question, divisible: ask.divisible }, signal)
     if (given instanceof WholeResponse) {
-      return { kind: 'ok', value: { rows: this.#rows(given, ask, kept), bytes: given.bytes } }
+      return { kind: 'accepted', value: { rows: this.#rows(given, ask, kept), bytes: given.bytes } }
     }
-    const answer = answerTo(given, ask.divisible)
-    if (answer.kind === 'split' && ask.divisible && kept !== 'all') {
+    if (given.kind === 'split' && ask.divisible && kept !== 'all') {
       // Better said now than when the halves are there.
-      const { error } = answer
+      const { error } = given
       const halved = { ...ask, because: ask.because ?? error }
       for (const table of given.tables ?? []) {
         if (table.columns.length === 0) continue
@@ -170,30 +150,33 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
         if (lack !== undefined) return { kind: 'fatal', error: this.#noTimestamp(lack, halved) }
       }
     }
-    return answer
+    return given
   }
 
-  async earliest(signal: AbortSignal): Promise<Answer<WindowOffset | undefined>> {
+  async earliest(signal: AbortSignal): Promise<SourceVerdict<WindowOffset | undefined>> {
     const { query, window_by, timestamp_column: column } = this.#settings
     const ask = earliestQuery(query, window_by === 'ingestion_time' ? window_by : { column })!
     // Without a timespan the service may take one of its own.
     const ever = { start: 0n, end: fromDate(Date.now()) + 2n * 86_400n * ticksPerSecond }
     const given = await this.#client.once({ query: ask, timespan: ever }, signal)
-    if (!(given instanceof WholeResponse)) return answerTo(given, false)
+    if (!(given instanceof WholeResponse)) return given
     const [row] = await smallRows(given)
     const earliest = row?.['earliest']
     const instant = typeof earliest === 'string' ? parseInstant(earliest) : undefined
-    return { kind: 'ok', value: instant === undefined ? undefined : toOffset(instant) }
+    return { kind: 'accepted', value: instant === undefined ? undefined : toOffset(instant) }
   }
 
   /** Asks the query itself for no rows: that takes credentials, endpoint and query. */
-  async health(signal: AbortSignal): Promise<Answer<Health>> {
+  async health(signal: AbortSignal): Promise<SourceVerdict<Health>> {
     const now = fromDate(Date.now())
     const window = { start: now - 60n * ticksPerSecond, end: now }
     const query = noRows(this.#byIngestion?.(window) ?? this.#settings.query)
     const given = await this.#client.once({ query, timespan: window }, signal)
-    if (!(given instanceof WholeResponse)) return answerTo(given, false)
-    return { kind: 'ok', value: { healthy: true, status: 200, text: 'signed in, and the query is good' } }
+    if (!(given instanceof WholeResponse)) return given
+    return {
+      kind: 'accepted',
+      value: { healthy: true, status: 200, text: 'signed in, and the query is good' },
+    }
   }
 
   close(): void {

@@ -1,31 +1,14 @@
 import { ConnectorError, type ErrorDetails, QueryError } from '../../core/errors.ts'
 import { cleanError, type Redact } from '../../core/redaction.ts'
-import { isTransientFault, isTransientStatus, retryAfter } from '../../core/retry.ts'
+import { holdsAll, isTransientFault, isTransientStatus, retryAfter } from '../../core/retry.ts'
+import type { SourceFailure } from '../../core/verdict.ts'
 import { AuthError } from '../azure/tokens.ts'
 import { connectorName } from './options.ts'
 import { type IndexedTable, MalformedResponse, type ResponseIndex } from './response-index.ts'
 
-/** What is to be done about a try that failed. */
-export type Verdict =
-  /** Try again, after the wait (milliseconds) that the service asked for, if it did. */
-  | 'retry'
-  /** Sign in anew, then try again. */
-  | 'renew token'
-  /** The result passes a limit of the service: ask for less. */
-  | 'too large'
-  /** The service ran short of memory: try again, then ask for less. */
-  | 'short of memory'
-  /** The service ran out of time: ask for less, or try again where less can't be asked for. */
-  | 'too slow'
-  | 'give up'
-
-export interface Failure {
-  readonly verdict: Verdict
-  /** The tables that came with it. */
+/** A request that failed, with the tables that came all the same. */
+export type QueryFailure = Exclude<SourceFailure, { kind: 'wait' }> & {
   readonly tables?: readonly IndexedTable[]
-  readonly wait?: number | undefined
-  /** What to throw in the end. */
-  readonly error: ConnectorError
 }
 
 /** Rows at which the service cuts a result, at times without a word. */
@@ -67,23 +50,23 @@ function readServiceError(error: unknown): ServiceError {
 /** The service's own word that a query took too long. A 504 of something in between is a transient fault. */
 const tooSlow = /GatewayTimeout|quer(?:y|ies)\b.{0,40}\btimed out|timed out.{0,40}\bquery/i
 
-/** An answer with another status than 200. */
+/** An answer with another status than 200. @param divisible whether halves can be asked for */
 export function statusFailure(
   status: number,
   text: string,
   retryAfterHeader: string | undefined,
   redact: Redact,
-): Failure {
+  divisible: boolean,
+): QueryFailure {
   const body = parseError(text)
   const { code, text: words } = readServiceError(body)
   const serviceText = redact(words || text.trim().slice(0, 500)) || undefined
   const details: ErrorDetails = { connector: connectorName, status, serviceCode: code, serviceText }
   const said = `status ${status}${code ? ` ${code}` : ''}${serviceText ? `: ${serviceText}` : ''}`
   const query = (message: string) => new QueryError('ERR_QUERY', `${connectorName}: ${message}`, details)
-  if (status === 413 || tooLarge.test(text))
-    return { verdict: 'too large', error: tooLargeError(said, details) }
+  if (status === 413 || tooLarge.test(text)) return { kind: 'split', error: tooLargeError(said, details) }
   if (status === 504 && tooSlow.test(text)) {
-    return { verdict: 'too slow', error: query(`the query took too long: ${said}`) }
+    return { kind: divisible ? 'split' : 'retry', error: query(`the query took too long: ${said}`) }
   }
   if (status === 401 || status === 403) {
     const error = new ConnectorError(
@@ -91,11 +74,11 @@ export function statusFailure(
       `${connectorName}: the service refused the token: ${said}`,
       details,
     )
-    return { verdict: status === 401 ? 'renew token' : 'give up', error }
+    return { kind: status === 401 ? 'again' : 'fatal', error }
   }
   const error = query(`the service refused the query: ${said}`)
-  if (!isTransientStatus(status)) return { verdict: 'give up', error }
-  return { verdict: 'retry', wait: retryAfter(retryAfterHeader), error }
+  if (!isTransientStatus(status)) return { kind: 'fatal', error }
+  return { kind: 'retry', error, after: retryAfter(retryAfterHeader), holdAll: holdsAll(status) }
 }
 
 function parseError(text: string): unknown {
@@ -108,7 +91,7 @@ function parseError(text: string): unknown {
 }
 
 /** A result with status 200 that says itself that it is not whole. */
-export function partialFailure({ error, tables }: ResponseIndex, redact: Redact): Failure {
+export function partialFailure({ error, tables }: ResponseIndex, redact: Redact): QueryFailure {
   const { code, text } = readServiceError(error)
   const details: ErrorDetails = {
     connector: connectorName,
@@ -117,10 +100,12 @@ export function partialFailure({ error, tables }: ResponseIndex, redact: Redact)
     serviceText: redact(text) || undefined,
   }
   if (tooLarge.test(JSON.stringify(error)))
-    return { verdict: 'too large', tables, error: tooLargeError(redact(text), details) }
+    return { kind: 'split', tables, error: tooLargeError(redact(text), details) }
   const message = `${connectorName}: the result is not whole: ${redact(text) || 'the service does not say why'}`
-  const verdict = ownFault.test(JSON.stringify(error)) ? 'give up' : 'short of memory'
-  return { verdict, tables, error: new QueryError('ERR_QUERY', message, details) }
+  const failure = new QueryError('ERR_QUERY', message, details)
+  if (ownFault.test(JSON.stringify(error))) return { kind: 'fatal', tables, error: failure }
+  // The service ran short of memory, or of time.
+  return { kind: 'retry', tables, error: failure, divide: true }
 }
 
 /**
@@ -131,10 +116,10 @@ const ownFault =
   /SemanticError|SyntaxError|BadArgument|BadRequest|InvalidTimestamp|Forbidden|Unauthorized|"Permanent"|"@permanent":true/i
 
 /** A result as long as the service ever gives. */
-export function cutFailure({ rows, tables }: ResponseIndex): Failure {
+export function cutFailure({ rows, tables }: ResponseIndex): QueryFailure {
   const text = `the result has ${rows} rows, as many as the service gives: it may lack the rest`
   return {
-    verdict: 'too large',
+    kind: 'split',
     tables,
     error: tooLargeError(text, { connector: connectorName, status: 200 }),
   }
@@ -149,10 +134,10 @@ function tooLargeError(reason: string, details: ErrorDetails): QueryError {
 }
 
 /** No answer, or one that broke off. */
-export function faultFailure(error: unknown, redact: Redact): Failure {
-  if (error instanceof AuthError)
-    return { verdict: error.transient ? 'retry' : 'give up', wait: error.wait, error }
-  if (error instanceof ConnectorError) return { verdict: 'give up', error }
+export function faultFailure(error: unknown, redact: Redact): QueryFailure {
+  if (error instanceof AuthError && error.transient)
+    return { kind: 'retry', error, after: error.wait, holdAll: holdsAll(error.status) }
+  if (error instanceof ConnectorError) return { kind: 'fatal', error }
   const cause = cleanError(error, redact)
   const { code } = cause as NodeJS.ErrnoException
   const cut = error instanceof MalformedResponse ? error.cut : code === 'Z_BUF_ERROR'
@@ -160,7 +145,7 @@ export function faultFailure(error: unknown, redact: Redact): Failure {
   const what =
     error instanceof MalformedResponse && !cut ? 'the answer can not be read' : 'no whole answer came'
   return {
-    verdict: transient ? 'retry' : 'give up',
+    kind: transient ? 'retry' : 'fatal',
     error: new QueryError('ERR_QUERY', `${connectorName}: ${what}: ${cause.message}`, {
       connector: connectorName,
       cause,

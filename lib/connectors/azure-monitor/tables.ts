@@ -1,7 +1,7 @@
 import { ConnectorError, OptionError } from '../../core/errors.ts'
 import { Asker } from '../../source/asker.ts'
 import { type Column, kqlTypes } from '../../source/row-schema.ts'
-import { answerTo, KqlClient, type Question, smallRows } from './kql-protocol.ts'
+import { KqlClient, type Question, smallRows } from './kql-protocol.ts'
 import { connectorName, type TargetValues, targetDeclaration } from './options.ts'
 import type { AzureMonitorTablesOptions } from './options.types.ts'
 import { WholeResponse } from './response-body.ts'
@@ -67,7 +67,7 @@ async function withClient<T>(
   const signal = values.signal ?? new AbortController().signal
   const once = async (question: Question, until: AbortSignal) => {
     const given = await client.once(question, until)
-    return given instanceof WholeResponse ? ({ kind: 'ok', value: given } as const) : answerTo(given, false)
+    return given instanceof WholeResponse ? ({ kind: 'accepted', value: given } as const) : given
   }
   try {
     return await work(async (question) => {

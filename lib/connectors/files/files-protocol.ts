@@ -1,5 +1,6 @@
 import type { Health } from '../../core/health.ts'
-import type { Answer, Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
+import type { SourceVerdict } from '../../core/verdict.ts'
+import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
 import { csvColumns } from './csv-format.ts'
 import { FileBytes } from './file-bytes.ts'
 import { connectorName, FileError, fileError, RecordError } from './file-error.ts'
@@ -60,12 +61,12 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     this.#reader = new RecordReader(values, this.#malformed)
   }
 
-  async ask({ slice }: Ask<FilesSlice>, signal: AbortSignal): Promise<Answer<Page>> {
+  async ask({ slice }: Ask<FilesSlice>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     this.#observer.request()
     try {
       const isPlanned = slice.ranges.some(({ crc }) => crc !== undefined)
       return {
-        kind: 'ok',
+        kind: 'accepted',
         value: await (isPlanned ? this.#planned(slice, signal) : this.#whole(slice, signal)),
       }
     } catch (error) {
@@ -76,7 +77,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     }
   }
 
-  async health(signal: AbortSignal): Promise<Answer<Health>> {
+  async health(signal: AbortSignal): Promise<SourceVerdict<Health>> {
     try {
       const { files } = await listFiles(listingSettings(this.#values), signal)
       const [first] = files
@@ -84,7 +85,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
       const text = first
         ? `${files.length} files are there`
         : `no file is there of ${this.#values.path.join(', ')}`
-      return { kind: 'ok', value: { healthy: first !== undefined, text } }
+      return { kind: 'accepted', value: { healthy: first !== undefined, text } }
     } catch (error) {
       return { kind: 'fatal', error: fileError(this.#values.path[0]!, error) }
     }

@@ -1,7 +1,8 @@
 import { RefusedRow } from '../../core/errors.ts'
 import { redactor, urlSecrets } from '../../core/redaction.ts'
+import type { SinkVerdict } from '../../core/verdict.ts'
 import { HttpClient } from '../../http/client.ts'
-import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../../sink/protocol.ts'
+import type { Attempt, EncodedRow, Entry, SinkProtocol } from '../../sink/protocol.ts'
 import { givenHeaders, type RestSettings } from './options.ts'
 import { type Payload, payloadOf } from './payload.ts'
 import { type PartedRow, queryParter, withQuery } from './query-params.ts'
@@ -40,7 +41,7 @@ export class RestProtocol implements SinkProtocol {
     return { wire: query, group: query }
   }
 
-  async send(entries: readonly Entry[], { signal, timeout, key }: Attempt): Promise<Verdict> {
+  async send(entries: readonly Entry[], { signal, timeout, key }: Attempt): Promise<SinkVerdict> {
     const { url, http_method, idempotency_header } = this.#settings
     const payload = http_method === 'get' ? undefined : await this.#payload.body(entries)
     const response = await this.#http.request({

@@ -1,9 +1,9 @@
 import { DeliveryError } from '../../core/errors.ts'
 import type { Redact } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
+import type { Reason, SinkVerdict } from '../../core/verdict.ts'
 import type { HttpResponse } from '../../http/client.ts'
 import { headerOf, plainText, waitOf } from '../../http/response.ts'
-import type { Reason, Verdict } from '../../sink/protocol.ts'
 
 const authStatuses = new Set([401, 403, 407])
 
@@ -11,11 +11,11 @@ const authStatuses = new Set([401, 403, 407])
 const endpointStatuses = new Set([404, 405, 406, 410, 411, 415, 421, 426])
 
 /** What an answer means for the rows of the request. https://www.rfc-editor.org/rfc/rfc9110#name-status-codes */
-export function verdictOf(response: HttpResponse, url: string, redact: Redact): Verdict {
+export function verdictOf(response: HttpResponse, url: string, redact: Redact): SinkVerdict {
   const { status } = response
   // A service may quote what it was sent: cleaned before it is cut, so that no half of a secret is left.
   const reason: Reason = { status, text: plainText(redact(response.text)) || `HTTP status ${status}` }
-  if (status >= 200 && status < 300) return { kind: 'accepted', reason }
+  if (status >= 200 && status < 300) return { kind: 'accepted', value: reason }
   if (status === 413) return { kind: 'split', reason }
   if (isTransientStatus(status)) {
     return { kind: 'retry', reason, ...waitOf(response) }
@@ -42,7 +42,7 @@ function target(response: HttpResponse, url: string): string {
   return origin === new URL(url).origin ? ' to another path of itself' : ` to ${origin}`
 }
 
-function fatal(reason: Reason, what: string): Verdict {
+function fatal(reason: Reason, what: string): SinkVerdict {
   const { status, text } = reason
   const code = status !== undefined && authStatuses.has(status) ? 'ERR_AUTH' : 'ERR_DELIVERY'
   const error = new DeliveryError(code, `rest: ${what} (${status}: ${text})`, {

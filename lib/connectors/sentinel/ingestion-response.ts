@@ -1,9 +1,9 @@
 import { DeliveryError } from '../../core/errors.ts'
 import type { Redact } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
+import type { Reason, SinkVerdict } from '../../core/verdict.ts'
 import type { HttpResponse } from '../../http/client.ts'
 import { headerOf, plainText, waitOf } from '../../http/response.ts'
-import type { Reason, Verdict } from '../../sink/protocol.ts'
 import type { IngestionTarget } from './ingestion-client.ts'
 import { connectorName } from './options.ts'
 
@@ -17,9 +17,9 @@ export interface IngestionContext extends IngestionTarget {
  * What the service's answer means for the rows of the request.
  * https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview#rest-api-call
  */
-export function verdictOf(response: HttpResponse, context: IngestionContext): Verdict {
+export function verdictOf(response: HttpResponse, context: IngestionContext): SinkVerdict {
   const { status } = response
-  if (status === 204) return { kind: 'accepted', reason: { status, text: 'HTTP status 204' } }
+  if (status === 204) return { kind: 'accepted', value: { status, text: 'HTTP status 204' } }
   const said = saidBy(response)
   const reason = shown(said, context.redact)
   if (isTransientStatus(status)) {

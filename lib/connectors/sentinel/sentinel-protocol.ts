@@ -1,10 +1,11 @@
 import type { Health } from '../../core/health.ts'
 import { serialize } from '../../core/json.ts'
 import { cleanError } from '../../core/redaction.ts'
+import type { SinkVerdict } from '../../core/verdict.ts'
 import type { HttpResponse } from '../../http/client.ts'
 import { withDeadline } from '../../http/deadline.ts'
 import { type Body, bodyOf } from '../../sink/compression.ts'
-import type { Attempt, EncodedRow, Entry, SinkProtocol, Verdict } from '../../sink/protocol.ts'
+import type { Attempt, EncodedRow, Entry, SinkProtocol } from '../../sink/protocol.ts'
 import { azureClouds } from '../azure/clouds.ts'
 import { type AzureConnection, connectionFor } from '../azure/connection.ts'
 import { AuthError } from '../azure/tokens.ts'
@@ -41,7 +42,7 @@ export class SentinelProtocol implements SinkProtocol {
     return { wire: serialize(row) }
   }
 
-  async send(entries: readonly Entry[], { signal, timeout }: Attempt): Promise<Verdict> {
+  async send(entries: readonly Entry[], { signal, timeout }: Attempt): Promise<SinkVerdict> {
     const { redact } = this.#connection
     const body = await this.#body(entries)
     let answer: HttpResponse
@@ -66,9 +67,9 @@ export class SentinelProtocol implements SinkProtocol {
   async health(timeout: number): Promise<Health> {
     try {
       const verdict = await this.send([], { signal: this.#ended.signal, timeout, key: '' })
-      if (verdict.kind === 'fatal')
+      if (verdict.kind === 'fatal' || verdict.kind === 'again')
         return { healthy: false, status: verdict.error.status, text: verdict.error.message }
-      const { status, code, text } = verdict.reason
+      const { status, code, text } = verdict.kind === 'accepted' ? verdict.value : verdict.reason
       // How the service takes an empty array is not documented. Whoever gets so far is known, and so is the rule.
       const healthy = verdict.kind === 'accepted' || status === 400
       return {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Health } from '../../core/health.ts'
 import { credentialsOf, redactor } from '../../core/redaction.ts'
+import type { SinkVerdict } from '../../core/verdict.ts'
 import { HttpClient, type HttpResponse } from '../../http/client.ts'
 import { bodyOf } from '../../sink/compression.ts'
-import type { Attempt, Entry, SinkProtocol, Verdict } from '../../sink/protocol.ts'
+import type { Attempt, Entry, SinkProtocol } from '../../sink/protocol.ts'
 import { AckChannel, type AckOutcome } from './ack-channel.ts'
 import { eventEncoder } from './event.ts'
 import { fatalError, readReply, verdictOf } from './hec-response.ts'
@@ -28,7 +29,7 @@ export class HecProtocol implements SinkProtocol {
     this.#channel = this.#newChannel(settings.channel ?? randomUUID())
   }
 
-  async send(entries: readonly Entry[], attempt: Attempt): Promise<Verdict> {
+  async send(entries: readonly Entry[], attempt: Attempt): Promise<SinkVerdict> {
     const channel = this.#channel
     const post = () => this.#post(entries, attempt, channel)
     const response = await (this.#settings.ack ? channel.first(post) : post())
@@ -93,9 +94,9 @@ export class HecProtocol implements SinkProtocol {
   /** With acknowledgement on, rows that HEC took are in only when an indexer says so. */
   async #acknowledged(
     channel: AckChannel,
-    verdict: Verdict & { kind: 'accepted' | 'partial' },
+    verdict: SinkVerdict & { kind: 'accepted' | 'partial' },
     ackId: number | undefined,
-  ): Promise<Verdict> {
+  ): Promise<SinkVerdict> {
     if (ackId === undefined) return unacknowledged(verdict)
     const { ack_timeout } = this.#settings
     const outcome: AckOutcome = await channel.indexed(ackId, ack_timeout * 1000)
@@ -135,10 +136,10 @@ export class HecProtocol implements SinkProtocol {
 }
 
 /** What follows from an answer that takes rows in and gives no id to ask for. */
-function unacknowledged(verdict: Verdict & { kind: 'accepted' | 'partial' }): Verdict {
+function unacknowledged(verdict: SinkVerdict & { kind: 'accepted' | 'partial' }): SinkVerdict {
   if (verdict.kind === 'accepted') {
     const text = 'the answer has no ackId: indexer acknowledgement is not enabled for this token'
-    return { kind: 'fatal', error: fatalError({ status: verdict.reason.status, code: 14, text }) }
+    return { kind: 'fatal', error: fatalError({ status: verdict.value.status, code: 14, text }) }
   }
   // The rows before the one at fault may never reach an indexer: they go out again.
   if (verdict.refusesNext) return { kind: 'refused', reason: verdict.reason }

@@ -1,9 +1,9 @@
 import { type ConnectorError, DeliveryError } from '../../core/errors.ts'
 import type { Redact } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
+import type { Reason, SinkVerdict } from '../../core/verdict.ts'
 import type { HttpResponse } from '../../http/client.ts'
 import { plainText, waitOf } from '../../http/response.ts'
-import type { Reason, Verdict } from '../../sink/protocol.ts'
 
 /** The body of a HEC answer. */
 export interface HecReply {
@@ -62,15 +62,15 @@ export function verdictOf(
   response: HttpResponse,
   reply: HecReply,
   request: { rows: number; bytes: number },
-): Verdict {
+): SinkVerdict {
   const { status } = response
   const { code, number, looksAccepted } = reply
   const reason: Reason = { status, code, text: reply.text || `HTTP status ${status}` }
   if (status >= 200 && status < 300) {
     if (code !== undefined && acceptedCodes.has(code)) {
-      return { kind: 'accepted', reason, slowDown: fullCodes.has(code) }
+      return { kind: 'accepted', value: reason, slowDown: fullCodes.has(code) }
     }
-    if (code === undefined && looksAccepted) return { kind: 'accepted', reason }
+    if (code === undefined && looksAccepted) return { kind: 'accepted', value: reason }
   }
   if (status === 413) return { kind: 'split', reason }
   if (code !== undefined && faultyEventCodes.has(code)) {
@@ -89,7 +89,7 @@ export function verdictOf(
   return { kind: 'fatal', error: fatalError(reason) }
 }
 
-function faultyEvent(number: number | undefined, rows: number, reason: Reason): Verdict {
+function faultyEvent(number: number | undefined, rows: number, reason: Reason): SinkVerdict {
   if (number !== undefined && number >= 0 && number < rows) {
     return { kind: 'partial', accepted: number, refusesNext: true, reason }
   }

@@ -46,7 +46,7 @@ export interface WindowReturned<S extends Slice = PlainWindow> {
   /** Milliseconds until it is tried again. */
   readonly wait: number
   /** Whether all workers wait as long, since it is the service that is not ready. */
-  readonly everybody: boolean
+  readonly holdAll: boolean
 }
 
 /** Events of a worker. */
@@ -74,7 +74,7 @@ const anyNumber = 1_000_000_000
 /**
  * Takes windows from a queue and delivers them by `runWindow`, several at a time. What becomes of a window that does not go
  * through is by the verdict of its error: `retry` puts it back, uncounted, and where a service is throttled or away holds
- * all workers; `window` leaves it in the queue as failed; `job` puts it back, pauses the queue and ends the worker.
+ * all workers; `refused` leaves it in the queue as failed; `fatal` puts it back, pauses the queue and ends the worker.
  */
 export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<WorkerEvents<S>> {
   /** Resolves when the worker has ended by `stop()` or `available_now`; rejects with the error that no window can pass. */
@@ -241,13 +241,13 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
   async #failed(job: Job, token: string, error: Error): Promise<Error> {
     const { queue } = this.#options
     const { window } = job.data as WindowJob<S>
-    const verdict = error instanceof WindowError ? error.verdict : 'job'
-    if (verdict === 'window') {
+    const verdict = error instanceof WindowError ? error.verdict : 'fatal'
+    if (verdict === 'refused') {
       this.#notify('failed', { window, error })
       this.#tell('failed', { window, error })
       return new UnrecoverableError(`${(error as ConnectorError).code}: ${error.message}`)
     }
-    if (verdict === 'job') {
+    if (verdict === 'fatal') {
       this.#failure ??= error
       // A window that is another job's says nothing about those of this one.
       if (error instanceof WindowError) await queue.pause()
@@ -255,10 +255,10 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
       return this.#giveBack(job, token)
     }
     const wait = this.#waitOf(job, error as WindowError)
-    const everybody = (error as WindowError).cause instanceof ConnectorError
+    const holdAll = (error as WindowError).cause instanceof ConnectorError
     this.#notify('retry', { window, error, wait })
-    this.#tell('retry', { window, error, wait, everybody })
-    if (everybody) {
+    this.#tell('retry', { window, error, wait, holdAll })
+    if (holdAll) {
       await queue.bull.rateLimit(wait)
       return Worker.RateLimitError()
     }

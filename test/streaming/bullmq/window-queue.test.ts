@@ -133,12 +133,12 @@ for (const { server, missing, start } of servers) {
           : undefined,
       )
       const worker = work({ queue, sink })
-      const returned: { wait: number; everybody: boolean }[] = []
+      const returned: { wait: number; holdAll: boolean }[] = []
       worker.on('retry', (one) => returned.push(one))
       await worker.done
       t.equal(done.length, 6)
       t.equal(returned.length, 30)
-      t.ok(returned.every(({ everybody, wait }) => everybody && wait >= 20))
+      t.ok(returned.every(({ holdAll, wait }) => holdAll && wait >= 20))
       t.match(await queue.status(), { completed: 6, failed: 0 })
     })
 
@@ -175,7 +175,7 @@ for (const { server, missing, start } of servers) {
       await Promise.any(workers.map(({ done }) => done.catch(() => {})))
       for (const worker of workers) worker.stop().catch(() => {})
       const refused = (await ends).filter(({ status }) => status === 'rejected')
-      t.match(refused[0], { reason: { code: 'ERR_AUTH', verdict: 'job' } })
+      t.match(refused[0], { reason: { code: 'ERR_AUTH', verdict: 'fatal' } })
       t.match(await queue.status(), { waiting: 10, active: 0, completed: 0, failed: 0, paused: true })
       right = true
       await queue.resume()

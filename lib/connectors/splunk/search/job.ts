@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { ConnectorError } from '../../../core/errors.ts'
+import type { SourceFailure, SourceVerdict } from '../../../core/verdict.ts'
 import { HeldBody } from '../../../source/held-body.ts'
-import type { Answer } from '../../../source/protocol.ts'
 import { isPacked, unpacked } from './body-bytes.ts'
 import { decisive, messagesIn, type SplunkMessage } from './messages.ts'
 import { BadPage, PageSurvey, pageResults } from './results-page.ts'
-import type { Failed, SplunkdClient } from './splunkd-client.ts'
+import type { SplunkdClient } from './splunkd-client.ts'
 
 /** Milliseconds from one look at a job to the next: at first, and at most. */
 const [firstPoll, longestPoll] = [50, 5_000]
@@ -28,9 +28,6 @@ export interface JobSettings {
   readonly max_in_flight: number
   readonly held_bytes: number
 }
-
-/** What comes of one step of a job: the answer to `ask`, before its rows are made. */
-export type JobStep = Answer<SearchJob>
 
 /** One search job: made, waited for, its pages held, deleted. */
 export class SearchJob {
@@ -64,10 +61,10 @@ export class SearchJob {
   }
 
   /**
-   * Goes on from where it stands: makes the job, looks whether it is done, or reads pages. `ok` once all results are held.
+   * Goes on from where it stands: makes the job, looks whether it is done, or reads pages. `accepted` once all results are held.
    * A step that is asked for again does not repeat what is done.
    */
-  async step(signal: AbortSignal): Promise<JobStep> {
+  async step(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
     const step = await this.#next(signal)
     // The engine asks again one time for all of a slice; a long job may need a new session key several times.
     const renewed = step.kind === 'again' && this.#made && !this.#renewed
@@ -75,7 +72,7 @@ export class SearchJob {
     return renewed ? { kind: 'wait', after: 0, page: this } : step
   }
 
-  async #next(signal: AbortSignal): Promise<JobStep> {
+  async #next(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
     if (!this.#made) return this.#create(signal)
     return this.#total === undefined ? this.#look(signal) : this.#read(signal)
   }
@@ -99,14 +96,14 @@ export class SearchJob {
     if (sid === undefined) return
     try {
       const answer = await this.#client.open({ method: 'DELETE', path: jobPath(sid), signal })
-      if (answer.kind === 'ok') answer.value.body.destroy()
+      if (answer.kind === 'accepted') answer.value.body.destroy()
     } catch {
       // The signal fired.
     }
   }
 
   /** https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch#search.2Fjobs */
-  async #create(signal: AbortSignal): Promise<JobStep> {
+  async #create(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
     const id = `cyber_connectors_${randomUUID()}`
     this.#sid = id
     const parameters = {
@@ -119,7 +116,7 @@ export class SearchJob {
       auto_cancel: String(autoCancel),
     }
     const made = await this.#client.ask({ method: 'POST', path: 'search/jobs', parameters, signal })
-    if (made.kind !== 'ok') {
+    if (made.kind !== 'accepted') {
       const answered = !('error' in made) || made.error.status !== undefined
       if (answered) this.#sid = undefined
       else await this.remove(signal)
@@ -137,15 +134,15 @@ export class SearchJob {
     return judged(this.#client, messagesIn(made.value)) ?? retry(error)
   }
 
-  #wait(): JobStep {
+  #wait(): SourceVerdict<SearchJob> {
     const after = this.#poll
     this.#poll = Math.min(longestPoll, after * 2)
     return { kind: 'wait', after, page: this }
   }
 
-  async #look(signal: AbortSignal): Promise<JobStep> {
+  async #look(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
     const looked = await this.#client.ask({ method: 'GET', path: jobPath(this.#sid!), signal })
-    if (looked.kind !== 'ok') return this.#orGone(looked)
+    if (looked.kind !== 'accepted') return this.#orGone(looked)
     const content = contentOf(looked.value)
     const messages = messagesIn(content)
     this.messages.splice(0, this.messages.length, ...messages)
@@ -182,12 +179,12 @@ export class SearchJob {
     return this.#read(signal)
   }
 
-  #cut(why: string): JobStep {
+  #cut(why: string): SourceVerdict<SearchJob> {
     return { kind: 'split', error: this.#client.error(why) }
   }
 
   /** A job that splunkd no longer knows is made anew. */
-  #orGone(answer: Failed): JobStep {
+  #orGone(answer: SourceFailure): SourceVerdict<SearchJob> {
     if (answer.kind !== 'fatal' || answer.error.status !== 404) return answer
     this.#sid = undefined
     this.#made = false
@@ -198,8 +195,8 @@ export class SearchJob {
   }
 
   /** Reads the pages that are missing, some at a time, until all are there or one fails. */
-  async #read(signal: AbortSignal): Promise<JobStep> {
-    let failed: Failed | undefined
+  async #read(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
+    let failed: SourceFailure | undefined
     const worker = async () => {
       for (let part = this.#missing.shift(); part && !failed; part = this.#missing.shift()) {
         const page = await this.#page(part.offset, part.count, signal)
@@ -226,14 +223,14 @@ export class SearchJob {
     await Promise.all(Array.from({ length: workers }, worker))
     if (failed) return this.#orGone(failed)
     await this.remove(signal)
-    return { kind: 'ok', value: this }
+    return { kind: 'accepted', value: this }
   }
 
-  async #page(offset: number, count: number, signal: AbortSignal): Promise<HeldPage | Failed> {
+  async #page(offset: number, count: number, signal: AbortSignal): Promise<HeldPage | SourceFailure> {
     const parameters = { offset: String(offset), count: String(count), segmentation: 'none' }
     const path = `${jobPath(this.#sid!, 'v2')}/results`
     const opened = await openWithFallback(this.#client, { path, parameters, signal })
-    if (opened.kind !== 'ok') return opened
+    if (opened.kind !== 'accepted') return opened
     const response = opened.value
     const memory = this.#settings.held_bytes / this.#settings.max_in_flight
     const held = new HeldBody({ memory })
@@ -286,7 +283,7 @@ export async function openWithFallback(
   const opened = await client.open({ ...rest, method })
   if (opened.kind !== 'fatal' || opened.error.status !== 404) return opened
   const answer = await old()
-  if (answer.kind === 'ok') oldServers.add(client)
+  if (answer.kind === 'accepted') oldServers.add(client)
   return answer
 }
 
@@ -305,12 +302,12 @@ function is(value: unknown): boolean {
   return value === true || value === 1 || value === '1' || value === 'true'
 }
 
-function retry(error: ConnectorError): Failed {
+function retry(error: ConnectorError): SourceFailure {
   return { kind: 'retry', error }
 }
 
 /** What messages make of an answer; undefined where it may be whole. */
-export function judged(client: SplunkdClient, messages: readonly SplunkMessage[]): Failed | undefined {
+export function judged(client: SplunkdClient, messages: readonly SplunkMessage[]): SourceFailure | undefined {
   const found = decisive(messages)
   if (!found) return undefined
   const { type, text } = found.message
@@ -321,7 +318,7 @@ export function judged(client: SplunkdClient, messages: readonly SplunkMessage[]
       return {
         kind: 'retry',
         error: client.error(`too many searches run: ${said}`, details),
-        everybody: true,
+        holdAll: true,
       }
     case 'cut':
       return { kind: 'split', error: client.error(`the result is not whole: ${said}`, details) }

@@ -2,8 +2,9 @@ import type { Identity } from '../../../checkpoint/state.ts'
 import { type ConnectorError, QueryError } from '../../../core/errors.ts'
 import type { Health } from '../../../core/health.ts'
 import { fromDate, type Ticks, ticksPerSecond } from '../../../core/time.ts'
+import type { SourceFailure, SourceVerdict } from '../../../core/verdict.ts'
 import type { PlainWindow } from '../../../core/window.ts'
-import type { Answer, Ask, Page, SourceObserver, SourceProtocol } from '../../../source/protocol.ts'
+import type { Ask, Page, SourceObserver, SourceProtocol } from '../../../source/protocol.ts'
 import { toOffset, type WindowOffset } from '../../../source/window-offset.ts'
 import { windowOf } from '../../../source/windows.ts'
 import { ExportAnswer } from './export-answer.ts'
@@ -15,7 +16,7 @@ import { sampleRows } from './schema.ts'
 import { type KeptBy, SearchRows } from './search-rows.ts'
 import { timeBounds } from './search-window.ts'
 import { transformingCommand, wholeRangeCommand } from './spl.ts'
-import { type Failed, SplunkdClient } from './splunkd-client.ts'
+import { SplunkdClient } from './splunkd-client.ts'
 import { instantTicks } from './values.ts'
 
 export type SearchSettings = SearchValues & { readonly window_by: 'event_time' | 'index_time' }
@@ -82,7 +83,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     this.#rows = new SearchRows(settings, (columns) => observer.tell('schema', { columns }))
   }
 
-  async ask(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<Answer<Page>> {
+  async ask(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     if (ask.page === undefined) {
       const event: SplunkSearchEvent = { mode: this.#mode, window: ask.slice, search: this.#search }
       this.#observer.tell('search', event)
@@ -91,7 +92,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     return answer.kind === 'split' || answer.kind === 'retry' ? this.#unlessWhole(answer) : answer
   }
 
-  async earliest(signal: AbortSignal): Promise<Answer<WindowOffset | undefined>> {
+  async earliest(signal: AbortSignal): Promise<SourceVerdict<WindowOffset | undefined>> {
     const field = this.#settings.window_by === 'index_time' ? '_indextime' : '_time'
     const { text } = searchOf(this.#settings)
     const found = await this.#exported(
@@ -103,25 +104,26 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       },
       signal,
     )
-    if (found.kind !== 'ok') return found.kind === 'split' ? { kind: 'fatal', error: found.error } : found
+    if (found.kind !== 'accepted')
+      return found.kind === 'split' ? { kind: 'fatal', error: found.error } : found
     try {
       for await (const results of found.value.results()) {
         const ticks: Ticks | undefined = instantTicks(results[0]?.['earliest'])
-        if (ticks !== undefined) return { kind: 'ok', value: toOffset(ticks) }
+        if (ticks !== undefined) return { kind: 'accepted', value: toOffset(ticks) }
       }
-      return { kind: 'ok', value: undefined }
+      return { kind: 'accepted', value: undefined }
     } finally {
       found.value.release()
     }
   }
 
-  async health(signal: AbortSignal): Promise<Answer<Health>> {
+  async health(signal: AbortSignal): Promise<SourceVerdict<Health>> {
     const answer = await this.#client.ask({ method: 'GET', path: 'server/info', signal })
-    if (answer.kind !== 'ok') return answer
+    if (answer.kind !== 'accepted') return answer
     const { entry } = answer.value as { entry?: { content?: { version?: unknown } }[] }
     const version = entry?.[0]?.content?.version
     return {
-      kind: 'ok',
+      kind: 'accepted',
       value: {
         healthy: true,
         status: 200,
@@ -141,19 +143,22 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     Promise.all(left.map((job) => job.remove(signal))).finally(() => this.#client.close())
   }
 
-  async #export(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<Answer<Page>> {
+  async #export(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     const answer = await this.#exported(this.#parameters(ask), signal)
-    if (answer.kind !== 'ok') return answer
+    if (answer.kind !== 'accepted') return answer
     const { value } = answer
     this.#tellMessages(value.summary.messages, ask.slice)
     return {
-      kind: 'ok',
+      kind: 'accepted',
       value: { rows: this.#made(value.results(), ask), bytes: value.bytes, release: () => value.release() },
     }
   }
 
   /** A whole export answer. */
-  async #exported(parameters: Record<string, string>, signal: AbortSignal): Promise<Answer<ExportAnswer>> {
+  async #exported(
+    parameters: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<SourceVerdict<ExportAnswer>> {
     const request = {
       method: 'POST',
       path: 'search/v2/jobs/export',
@@ -161,7 +166,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       signal,
     } as const
     const opened = await openWithFallback(this.#client, request)
-    if (opened.kind !== 'ok') return opened
+    if (opened.kind !== 'accepted') return opened
     let answer: ExportAnswer
     try {
       answer = await ExportAnswer.receive(opened.value, this.#settings.held_bytes, signal)
@@ -172,12 +177,12 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       return failed.kind === 'retry' ? { ...failed, divide: true } : failed
     }
     const failed = this.#unwhole(answer)
-    if (!failed) return { kind: 'ok', value: answer }
+    if (!failed) return { kind: 'accepted', value: answer }
     answer.release()
     return failed
   }
 
-  #unwhole({ summary: { messages, torn, garbled, ended } }: ExportAnswer): Failed | undefined {
+  #unwhole({ summary: { messages, torn, garbled, ended } }: ExportAnswer): SourceFailure | undefined {
     const client = this.#client
     const verdict = judged(client, messages)
     if (verdict) return verdict
@@ -194,7 +199,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     return undefined
   }
 
-  async #job(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<Answer<Page>> {
+  async #job(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     const job =
       ask.page instanceof SearchJob
         ? ask.page
@@ -207,7 +212,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       if (ask.page === undefined) this.#jobs.delete(job)
       return step
     }
-    if (step.kind !== 'ok') {
+    if (step.kind !== 'accepted') {
       await job.remove(signal)
       job.release()
       this.#jobs.delete(job)
@@ -217,7 +222,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     this.#tellMessages(job.messages, ask.slice)
     const { bytes } = job
     return {
-      kind: 'ok',
+      kind: 'accepted',
       value: { rows: this.#made(job.results(), ask), bytes, release: () => job.release() },
     }
   }
@@ -260,7 +265,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
   }
 
   /** A search whose result depends on its whole range is never read in halves. */
-  #unlessWhole(answer: Extract<Answer<Page>, { kind: 'split' | 'retry' }>): Answer<Page> {
+  #unlessWhole(answer: Extract<SourceVerdict<Page>, { kind: 'split' | 'retry' }>): SourceVerdict<Page> {
     if (this.#wholeRange === undefined) return answer
     if (answer.kind === 'retry') return { ...answer, divide: false }
     return { kind: 'fatal', error: this.#indivisible(answer.error, this.#wholeRange) }

@@ -1,8 +1,8 @@
 import { ConnectorError } from '../../../core/errors.ts'
 import { isTransientStatus } from '../../../core/retry.ts'
+import type { SourceVerdict } from '../../../core/verdict.ts'
 import type { HttpClient } from '../../../http/client.ts'
 import { plainText, waitOf } from '../../../http/response.ts'
-import type { Answer } from '../../../source/protocol.ts'
 import { messagesIn } from './messages.ts'
 import { type SearchValues, tokenVariable } from './options.ts'
 
@@ -11,7 +11,7 @@ export type SignInValues = Pick<
   'splunkd_url' | 'splunkd_token' | 'auth_scheme' | 'username' | 'password' | 'read_timeout'
 >
 
-type Header = Answer<string>
+type Header = SourceVerdict<string>
 
 /** Gives the authorization header of requests. Session keys are asked for when they are needed, and again when one ends. */
 export class SignIn {
@@ -53,14 +53,14 @@ export class SignIn {
 
   /** The header for a request. Requests that come at once wait for the same session key. */
   header(http: HttpClient, onRequest: () => void, signal: AbortSignal): Promise<Header> {
-    if (this.#fixed !== undefined) return Promise.resolve({ kind: 'ok', value: this.#fixed })
+    if (this.#fixed !== undefined) return Promise.resolve({ kind: 'accepted', value: this.#fixed })
     if (this.#session) return this.#session
     onRequest()
     const session = this.#login(http, signal)
     this.#session = session
     session.then(
       (answer) => {
-        if (answer.kind === 'ok') this.#current = answer.value
+        if (answer.kind === 'accepted') this.#current = answer.value
         else if (this.#session === session) this.#session = undefined
       },
       () => {
@@ -86,7 +86,7 @@ export class SignIn {
     if (key !== undefined) {
       // Two are enough: an answer that is under way may still quote the one before.
       if (this.#keys.push(key) > 2) this.#keys.shift()
-      return { kind: 'ok', value: `Splunk ${key}` }
+      return { kind: 'accepted', value: `Splunk ${key}` }
     }
     const said = http.redact(saidBy(text))
     const details = { connector: 'splunk', status, serviceText: said || undefined }

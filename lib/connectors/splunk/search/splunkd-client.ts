@@ -1,14 +1,12 @@
 import { ConnectorError, type ErrorDetails, QueryError } from '../../../core/errors.ts'
 import { cleanError, credentialsOf, redactor } from '../../../core/redaction.ts'
 import { isTransientFault, isTransientStatus } from '../../../core/retry.ts'
+import type { SourceFailure, SourceVerdict } from '../../../core/verdict.ts'
 import { HttpClient, type HttpSettings, type HttpStream } from '../../../http/client.ts'
 import { headerOf, waitOf } from '../../../http/response.ts'
-import type { Answer } from '../../../source/protocol.ts'
 import { isPacked, unpacked } from './body-bytes.ts'
 import { decisive, messagesIn } from './messages.ts'
 import { SignIn, type SignInValues, saidBy } from './sign-in.ts'
-
-export type Failed = Exclude<Answer<never>, { kind: 'ok' }>
 
 export interface SplunkdValues extends SignInValues, HttpSettings {
   readonly app?: string | undefined
@@ -50,11 +48,11 @@ export class SplunkdClient {
   }
 
   /** Sends one request. Its answer's body is yet to be read, and may be compressed by gzip. */
-  async open({ method, path, parameters = {}, signal }: SplunkdRequest): Promise<Answer<HttpStream>> {
+  async open({ method, path, parameters = {}, signal }: SplunkdRequest): Promise<SourceVerdict<HttpStream>> {
     try {
       const header = await this.#signIn.header(this.#http, this.#onRequest, this.#ended.signal)
       signal.throwIfAborted()
-      if (header.kind !== 'ok') return header
+      if (header.kind !== 'accepted') return header
       this.#onRequest()
       const query = new URLSearchParams({ ...parameters, output_mode: 'json' }).toString()
       const inBody = method === 'POST'
@@ -72,7 +70,7 @@ export class SplunkdClient {
         decompress: false,
       })
       const { status } = response
-      if (status === 200 || status === 201) return { kind: 'ok', value: response }
+      if (status === 200 || status === 201) return { kind: 'accepted', value: response }
       const text = await noteOf(response)
       return this.#refused(response, text, header.value)
     } catch (error) {
@@ -82,9 +80,9 @@ export class SplunkdClient {
   }
 
   /** Sends one request whose answer is a small JSON document. */
-  async ask(request: SplunkdRequest): Promise<Answer<unknown>> {
+  async ask(request: SplunkdRequest): Promise<SourceVerdict<unknown>> {
     const opened = await this.open(request)
-    if (opened.kind !== 'ok') return opened
+    if (opened.kind !== 'accepted') return opened
     let text: string
     try {
       text = await noteOf(opened.value)
@@ -93,14 +91,14 @@ export class SplunkdClient {
       return this.fault(error)
     }
     try {
-      return { kind: 'ok', value: JSON.parse(text) as unknown }
+      return { kind: 'accepted', value: JSON.parse(text) as unknown }
     } catch {
       return { kind: 'retry', error: this.error(`the answer can not be read: ${saidBy(text)}`) }
     }
   }
 
   /** What follows from a fault of the connection. */
-  fault(error: unknown): Failed {
+  fault(error: unknown): SourceFailure {
     if (error instanceof ConnectorError) return { kind: 'fatal', error }
     const cause = cleanError(error, (text) => this.redact(text))
     const failure = this.error(`no whole answer came: ${cause.message}`, { cause })
@@ -117,7 +115,7 @@ export class SplunkdClient {
     this.#http.close()
   }
 
-  #refused(response: HttpStream, text: string, header: string): Failed {
+  #refused(response: HttpStream, text: string, header: string): SourceFailure {
     const { status } = response
     const said = this.redact(saidBy(text))
     const details: ErrorDetails = { connector: 'splunk', status, serviceText: said || undefined }
@@ -126,7 +124,7 @@ export class SplunkdClient {
     const isBusy = decisive(messages)?.meaning === 'busy'
     if (isBusy) {
       const error = this.error(`too many searches run: ${shown}`, details)
-      return { kind: 'retry', error, ...waitOf(response), everybody: true }
+      return { kind: 'retry', error, ...waitOf(response), holdAll: true }
     }
     if (status === 401 || status === 403) {
       const error = new ConnectorError(
