@@ -66,7 +66,10 @@ export interface KafkaSettings {
 const listenerNames = ['plaintext', 'sasl', 'tls', 'saslTls'] as const
 
 /** Starts a Kafka, or several brokers that belong together. */
-export async function startKafka({ brokers: count = 1, properties = {} }: KafkaSettings = {}): Promise<Kafka> {
+export async function startKafka({
+  brokers: count = 1,
+  properties = {},
+}: KafkaSettings = {}): Promise<Kafka> {
   const folder = await mkdtemp(join(tmpdir(), 'kafka-'))
   const authority = await createCertificateAuthority()
   const server = await authority.issue()
@@ -168,12 +171,10 @@ function securitySettings(ca: string, { key, cert }: KeyAndCertificate) {
   const users = Object.entries(plainUsers).map(([name, password]) => `user_${name}="${password}"`)
   const sasl = (listener: string) => ({
     [`listener.name.${listener}.sasl.enabled.mechanisms`]: 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER',
-    [`listener.name.${listener}.plain.sasl.jaas.config`]:
-      `${module}.plain.PlainLoginModule required ${users.join(' ')};`,
+    [`listener.name.${listener}.plain.sasl.jaas.config`]: `${module}.plain.PlainLoginModule required ${users.join(' ')};`,
     [`listener.name.${listener}.scram-sha-256.sasl.jaas.config`]: `${module}.scram.ScramLoginModule required;`,
     [`listener.name.${listener}.scram-sha-512.sasl.jaas.config`]: `${module}.scram.ScramLoginModule required;`,
-    [`listener.name.${listener}.oauthbearer.sasl.jaas.config`]:
-      `${module}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+    [`listener.name.${listener}.oauthbearer.sasl.jaas.config`]: `${module}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
     // Sessions end with their token.
     [`listener.name.${listener}.oauthbearer.connections.max.reauth.ms`]: 3_600_000,
   })
