@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, relative } from 'node:path/posix'
 import { jobSchema } from '../dist/cli/job-schema.js'
-import { signinColumns, signinRows } from '../dist/cli/signin-sample.js'
+import { signinColumns, signinRows } from '../dist/cli/sample-table.js'
 import { serialize } from '../dist/core/json.js'
 import { otherSpelling } from '../dist/core/options.js'
 import { declarations, groups } from './declarations.mjs'

@@ -4,11 +4,10 @@ import { inspectCheckpoint } from '../checkpoint/checkpoint.ts'
 import type { ConnectorError } from '../core/errors.ts'
 import type { Health } from '../core/health.ts'
 import { openStore } from '../stores/open-store.ts'
-import { adviceFor, isAboutSecret, type Trouble } from './advice.ts'
-import { exitCodeOf, exitCodes } from './exit-codes.ts'
+import { adviceFor, exitCodeOf, exitCodes, isAboutSecret, type Trouble } from './failures.ts'
 import { openDeadLetter, type Plan } from './plan.ts'
 
-/** What a look at one end of a job has found. */
+/** The result of checking one part of a job. */
 interface Finding {
   readonly what: string
   readonly text: string
@@ -16,8 +15,8 @@ interface Finding {
 }
 
 /**
- * Tries what a job needs without moving a row: the options are right already, since there is a plan; source and sink are
- * asked whether they would work; the checkpoint is read and compared. Prints a line each.
+ * Checks what a job needs without moving a row. The options are valid, since there is a plan. Source and sink report their
+ * health, the checkpoint is read and compared. Prints a line for each.
  * @returns the exit code
  */
 export async function checkPlan(plan: Plan): Promise<number> {
@@ -46,7 +45,7 @@ async function checkSource(plan: Plan): Promise<Finding> {
   }
 }
 
-/** Looks at the checkpoint of a streaming job without taking it: it may be in use. */
+/** Reads the checkpoint of a streaming job without locking it: a running job may hold it. */
 async function checkCheckpoint(plan: Plan): Promise<Finding[]> {
   if (!plan.makeStream) return []
   const what = 'checkpoint'
@@ -62,7 +61,7 @@ async function checkCheckpoint(plan: Plan): Promise<Finding[]> {
     const text =
       offset === undefined
         ? `${stored.location} is new`
-        : `${stored.location} stands at ${JSON.stringify(offset)}`
+        : `${stored.location} is at ${JSON.stringify(offset)}`
     return [{ what, text, code: exitCodes.done }]
   } catch (error) {
     return [failed(what, error)]
@@ -71,7 +70,7 @@ async function checkCheckpoint(plan: Plan): Promise<Finding[]> {
 
 type Probed = (Readable | Writable) & { healthy?: () => Promise<Health> }
 
-/** Asks a stream whether it would work now, and closes it. */
+/** Checks the health of a stream, and closes it. */
 async function probe(what: string, stream: Probed, silent: string): Promise<Finding> {
   try {
     const health = await stream.healthy?.()
@@ -109,7 +108,7 @@ function failed(what: string, error: unknown): Finding {
   return { what, text: withAdvice(message, { status, error }), code: exitCodeOf(error) }
 }
 
-/** The text, and what to do about it. */
+/** The text, followed by advice if there is any. */
 function withAdvice(text: string, about: Trouble): string {
   const advice = adviceFor(text, about)
   return advice === undefined ? text : `${text}\n      ${advice}`

@@ -1,51 +1,17 @@
+import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
-import type { OptionDeclaration, OptionSpec, OptionSpecs, Report } from '../core/options.ts'
-import { flagOf } from './flag-names.ts'
-import { flagValue, type ValueSource } from './flag-values.ts'
-import { writtenOptions } from './written-option.ts'
+import type { OptionSpec, Report } from '../core/options.ts'
+import { flagOf, type Side, type SideOptions, writtenOptions } from './connector-options.ts'
 
-export type Side = 'from' | 'to'
-
-/** The options that a connector takes as source or sink. */
-export interface SideOptions {
-  readonly side: Side
-  readonly specs: OptionSpecs
-  readonly prefixes: Readonly<Record<string, OptionSpec<string>>>
-}
-
-/** What the flags gave: options by their names. */
-export type GivenOptions = Record<Side, Record<string, unknown>>
-
-/** Joins what a source takes when it is read once and as a streaming one, in this order. */
-export function sideOptions(
-  side: Side,
-  declarations: readonly OptionDeclaration<OptionSpecs>[],
-): SideOptions {
-  const specs: Record<string, OptionSpec<unknown>> = {}
-  const prefixes: Record<string, OptionSpec<string>> = {}
-  for (const declaration of declarations) {
-    for (const [name, spec] of Object.entries(declaration.specs)) {
-      const other = specs[name]
-      specs[name] = other === undefined || other.doc === spec.doc ? spec : eitherWay(other, spec)
-    }
-    Object.assign(prefixes, declaration.prefixes)
-  }
-  return { side, specs, prefixes }
-}
-
-/** An option that means one thing to a source read once and another to a streaming one. */
-function eitherWay(bounded: OptionSpec<unknown>, streaming: OptionSpec<unknown>): OptionSpec<unknown> {
-  const fallback = streaming.default === undefined ? '' : ` Default: ${String(streaming.default)}.`
-  const doc = `Read once: ${bounded.doc} With a checkpoint: ${streaming.doc}${fallback}`
-  return { ...streaming, doc, default: undefined, defaultText: undefined }
-}
+/** Options by name, as the flags gave them. */
+type GivenOptions = Record<Side, Record<string, unknown>>
 
 /**
- * Adds a flag for each option of both connectors. `--from-x` and `--to-x` are for one of them; a plain `--x` goes to each
- * that has the option and was not given its own. The value can also come from `--x-env NAME` or `--x-file PATH`.
+ * Adds a flag for each option of both connectors. `--from-x` and `--to-x` set one of them; a plain `--x` sets each
+ * connector that has the option and no flag of its own. The value can also come from `--x-env NAME` or `--x-file PATH`.
  *
- * @param argv the command line, for families of options such as `http_header_<Name>`, whose names only it knows
- * @returns what the flags gave, once the command has parsed
+ * @param argv the command line, to find the members of option families such as `http_header_<Name>`
+ * @returns a function that returns the options, to be called after the command has parsed
  */
 export function addConnectorFlags(
   command: Command,
@@ -63,7 +29,7 @@ export function addConnectorFlags(
       const value = flagValue(flag, spec, source, text, report)
       if (value !== undefined) put(value)
     }
-    // A secret that is refused may stand without its value: the reason is to come all the same.
+    // A secret flag without a value must reach the error that explains how to give secrets.
     const isFlag = spec.type.startsWith('boolean')
     const form = isFlag || spec.secret ? '[value]' : '<value>'
     command.addOption(new Option(`--${flag} ${form}`).preset(isFlag ? 'true' : '').argParser(take('given')))
@@ -90,7 +56,7 @@ export function addConnectorFlags(
   return () => ({ from: { ...plain.from, ...own.from }, to: { ...plain.to, ...own.to } })
 }
 
-/** The members of families that the command line has: `http_header_X-Key` for `--http-header-X-Key-env`. */
+/** The members of option families on the command line: `http_header_X-Key` for `--http-header-X-Key-env`. */
 function familyMembers(prefixes: SideOptions['prefixes'], argv: readonly string[]) {
   const found = new Map<string, { name: string; spec: OptionSpec<unknown>; flag: string }>()
   for (const [prefix, spec] of Object.entries(prefixes)) {
@@ -102,4 +68,95 @@ function familyMembers(prefixes: SideOptions['prefixes'], argv: readonly string[
     }
   }
   return [...found.values()]
+}
+
+/** Rewrites flags to their declared spelling: `--batch_size` and `--batchSize` as `--batch-size`. */
+export function canonicalFlags(argv: readonly string[], options: readonly Option[]): string[] {
+  const known = new Map(options.map((option) => [option.long, option]))
+  const spelled: string[] = []
+  for (let index = 0; index < argv.length; index++) {
+    const token = argv[index]!
+    if (token === '--') return [...spelled, ...argv.slice(index)]
+    const [flag = '', ...value] = token.split('=')
+    const canonical = known.has(flag) ? flag : `--${flagOf(flag.slice(2))}`
+    const option = flag.startsWith('--') ? known.get(canonical) : undefined
+    spelled.push(option ? [canonical, ...value].join('=') : token)
+    // The next argument is the value, even if it looks like a flag.
+    const next = argv[index + 1]
+    if (option?.required && value.length === 0 && next !== undefined) {
+      spelled.push(next)
+      index++
+    }
+  }
+  return spelled
+}
+
+/** Where the value of a flag is: on the command line, in an environment variable, or in a file. */
+type ValueSource = 'given' | 'env' | 'file'
+
+/**
+ * The value that a flag gives to an option.
+ * @returns undefined if the value is unusable; the reason was reported, without the value if it may be a secret
+ */
+function flagValue(
+  flag: string,
+  spec: OptionSpec<unknown>,
+  source: ValueSource,
+  text: string,
+  report: Report,
+): unknown {
+  if (source === 'env') return structured(flag, spec, fromVariable(flag, text, report), report)
+  if (source === 'file') return structured(flag, spec, fromFile(flag, text, report), report)
+  if (spec.secret || hasPassword(text)) {
+    const what = spec.secret ? 'it is a secret' : 'it has a user or password in it'
+    report(
+      `--${flag}: ${what}, and a flag shows in the process list and in the shell's history. Give --${flag}-env NAME (a variable of the environment) or --${flag}-file PATH`,
+    )
+    return undefined
+  }
+  return structured(flag, spec, text, report)
+}
+
+function fromVariable(flag: string, name: string, report: Report): string | undefined {
+  // A user may have put the secret itself here: the error does not quote it.
+  if (!/^[A-Za-z_]\w*$/.test(name)) {
+    report(`--${flag}-env: expected the name of a variable of the environment`)
+    return undefined
+  }
+  const value = process.env[name]
+  if (!value) report(`--${flag}-env: the environment has no variable ${name}, or an empty one`)
+  return value || undefined
+}
+
+function fromFile(flag: string, path: string, report: Report): string | undefined {
+  try {
+    const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+    if (text === '') report(`--${flag}-file: ${JSON.stringify(path)} is empty`)
+    return text || undefined
+  } catch (error) {
+    report(`--${flag}-file: can't read ${JSON.stringify(path)} (${(error as NodeJS.ErrnoException).code})`)
+    return undefined
+  }
+}
+
+/** Parses the JSON of options that are objects. */
+function structured(
+  flag: string,
+  { schema }: OptionSpec<unknown>,
+  text: string | undefined,
+  report: Report,
+): unknown {
+  if (text === undefined || schema?.['type'] !== 'object') return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    report(`--${flag}: expected a JSON object`)
+    return undefined
+  }
+}
+
+function hasPassword(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { username, password } = new URL(text)
+  return username !== '' || password !== ''
 }

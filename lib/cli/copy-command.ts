@@ -1,19 +1,18 @@
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import type { Report } from '../core/options.ts'
+import { registered } from '../registry.ts'
 import type { Trigger } from '../streaming/query-options.ts'
 import { checkPlan } from './check.ts'
-import { addConnectorFlags, sideOptions } from './connector-flags.ts'
-import { connectorSections } from './connector-sections.ts'
-import { declarationsOf } from './declarations.ts'
-import { exitCodesHelp } from './exit-codes.ts'
-import { canonicalFlags } from './flag-names.ts'
-import type { Job } from './job.ts'
-import { endpointOf } from './path-source.ts'
+import { addConnectorFlags, canonicalFlags } from './connector-flags.ts'
+import { connectorSections, declarationsOf, sideOptions } from './connector-options.ts'
+import { exitCodesHelp } from './failures.ts'
+import { endpointOf, type Job } from './job.ts'
 import { planJob } from './plan.ts'
-import { addLogFlags, type LogFlags, runJob } from './run-job.ts'
+import { addLogFlags, type LogFlags, runJob } from './run-command.ts'
 import { loadModules } from './transforms.ts'
 
 interface CopyFlags extends LogFlags {
@@ -31,11 +30,11 @@ interface CopyFlags extends LogFlags {
 
 const about = `With --from and --to, --help lists the options of these two alone.
 
-Moves rows from a source to a sink. "-" is standard input or output: NDJSON, a row each line. --from takes the path of files too.
+Moves rows from a source to a sink. "-" is standard input or output: NDJSON, one row a line. --from also accepts the path of files.
 
-Each option of both connectors is a flag, listed below. --from-<option> and --to-<option> are for one of the two; plain --<option> goes to each that has it and was not given its own: so --max-retries 3 is for both, --to-ca ca.pem for the sink alone. Flags may be written --batch-size, --batch_size or --batchSize.
+Each option of both connectors is a flag, listed below. --from-<option> sets the source alone, --to-<option> the sink alone, --<option> both: --max-retries 3 sets both, --to-ca ca.pem the sink alone. Flags may be written --batch-size, --batch_size or --batchSize.
 
-The value can also come from --<option>-env NAME (a variable of the environment) or --<option>-file PATH. That of a secret comes only from there, never from the flag itself, which would show in the process list.`
+--<option>-env NAME reads the value from an environment variable, --<option>-file PATH from a file. Secrets are accepted only in these two ways, because the process list shows flags.`
 
 const examples = `Examples:
   export SPLUNK_TOKEN=…
@@ -46,8 +45,8 @@ const examples = `Examples:
     --azure-default-credential --to - | jq .`
 
 /**
- * The command `copy`. Its flags are those of the connectors that it is about, so these are looked for before it parses.
- * @param argv what follows the name of the command
+ * The command `copy`. Its flags depend on its connectors, so a first pass finds these, and a second one parses.
+ * @param argv the arguments after the name of the command
  */
 export async function runCopy(
   argv: readonly string[],
@@ -64,7 +63,9 @@ export async function runCopy(
   )
   if (problems.length > 0) throw new OptionError('copy', problems)
 
-  const { connector: from, path } = endpointOf(place)
+  // --rows describes a file, so --from is its path, whatever it looks like.
+  const isFile = place !== undefined && wanted !== undefined
+  const { connector: from, path } = isFile ? { connector: 'files', path: place } : endpointOf(place)
   const command = configure(baseCommand())
   const asked = argv.includes('--help') || argv.includes('-h')
   command.addHelpText(
@@ -75,6 +76,8 @@ export async function runCopy(
   if (from === undefined) report('--from: is required (the name of a source, or -)')
   if (to === undefined) report('--to: is required (the name of a sink, or -)')
   if (from === undefined || to === undefined) throw new OptionError('copy', problems)
+  if (from !== '-' && !registered().has(from) && existsSync(from))
+    report(`--from: there is no source "${from}"; to read the file or folder of this name, write ./${from}`)
 
   const input = wanted === undefined ? undefined : await inputFile(path, report)
   if (problems.length > 0) throw new OptionError('copy', problems)
@@ -90,7 +93,7 @@ export async function runCopy(
   if (path !== undefined && given.from['path'] !== undefined)
     report('--path: given twice, --from is a path too')
   if (flags.follow && flags.trigger !== undefined) report('--follow and --trigger exclude each other')
-  // What is copied by its path ends with what is there, unless it is followed.
+  // Files copied by path end with what is there now, unless --follow is given.
   const rest =
     path !== undefined && flags.checkpoint !== undefined && !flags.follow ? 'available_now' : undefined
   const trigger = flags.trigger === undefined ? rest : parseTrigger(flags.trigger, report)
@@ -124,24 +127,28 @@ function baseCommand(): Command {
       'where rows come from: a connector, the path of a file, a folder or a pattern, or "-" for standard input',
     )
     .option('--to <sink>', 'where rows go to: a connector, or "-" for standard output')
-    .option('--transform <module>', 'a module that rows go through; several in order', collect)
+    .option(
+      '--transform <module>',
+      'a module that transforms rows; may be repeated, applied in order',
+      collect,
+    )
     .option(
       '--import <module>',
-      'a module that is loaded first, such as one that registers a connector',
+      'a module to load first, such as one that registers a connector; may be repeated',
       collect,
     )
     .option(
       '--checkpoint <directory>',
-      'keeps offsets there: reads window by window, and goes on where it stood',
+      'keeps offsets there: reads window by window, and resumes after the last committed one',
     )
     .option(
       '--trigger <when>',
-      'with --checkpoint: "available_now", "once", or the seconds between two looks',
+      'with --checkpoint: "available_now", "once", or the seconds between two reads',
     )
-    .option('--follow', 'reads on as rows come, until it is stopped')
+    .option('--follow', 'keeps reading new rows until it is stopped')
     .option(
       '--undelivered <file>',
-      'takes the rows that were read and not delivered when the run fails (default: beside the dead letter, else a file of its own in the working directory)',
+      'receives the rows that were read and not delivered if the run fails (default: beside the dead letter, else a new file in the working directory)',
     )
     .addOption(
       new Option('--rows <kind>', 'with --from <file>: what each of its lines is').choices([
@@ -149,11 +156,11 @@ function baseCommand(): Command {
         'dead-letter',
       ]),
     )
-    .option('--check', 'tries options, credentials and endpoints without moving a row')
+    .option('--check', 'checks options, credentials and endpoints without moving a row')
   return addLogFlags(command)
 }
 
-/** The one file that `--rows` is about. */
+/** The single file that `--rows` applies to. */
 async function inputFile(path: string | undefined, report: Report): Promise<string | undefined> {
   const found = path === undefined ? undefined : await stat(path).catch(() => undefined)
   if (found?.isFile()) return path

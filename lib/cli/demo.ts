@@ -1,16 +1,46 @@
 import { createHash } from 'node:crypto'
 import { pipeline } from 'node:stream/promises'
+import { Command } from 'commander'
 import { AzureMonitorReadable } from '../connectors/azure-monitor/azure-monitor-readable.ts'
 import { SplunkReadable } from '../connectors/splunk/splunk-readable.ts'
 import { SplunkWritable } from '../connectors/splunk/splunk-writable.ts'
 import { serialize } from '../core/json.ts'
 import { firstInstant, formatInstant, lastInstant } from '../core/time.ts'
 import { startEmulators } from '../emulators/index.ts'
+import { exitCodes } from './failures.ts'
+import { LiveLine } from './report.ts'
 import { sampleTable, type TableSource } from './sample-table.ts'
-import type { Tally } from './tally.ts'
+import { StopSignals } from './stop-signals.ts'
+import { Tally } from './tally.ts'
+
+const about = `Reads a table of sign-ins from an Azure Monitor emulator through a transform into a Splunk HEC emulator, on this machine alone, all over TLS. Then searches for what was delivered and compares row for row. Ends with what was read, acknowledged, counted by HEC and found; exit code 1 if these differ.`
+
+/** The command `demo`. @param finish sets the exit code */
+export function demoCommand(finish: (code: number) => void): Command {
+  return new Command('demo')
+    .description(about)
+    .option('--input <file>', 'NDJSON file, also .gz, whose records take the place of the sample')
+    .option('--time-column <name>', "the records' time", 'TimeGenerated')
+    .option('--json', 'print one JSON object as the last line instead of the table')
+    .action(async (options: TableSource & { readonly json?: boolean }) => {
+      const tally = new Tally()
+      const line = process.stderr.isTTY ? new LiveLine(tally) : undefined
+      using signals = new StopSignals()
+      try {
+        const result = await demo(options, tally, signals.stop)
+        line?.close()
+        console.log(options.json ? JSON.stringify(result) : resultTable(result))
+        finish(isComplete(result) ? exitCodes.done : exitCodes.failed)
+      } catch (error) {
+        line?.close()
+        if (!signals.stop.aborted) throw error
+        finish(signals.exitCode!)
+      }
+    })
+}
 
 /** What the demo counted. */
-export interface DemoResult {
+interface DemoResult {
   /** Rows that came out of the source. */
   readonly read: number
   /** Rows that the sink says are acknowledged. */
@@ -27,7 +57,7 @@ type Row = Record<string, unknown>
 
 /**
  * The main job, on this machine alone: starts the emulators, reads a security table with a KQL query through a transform
- * into HEC, all over TLS, and counts at both ends. In the end it searches for what it delivered, and compares row for row.
+ * into HEC, all over TLS, and counts at both ends. Then searches for the delivered rows and compares row for row.
  */
 export async function demo(options: TableSource, tally: Tally, signal: AbortSignal): Promise<DemoResult> {
   const table = await sampleTable(options)
@@ -55,7 +85,7 @@ export async function demo(options: TableSource, tally: Tally, signal: AbortSign
   const sink = new SplunkWritable({ url: hec.endpoint, token: hec.token, index: 'demo', ca, batch_size: 500 })
   tally.watchSource(source)
   tally.watchSink(sink)
-  // Made by us so that the query has a time to go by, where the records' own is no datetime.
+  // The emulator adds a datetime column if the records' own time is a string; it is not part of the records.
   const addedTime =
     table.timeColumn === (options.timeColumn ?? 'TimeGenerated') ? undefined : table.timeColumn
 
@@ -63,7 +93,7 @@ export async function demo(options: TableSource, tally: Tally, signal: AbortSign
   const began = Date.now()
   await pipeline(
     source,
-    // What a user would write: Splunk is paid by the byte, so columns without a value stay at home.
+    // A transform as a user would write it: Splunk is paid by the byte, so empty columns are dropped.
     async function* dropEmptyColumns(rows: AsyncIterable<Row>) {
       for await (const row of rows) {
         tally.read++
@@ -101,7 +131,7 @@ export async function demo(options: TableSource, tally: Tally, signal: AbortSign
   }
 }
 
-/** How often each row is there, without holding the rows. */
+/** Counts equal rows by their digest, without holding the rows. */
 class RowCounts {
   readonly #counts = new Map<string, number>()
 
@@ -110,7 +140,7 @@ class RowCounts {
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
   }
 
-  /** Takes one such row out. @returns whether there was one */
+  /** Removes one such row. @returns whether there was one */
   take(text: string): boolean {
     const key = digest(text)
     const count = this.#counts.get(key) ?? 0
@@ -124,7 +154,7 @@ function digest(text: string): string {
 }
 
 /** Whether each row that was read arrived. */
-export function isComplete({ read, delivered, received, rejected, found }: DemoResult): boolean {
+function isComplete({ read, delivered, received, rejected, found }: DemoResult): boolean {
   return delivered + rejected === read && received === delivered && found === delivered
 }
 

@@ -14,28 +14,28 @@ export const services = {
 export type ServiceName = keyof typeof services
 
 export const faultHelp = `Faults, as in --fault "hec status=503 retry_after=2 times=3": the service, then settings:
-  status=<n>            answers this status in place of the service
-  retry_after=<n>       a Retry-After header of so many seconds, or an HTTP date
+  status=<n>            answers with this status instead
+  retry_after=<n>       a Retry-After header, in seconds or as an HTTP date
   body=<text>           that answer's body
   header.<Name>=<text>  a header of the answer
-  reset=before|within|after   cuts the connection: before the body is read, within the answer, or after the service
-                        took the request in, with no answer
+  reset=before|within|after   cuts the connection: before the body is read, within the answer, or after the request
+                        was accepted, without an answer
   delay=<ms>            waits before the answer
-  stall=before|within   goes silent, before or within the answer
+  stall=before|within   stops sending, before or within the answer
   truncate=true         ends the answer properly with half of its body missing
   slow_read=<bytes/s>   reads the request so slowly
   match=<text>          only requests with this in their path
-  times=<n>|all         how many requests it hits (default 1)
-  after=<n>             how many pass unharmed before it
-HEC's own: code=<n> answers that HEC code, with row=<n> (from 0) at that event of the body, what is before it taken in.
+  times=<n>|all         number of requests it affects (default 1)
+  after=<n>             number of requests that succeed before it
+HEC's own: code=<n> answers that HEC code, with row=<n> (from 0) at that event of the body, after accepting the events before it.
 Log Analytics' own: partial=true cuts results (rows=<n> are left) with the error of a query that ran out of memory.
 splunk-search's own: search=quota|disk-quota|time-limit|peer-failed|fatal says and does that with status 200 (rows=<n> come before).
 Values with spaces go in quotes: body="out of order".`
 
-/** A fault as the command line gives it: put into the service that it is for. */
+/** A fault given on the command line. Call it to arm the fault in its service. */
 export type PlannedFault = (emulators: Emulators) => void
 
-/** @throws Error that says what is wrong */
+/** @throws Error if the text is no fault */
 export function parseFault(text: string): PlannedFault {
   const [name = '', ...words] = text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []
   if (!Object.hasOwn(services, name)) {
@@ -48,7 +48,7 @@ export function parseFault(text: string): PlannedFault {
     if (at <= 0) throw new Error(`expected <setting>=<value>, got "${word}"`)
     settings.set(word.slice(0, at), word.slice(at + 1).replaceAll('"', ''))
   }
-  if (settings.size === 0) throw new Error(`says nothing of what is to go wrong with ${name}`)
+  if (settings.size === 0) throw new Error(`${name}: expected at least one setting`)
   return ownFault(service, settings) ?? commonFault(service, settings)
 }
 
@@ -113,7 +113,7 @@ function commonFault(service: ServiceName, settings: Map<string, string>): Plann
   }
 }
 
-/** Takes settings out one by one, so that what is left over is known to be unknown. */
+/** Removes settings as they are read: those left at the end are unknown. */
 function taker(settings: Map<string, string>) {
   const text = (key: string) => {
     const value = settings.get(key)

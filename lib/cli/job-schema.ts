@@ -1,9 +1,6 @@
-import type { OptionDeclaration, OptionSpec, OptionSpecs } from '../core/options.ts'
-import { otherSpelling } from '../core/options.ts'
-import { sideOptions } from './connector-flags.ts'
-import { connectorsByDeclaration, declarationsOf } from './declarations.ts'
+import { type OptionDeclaration, type OptionSpec, type OptionSpecs, otherSpelling } from '../core/options.ts'
+import { connectorsByDeclaration, declarationsOf, sideOptions, writtenOptions } from './connector-options.ts'
 import { jobSpecs } from './job.ts'
-import { writtenOptions } from './written-option.ts'
 
 type Schema = Record<string, unknown>
 type Schemas = ReadonlyMap<string, Schema>
@@ -15,7 +12,7 @@ export function jobSchema(): Schema {
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'A job of cyber-connectors',
-    description: `What is to be moved from where to where. \${NAME} in a text stands for a variable of the environment.`,
+    description: `Source and sink of a job, and how rows move. \${NAME} in a string is replaced by an environment variable.`,
     type: 'object',
     required: ['source', 'sink'],
     additionalProperties: false,

@@ -1,36 +1,39 @@
-import { declareOptions, type OptionSpecs, option, Refusal } from '../core/options.ts'
+import { dirname, resolve } from 'node:path'
+import { OptionError } from '../core/errors.ts'
+import { declareOptions, type OptionSpecs, option, otherSpelling, Refusal } from '../core/options.ts'
+import { registered } from '../registry.ts'
 import { queryOptions, type Trigger, type WindowSettings, windowSpecs } from '../streaming/query-options.ts'
-import type { InputFile } from './file-input.ts'
-import { endpointOf } from './path-source.ts'
+import { fillFromEnvironment, readYaml } from './config-file.ts'
+import type { InputFile } from './ndjson.ts'
 
-/** A connector with its options as the user wrote them; `-` for standard input or output, which has none but these. */
+/** A connector with its options as the user wrote them; the connector `-` is standard input or output. */
 export interface Endpoint {
   readonly connector: string
   readonly options: Readonly<Record<string, unknown>>
 }
 
-/** What is to be moved from where to where. */
+/** A source, a sink, and how rows move from one to the other. */
 export interface Job {
   readonly source: Endpoint
   readonly sink: Endpoint
-  /** Paths of modules, each with `#name` where it is not the default export. */
+  /** Paths of modules, with `#name` for an export other than the default. */
   readonly transforms: readonly string[]
-  /** Directory of the offsets. With it, or a trigger, the job is a streaming one. */
+  /** Where offsets are kept: a directory, or the URL of a store. With it the job is a streaming one. */
   readonly checkpoint?: string | undefined
   readonly trigger?: Trigger | undefined
-  /** Whether a source is read on as rows come, without a checkpoint too. */
+  /** Whether the source keeps reading new rows, with or without a checkpoint. */
   readonly follow?: boolean | undefined
-  /** How the windows of a streaming job are run. Default: as `streamingQuery` does by itself. */
+  /** How the windows of a streaming job run. Default: the defaults of `streamingQuery`. */
   readonly windows?: Partial<WindowSettings> | undefined
-  /** Paths of modules that are loaded first, such as one that registers a connector. */
+  /** Paths of modules to load first, such as one that registers a connector. */
   readonly imports: readonly string[]
-  /** What errors are headed by: the command, or the job file. Default: job. */
+  /** Heads error messages: the command or the job file. Default: job. */
   readonly name?: string | undefined
-  /** File for rows that were read and not delivered, of a job that reads once. */
+  /** File for rows that a bounded job read and did not deliver. */
   readonly undelivered?: string | undefined
-  /** File of rows in place of standard input, where the source is `-`. */
+  /** A file that replaces standard input if the source is `-`. */
   readonly input?: InputFile | undefined
-  /** Where relative paths among the options of source and sink start. Default: the working directory. */
+  /** Base of relative paths in the options of source and sink. Default: the working directory. */
   readonly folder?: string | undefined
 }
 
@@ -91,21 +94,82 @@ export const jobSpecs = {
     doc: 'Where rows go to: a connector and its options, or "-" for NDJSON on standard output.',
   }),
   transforms: option.custom<readonly string[]>(paths, {
-    doc: 'Modules that rows go through, in order, by their paths; "./mask.mjs#name" for an export that is not the default one. Each exports an async generator function from rows to rows, or a function that makes a stream or such a generator function afresh for each run.',
+    doc: 'Paths of modules that transform rows, in order; "./mask.mjs#name" names an export other than the default. Each exports an async generator function from rows to rows, or a function that makes a new stream or such a generator function for each run.',
   }),
   checkpoint: option.text({
-    doc: 'Directory or store where offsets are kept: a path, or a https:, postgres: or redis: URL. With it the source is read window by window, each committed when its rows are delivered, and a job that is started again goes on where it stood.',
+    doc: 'Directory or store where offsets are kept: a path, or a https:, postgres: or redis: URL. With it the source is read window by window, each committed when its rows are delivered, and a restarted job resumes after the last committed window.',
   }),
   trigger: queryOptions.specs.trigger,
   ...windowSpecs,
   undelivered: option.text({
-    defaultText: 'beside the dead letter, else a file of its own in the working directory',
-    doc: 'File that takes the rows of a job that reads once which were read and not delivered when it failed, a line of JSON each, in order. They are sent again by `copy --from FILE`.',
+    defaultText: 'beside the dead letter, else a new file in the working directory',
+    doc: 'File that receives the rows that a job without a checkpoint had read and not delivered when it failed, one line of JSON each, in order. `copy --from FILE` sends them again.',
   }),
   imports: option.custom<readonly string[]>(paths, {
-    doc: 'Modules that are loaded first, by their paths: such as one that adds a connector by `register`.',
+    doc: 'Paths of modules to load first, such as one that registers a connector.',
   }),
 } satisfies OptionSpecs
 
 /** The declaration of a job file. */
 export const jobOptions = declareOptions('job', jobSpecs)
+
+/**
+ * Reads a job file, YAML or JSON, and replaces `${NAME}` and `${NAME:-default}` by environment variables.
+ * @param path the file, or `-` for standard input
+ * @throws OptionError that lists all problems
+ */
+export async function readJobFile(path: string, environment: NodeJS.ProcessEnv): Promise<Job> {
+  const problems: string[] = []
+  const given = fillFromEnvironment(await readYaml(path), environment, (problem) => problems.push(problem))
+  let job: ReturnType<typeof jobOptions.resolve>
+  try {
+    job = jobOptions.resolve(withoutSchema(given))
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error
+    throw new OptionError(path, [...problems, ...(error.problems ?? [])])
+  }
+  if (problems.length > 0) throw new OptionError(path, problems)
+  const folder = path === '-' ? process.cwd() : dirname(resolve(path))
+  const absolute = (relative: string) => resolve(folder, relative)
+  const { source, sink, transforms = [], imports = [], checkpoint, trigger, undelivered } = job
+  return {
+    name: path,
+    source,
+    sink,
+    undelivered: undelivered === undefined ? undefined : absolute(undelivered),
+    folder,
+    transforms: transforms.map(absolute),
+    imports: imports.map(absolute),
+    checkpoint: checkpoint === undefined || isUrl(checkpoint) ? checkpoint : absolute(checkpoint),
+    trigger,
+    // Only those given: an option at its default must not require a checkpoint.
+    windows: Object.fromEntries(
+      Object.keys(windowSpecs)
+        .filter((name) => [name, otherSpelling(name)].some((each) => Object.hasOwn(given as object, each)))
+        .map((name) => [name, job[name as keyof WindowSettings]]),
+    ),
+  }
+}
+
+/** One letter before the colon is a drive of Windows. */
+function isUrl(place: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:/i.test(place)
+}
+
+/** `$schema` is for editors. */
+function withoutSchema(given: unknown): unknown {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return given
+  const { $schema: _, ...job } = given as Record<string, unknown>
+  return job
+}
+
+/**
+ * The connector that names a source, or the path of files in its place: what looks like a path or a pattern. A file or
+ * folder that happens to have the name of a mistyped connector is not read.
+ */
+export function endpointOf(from: string): { connector: string; path?: string }
+export function endpointOf(from: string | undefined): { connector: string | undefined; path?: string }
+export function endpointOf(from: string | undefined): { connector: string | undefined; path?: string } {
+  const isPath = from !== undefined && !registered().has(from) && from !== '-' && /[/\\*?.]/.test(from)
+  return isPath ? { connector: 'files', path: from } : { connector: from }
+}

@@ -1,14 +1,13 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
-import { exitCodeOf, exitCodes, exitCodesHelp } from './exit-codes.ts'
-import { failureText } from './report.ts'
+import { exitCodeOf, exitCodes, exitCodesHelp, failureText } from './failures.ts'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
 
 const about = `Moves security data between systems: Azure Monitor, Splunk, Microsoft Sentinel, REST, NDJSON.`
 
-/** What every command does alike: it throws where it would end the process, and shows no value in an error. */
+/** Common to all commands: they throw instead of ending the process, and errors show no flag's value. */
 function configure(command: Command): Command {
   return command
     .exitOverride()
@@ -16,11 +15,11 @@ function configure(command: Command): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/(--[^\s='"]+)=[^'"]*/g, '$1=…')) })
 }
 
-/** The commands. Each loads what it needs: a copy to Splunk has no use for the emulators. */
+/** The commands. Each loads its own modules: a copy to Splunk does not load the emulators. */
 const commands: Record<string, { summary: string; load: () => Promise<(finish: Finish) => Command> }> = {
   demo: {
-    summary: 'shows the main job at work on this machine alone',
-    load: async () => (await import('./demo-command.ts')).demoCommand,
+    summary: 'runs the main job against emulators on this machine',
+    load: async () => (await import('./demo.ts')).demoCommand,
   },
   run: { summary: 'runs a job file', load: async () => (await import('./run-command.ts')).runCommand },
   copy: {
@@ -28,24 +27,24 @@ const commands: Record<string, { summary: string; load: () => Promise<(finish: F
     load: async () => () => new Command('copy'),
   },
   plan: {
-    summary: 'puts the windows of a job into a queue',
-    load: async () => (await import('./plan-command.ts')).planCommand,
+    summary: 'adds the windows of a job to a queue',
+    load: async () => (await import('./queue-commands.ts')).planCommand,
   },
   worker: {
-    summary: 'delivers windows out of a queue, on any number of hosts',
+    summary: 'delivers the windows of a queue, on any number of hosts',
     load: async () => (await import('./worker-command.ts')).workerCommand,
   },
   queue: {
     summary: 'shows, retries, pauses and resumes a queue',
-    load: async () => (await import('./queue-command.ts')).queueCommand,
+    load: async () => (await import('./queue-commands.ts')).queueCommand,
   },
   emulate: {
-    summary: 'keeps stand-ins of the services up, to try things on',
+    summary: 'runs emulators of the services, to try things on',
     load: async () => (await import('./emulate-command.ts')).emulateCommand,
   },
 }
 
-/** Takes a command's exit code. */
+/** Sets the exit code. */
 type Finish = (code: number) => void
 
 /** @param argv the command line without node and script @returns the exit code */
@@ -56,7 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const [first, second] = argv
   const wanted = first === 'help' ? second : first
-  // Its flags are those of the connectors that it is about: it reads the command line itself.
+  // Its flags depend on its connectors: it parses the command line itself.
   if (wanted === 'copy') {
     const { runCopy } = await import('./copy-command.ts')
     return runCopy(first === 'help' ? ['--help'] : argv.slice(1), configure)
@@ -71,7 +70,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return code
 }
 
-// Whoever reads may leave, as `head` does: that is no crash. Rows that can't be written any more are seen where they are.
+// A reader that closes the pipe, as `head` does, must not crash the process. The writer of rows notices it.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 try {

@@ -1,10 +1,14 @@
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
-import type { Readable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
+import { DeliveryError } from '../core/errors.ts'
 import { parseJson } from '../core/exact-json.ts'
+import { serialize } from '../core/json.ts'
+import { DeadLetterOffice } from '../sink/dead-letter.ts'
+import { noStats, type SinkStats } from '../sink/observation.ts'
 
-/** A line of NDJSON that can't be read. The message names it by its number and does not show it. */
+/** A line that is no record. The message has its number and does not quote it. */
 export class BadLine extends Error {
   override name = 'BadLine'
   /** Counts from 1. */
@@ -17,7 +21,7 @@ export class BadLine extends Error {
   }
 }
 
-/** Records of NDJSON bytes, one a line. Integers beyond 2^53 become bigint. Blank lines are passed over. */
+/** Parses NDJSON. Integers beyond 2^53 become bigint. Blank lines are skipped. */
 export async function* readNdjson(
   bytes: AsyncIterable<Buffer>,
   onBadLine: (bad: BadLine) => void | Promise<void> = (bad) => {
@@ -27,10 +31,10 @@ export async function* readNdjson(
   let number = 0
   for await (const line of lines(bytes)) {
     number++
-    // A byte order mark, as programs on Windows write it.
+    // Programs on Windows write a byte order mark.
     const text = number === 1 ? line.toString().replace(/^\ufeff/, '') : line.toString()
     if (text.trim() === '') continue
-    // Decoded all the same, it would go on with other characters in it.
+    // Decoding would silently replace the invalid bytes.
     if (!isUtf8(line)) {
       await onBadLine(new BadLine(number, text, 'is not UTF-8'))
       continue
@@ -67,8 +71,129 @@ async function* lines(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   if (rest.length > 0) yield Buffer.concat(rest)
 }
 
-/** The bytes of a file, unzipped where its name ends in .gz. */
+/** The bytes of a file; a name that ends in .gz is unzipped. */
 export function openFile(path: string): Readable {
   const file = createReadStream(path)
   return path.endsWith('.gz') ? file.compose(createGunzip()) : file
+}
+
+/** A source of rows: any object-mode Readable, standard input, or a file. */
+export interface RowSource extends AsyncIterable<unknown> {
+  destroy(): unknown
+}
+
+/** A file of rows, one line of JSON each; `.gz` is unzipped. */
+export interface InputFile {
+  readonly path: string
+  /** `dead-letter`: each line is an entry of a dead letter file, which contains the row. */
+  readonly rows: 'plain' | 'dead-letter'
+}
+
+/** Rows from a file. */
+export function fileInput(
+  { path, rows }: InputFile,
+  onBadLine?: (bad: BadLine) => void | Promise<void>,
+): RowSource {
+  const bytes = openFile(path)
+  const records = readNdjson(bytes, onBadLine)
+  const all = rows === 'plain' ? records : lettersOf(records)
+  return { [Symbol.asyncIterator]: () => all, destroy: () => bytes.destroy() }
+}
+
+/** The rows of dead letters. The row of an unreadable line is a string, which the user may have fixed since. */
+async function* lettersOf(letters: AsyncIterable<Record<string, unknown>>): AsyncGenerator<unknown> {
+  let number = 0
+  for await (const { row } of letters) {
+    number++
+    const value = typeof row === 'string' ? parsed(row) : row
+    if (typeof value !== 'object' || value === null)
+      throw new BadLine(number, '', 'is no dead letter with a row')
+    yield value
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return parseJson(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Rows from standard input, NDJSON. */
+export function standardInput(onBadLine?: (bad: BadLine) => void | Promise<void>): RowSource {
+  const rows = readNdjson(process.stdin, onBadLine)
+  return {
+    [Symbol.asyncIterator]: () => rows,
+    destroy: () => process.stdin.destroy(),
+  }
+}
+
+/** The reader of standard output has closed it, as `head` does. The run ends without a failure. */
+export class ReaderGone extends Error {
+  override name = 'ReaderGone'
+}
+
+/** Writes rows to standard output, NDJSON. A row is delivered once the operating system has accepted it. */
+export class StandardOutput extends Writable {
+  readonly stats: SinkStats = noStats()
+  readonly #deadLetter: DeadLetterOffice | undefined
+
+  constructor({ dead_letter }: { dead_letter?: Writable | undefined } = {}) {
+    super({ objectMode: true, highWaterMark: 500 })
+    this.#deadLetter = dead_letter && new DeadLetterOffice(dead_letter)
+  }
+
+  override _write(row: unknown, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this._writev([{ chunk: row }], callback)
+  }
+
+  override _writev(rows: { chunk: unknown }[], callback: (error?: Error | null) => void): void {
+    this.#print(rows.map(({ chunk }) => chunk)).then(() => callback(), callback)
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#deadLetter?.close()
+    callback(error)
+  }
+
+  async #print(rows: readonly unknown[]): Promise<void> {
+    this.stats.written += rows.length
+    let text = ''
+    let count = 0
+    for (const row of rows) {
+      try {
+        text += `${serialize(row)}\n`
+        count++
+      } catch (problem) {
+        // Write the rows before it first: order holds, and none is lost with it.
+        await this.#put(text, count)
+        text = ''
+        count = 0
+        await this.#refuse(row, (problem as Error).message)
+      }
+    }
+    await this.#put(text, count)
+  }
+
+  async #put(text: string, rows: number): Promise<void> {
+    if (rows === 0) return
+    await new Promise<void>((resolve, reject) => {
+      process.stdout.write(text, (error) => (error ? reject(error) : resolve()))
+    }).catch((error: NodeJS.ErrnoException) => {
+      const gone = error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED'
+      throw gone ? new ReaderGone('standard output is closed') : error
+    })
+    this.stats.delivered += rows
+    this.stats.bytes += Buffer.byteLength(text)
+  }
+
+  async #refuse(row: unknown, problem: string): Promise<void> {
+    const reason = { code: 'ERR_ROW', text: problem }
+    if (!this.#deadLetter) {
+      throw new DeliveryError('ERR_ROW', `a row can't be written: ${problem}`, { rows: [row] })
+    }
+    await this.#deadLetter.take({ row, connector: '-', reason, at: new Date().toISOString() })
+    this.stats.rejected++
+  }
 }

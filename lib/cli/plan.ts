@@ -5,15 +5,14 @@ import { OptionError } from '../core/errors.ts'
 import type { OptionSpecs, Report } from '../core/options.ts'
 import { type Connector, maker, type StreamingSource, type StreamMaker } from '../registry.ts'
 import { DeadLetterFile } from '../sink/dead-letter.ts'
-import { declarationsOf, standardStreams } from './declarations.ts'
+import { declarationsOf, givenByName, standardStreams } from './connector-options.ts'
 import type { Endpoint, Job } from './job.ts'
 import { loadModules, loadTransforms, type MakeStages } from './transforms.ts'
-import { givenByName } from './written-option.ts'
 
-/** A job whose options are all right, ready to run. */
+/** A job with valid options, ready to run. */
 export interface Plan {
   readonly job: Job
-  /** Makes the source of a job that reads once; undefined for standard input and streaming jobs. */
+  /** Makes the source of a bounded job; undefined for standard input and streaming jobs. */
   readonly makeSource: (() => Readable) | undefined
   /** Makes the source of a streaming job, which reads window by window and keeps offsets. */
   readonly makeStream: (() => StreamingSource) | undefined
@@ -25,8 +24,8 @@ export interface Plan {
 }
 
 /**
- * Checks all of a job before anything is opened.
- * @throws OptionError that lists the problems of source, sink, transforms and the job as a whole
+ * Checks a job before anything is opened.
+ * @throws OptionError that lists all problems of source, sink, transforms and job
  */
 export async function planJob(job: Job): Promise<Plan> {
   const problems: string[] = []
@@ -40,15 +39,14 @@ export async function planJob(job: Job): Promise<Plan> {
   const isStream = streaming || job.follow === true
   const readable = isStream ? undefined : resolved('source', source, 'readable', sample, report)
   const stream = isStream ? resolved('source', source, 'streamReadable', sample, report) : undefined
-  /** A source's dead letter is open only while it is written to: nothing has to be closed. */
+  // A dead letter file is open only during a write, so nothing needs closing.
   const sourceOptions = () => ({
     ...letter.others,
     ...(letter.deadLetter && { [letter.deadLetter.name]: new DeadLetterFile(letter.deadLetter.path) }),
   })
-  if (job.follow && source.connector === '-') report('follow: standard input is read to its end by itself')
+  if (job.follow && source.connector === '-') report('follow: standard input is always read to its end')
   if (streaming && source.connector === '-') report('checkpoint: standard input has no offsets to keep')
   const { deadLetter, others } = splitDeadLetter(sink, 'sink', report)
-  // The file is made only when the job runs.
   const placeholder = deadLetter ? { [deadLetter.name]: neverWritten() } : {}
   const writable = resolved('sink', sink, 'writable', { ...others, ...placeholder }, report)
   const makeStages = await loadTransforms(job.transforms, report)
@@ -57,7 +55,7 @@ export async function planJob(job: Job): Promise<Plan> {
     job: { ...job, source, sink },
     makeSource:
       (readable && (() => readable.create(sourceOptions()))) ??
-      // Followed without a checkpoint, it is one stream from begin to end.
+      // Followed without a checkpoint, the source is one endless stream.
       (streaming ? undefined : stream && (() => stream.create(sourceOptions()))),
     makeStream: streaming ? stream && (() => stream.create(sourceOptions())) : undefined,
     makeSink:
@@ -69,7 +67,7 @@ export async function planJob(job: Job): Promise<Plan> {
   }
 }
 
-/** Opens the plan's dead letter. @throws OptionError where its file can't be written */
+/** Opens the plan's dead letter. @throws OptionError if its file can't be written */
 export async function openDeadLetter({ deadLetterPath, job }: Plan): Promise<DeadLetterFile | undefined> {
   if (deadLetterPath === undefined) return undefined
   try {
@@ -83,7 +81,7 @@ export async function openDeadLetter({ deadLetterPath, job }: Plan): Promise<Dea
   return new DeadLetterFile(deadLetterPath)
 }
 
-/** Whether offsets are kept, by the job's checkpoint or by that of the source. */
+/** Whether the job or its source has a checkpoint. */
 function isStreaming({ checkpoint, trigger, windows = {} }: Job, source: Endpoint, report: Report): boolean {
   const own = givenByName(specsOf(source, 'source'), source.options, 'checkpoint')
   if (checkpoint !== undefined || own.length > 0) return true
@@ -93,7 +91,7 @@ function isStreaming({ checkpoint, trigger, windows = {} }: Job, source: Endpoin
   return false
 }
 
-/** An endpoint of the job, the relative paths among its options starting at the job's folder. */
+/** An endpoint of the job, with paths in its options resolved against the job's folder. */
 function located({ folder, ...job }: Job, noun: 'source' | 'sink'): Endpoint {
   const endpoint = job[noun]
   if (folder === undefined) return endpoint
@@ -101,7 +99,7 @@ function located({ folder, ...job }: Job, noun: 'source' | 'sink'): Endpoint {
   const options: Record<string, unknown> = { ...endpoint.options }
   for (const kind of ['file', 'checkpoint', 'dead letter'] as const) {
     for (const { given, value } of givenByName(specs, options, kind)) {
-      // Certificates may also stand in the job file itself.
+      // A certificate may be given inline instead of by its path.
       const absolute = (path: unknown) =>
         typeof path === 'string' && path !== '' && !path.includes('-----BEGIN') ? resolve(folder, path) : path
       options[given] = Array.isArray(value) ? value.map(absolute) : absolute(value)
@@ -110,7 +108,7 @@ function located({ folder, ...job }: Job, noun: 'source' | 'sink'): Endpoint {
   return { ...endpoint, options }
 }
 
-/** All options that an endpoint may have. None where its connector is unknown, or says nothing of its options. */
+/** All options of an endpoint. None if its connector is unknown or declares no options. */
 function specsOf({ connector }: Endpoint, noun: 'source' | 'sink'): OptionSpecs {
   try {
     return Object.assign({}, ...declarationsOf(connector, noun).map(({ specs }) => specs)) as OptionSpecs
@@ -120,7 +118,7 @@ function specsOf({ connector }: Endpoint, noun: 'source' | 'sink'): OptionSpecs 
   }
 }
 
-/** Finds a connector and checks its options. @returns undefined for a standard stream, and where something is wrong */
+/** Finds a connector and checks its options. @returns undefined for a standard stream, or after reporting a problem */
 function resolved<K extends keyof Connector>(
   noun: 'source' | 'sink',
   { connector }: Endpoint,
@@ -144,12 +142,12 @@ function resolved<K extends keyof Connector>(
   }
 }
 
-/** Stands for a dead letter while options are checked: its file is made only when the job runs. */
+/** A placeholder for the dead letter while options are checked: its file is created only when the job runs. */
 function neverWritten(): Writable {
   return new Writable({ objectMode: true })
 }
 
-/** A program gives a stream as dead letter; here it is the path of a file. */
+/** Separates the dead letter, which is a path here and a stream in a program, from the other options. */
 function splitDeadLetter(
   endpoint: Endpoint,
   noun: 'source' | 'sink',

@@ -1,34 +1,33 @@
+import type { EventEmitter } from 'node:events'
 import { ConnectorError } from '../core/errors.ts'
-import { adviceFor } from './advice.ts'
-import { LiveLine } from './live-line.ts'
-import { Rate } from './rate.ts'
+import { adviceFor, failureText, undeliveredRows } from './failures.ts'
 import type { Snapshot, Tally } from './tally.ts'
 
-/** How a job tells of itself on standard error. */
+/** Forms of the report on standard error. */
 export const logKinds = ['live', 'json', 'off'] as const
 export type LogKind = (typeof logKinds)[number]
 
 export type Outcome = 'done' | 'stopped' | 'failed'
 
-/** Tells how a job goes, on standard error: standard output belongs to the rows. */
-export interface Report {
-  /** Something that happened, apart from the counts. */
+/** Reports the progress of a job on standard error: standard output carries rows. */
+export interface JobReport {
+  /** Reports an event. */
   note(event: string, text: string, details?: Record<string, unknown>): void
-  /** The last counts. */
+  /** Reports the final counts. */
   end(outcome: Outcome): void
-  /** Nothing more is told. */
+  /** Stops reporting. */
   close(): void
   failure(error: unknown): void
 }
 
 /** @param seconds between two lines of JSON */
-export function startReport(kind: LogKind, tally: Tally, seconds: number): Report {
+export function startReport(kind: LogKind, tally: Tally, seconds: number): JobReport {
   if (kind === 'live') return new LiveReport(tally)
   return kind === 'json' ? new JsonReport(tally, seconds) : new SilentReport()
 }
 
-/** A line that is written over and over, and one at the end that stays. */
-class LiveReport implements Report {
+/** One line that is updated in place, and a final one. */
+class LiveReport implements JobReport {
   readonly #tally: Tally
   readonly #line: LiveLine
   readonly #started = performance.now()
@@ -64,8 +63,8 @@ class LiveReport implements Report {
   }
 }
 
-/** A line of JSON an interval, and one for whatever happens in between. */
-class JsonReport implements Report {
+/** One line of JSON at each interval and for each event. */
+class JsonReport implements JobReport {
   readonly #tally: Tally
   readonly #rate = new Rate(1)
   readonly #timer: NodeJS.Timeout
@@ -95,7 +94,7 @@ class JsonReport implements Report {
   failure(error: unknown): void {
     this.close()
     const { code, status, serviceCode, window, problems } = error as ConnectorError
-    const rows = this.#tally.undelivered ?? undelivered(error)
+    const rows = this.#tally.undelivered ?? undeliveredRows(error)
     this.#print('error', {
       code,
       message: (error as Error).message,
@@ -118,9 +117,9 @@ class JsonReport implements Report {
   }
 }
 
-class SilentReport implements Report {
+class SilentReport implements JobReport {
   note(event: string, text: string): void {
-    // Where rows are kept must not be lost.
+    // Where the undelivered rows are must reach the user.
     if (event === 'undelivered') process.stderr.write(`${text}\n`)
   }
 
@@ -133,21 +132,146 @@ class SilentReport implements Report {
   }
 }
 
-/** How many rows an error says were accepted and not delivered. */
-function undelivered(error: unknown): number {
-  return error instanceof ConnectorError ? (error.rows?.length ?? 0) : 0
+/** Milliseconds between two updates of the line. */
+const pace = 200
+
+/** One line of a terminal that shows a job's counts as they grow. */
+export class LiveLine {
+  readonly #tally: Tally
+  readonly #rate = new Rate(10)
+  readonly #timer: NodeJS.Timeout
+
+  constructor(tally: Tally) {
+    this.#tally = tally
+    this.#timer = setInterval(() => this.#draw(), pace)
+    this.#timer.unref()
+    this.#draw()
+  }
+
+  /** Prints a line above it. */
+  print(text: string): void {
+    process.stderr.write(`\r\x1b[K${text}\n`)
+    this.#draw()
+  }
+
+  /** Removes the line. */
+  close(): void {
+    clearInterval(this.#timer)
+    process.stderr.write('\r\x1b[K')
+  }
+
+  #draw(): void {
+    const counts = this.#tally.snapshot()
+    const text = liveText(counts, this.#rate.look(counts.delivered ?? counts.read))
+    // A line that wraps could not be updated in place.
+    process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`)
+  }
 }
 
-/** An error as a person reads it: what is wrong, a line each. */
-export function failureText(error: unknown): string {
-  if (!(error instanceof Error)) return `cyber-connectors: ${String(error)}`
-  if (!(error instanceof ConnectorError)) return `cyber-connectors: ${error.message}`
-  const rows = undelivered(error)
-  const lines = error.problems
-    ? [`cyber-connectors: ${error.connector ?? 'options'}:`, ...error.problems.map((each) => `  ${each}`)]
-    : [`cyber-connectors: ${error.message} (${error.code})`]
-  const advice = adviceFor(error.message, { status: error.status, error })
-  if (advice !== undefined) lines.push(`  ${advice}`)
-  if (rows > 0) lines.push(`  ${rows} rows that had been read are not delivered`)
-  return lines.join('\n')
+function liveText(counts: Snapshot, rate: number): string {
+  const {
+    read,
+    delivered = read,
+    rejected,
+    bytes,
+    in_flight,
+    retries,
+    lag_seconds,
+    range_done,
+    queue,
+  } = counts
+  const parts = [
+    `${delivered.toLocaleString('en')} rows`,
+    `${rate.toLocaleString('en')} rows/s`,
+    byteText(bytes),
+    `${in_flight} in flight`,
+    `${retries} retries`,
+  ]
+  if (rejected > 0) parts.push(`${rejected.toLocaleString('en')} refused`)
+  if (range_done !== undefined) parts.push(`${Math.round(range_done * 100)} % of the time range`)
+  if (queue) parts.unshift(queueText(queue))
+  if (lag_seconds !== undefined) parts.push(`${durationText(lag_seconds)} behind now`)
+  return parts.join('  ')
+}
+
+function queueText({ done, failed, total, paused, seconds_left }: NonNullable<Snapshot['queue']>): string {
+  const left = seconds_left ? `, ${durationText(seconds_left)} left` : ''
+  return `${done} of ${total} windows${failed > 0 ? `, ${failed} failed` : ''}${paused ? ', paused' : left}`
+}
+
+function byteText(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`
+  const [unit, size] = bytes < 1e6 ? ['kB', 1e3] : bytes < 1e9 ? ['MB', 1e6] : ['GB', 1e9]
+  return `${(bytes / size).toFixed(1)} ${unit}`
+}
+
+export function durationText(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`
+}
+
+/** Rows a second over the last few samples. */
+class Rate {
+  readonly #looks: { at: number; rows: number }[] = [{ at: performance.now(), rows: 0 }]
+  readonly #kept: number
+
+  /** @param kept number of samples that the rate covers */
+  constructor(kept: number) {
+    this.#kept = kept
+  }
+
+  /** @returns the current rate, rounded to an integer */
+  look(rows: number): number {
+    const now = performance.now()
+    this.#looks.push({ at: now, rows })
+    if (this.#looks.length > this.#kept + 1) this.#looks.shift()
+    const [first] = this.#looks
+    return Math.round((rows - first!.rows) / Math.max((now - first!.at) / 1000, 0.001))
+  }
+}
+
+/** Minimum milliseconds between two notes. */
+const notePace = 10_000
+
+/** The common part of the `retry` events of sources and sinks. */
+interface Retry {
+  readonly connector: string
+  readonly wait: number
+  readonly status?: number | undefined
+  readonly code?: string | number | undefined
+  readonly text?: string | undefined
+  readonly error?: Error | undefined
+}
+
+/** Reports why requests are retried: the first reason at once, then at most one line every ten seconds, with a count. */
+export class RetryNotes {
+  readonly #report: JobReport
+  #count = 0
+  #last: number | undefined
+
+  constructor(report: JobReport) {
+    this.#report = report
+  }
+
+  watch(stream: EventEmitter): void {
+    stream.on('retry', (event: Retry) => this.#take(event))
+  }
+
+  #take({ connector, wait, status, code, text, error }: Retry): void {
+    this.#count++
+    const now = performance.now()
+    if (this.#last !== undefined && now - this.#last < notePace) return
+    this.#last = now
+    const count = this.#count
+    this.#count = 0
+    const reason = text ?? error?.message ?? 'it failed'
+    const said = status === undefined || reason.includes(String(status)) ? reason : `${status} ${reason}`
+    const more = count > 1 ? `, ${count} retries since the last such line` : ''
+    this.#report.note(
+      'retrying',
+      `${connector}: ${said}; tried again in ${(wait / 1000).toFixed(1)} s${more}`,
+      { connector, status, code, retries: count, wait_seconds: wait / 1000 },
+    )
+  }
 }

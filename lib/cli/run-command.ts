@@ -1,16 +1,20 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import { OptionError } from '../core/errors.ts'
 import { checkPlan } from './check.ts'
-import { connectorSections } from './connector-sections.ts'
-import { jobSpecs } from './job.ts'
-import { readJobFile } from './job-file.ts'
-import { listenFlag } from './listen.ts'
-import { membersHelp } from './option-help.ts'
-import { planJob } from './plan.ts'
-import { addLogFlags, type LogFlags, runJob } from './run-job.ts'
+import { connectorSections, membersHelp } from './connector-options.ts'
+import { exitCodeOf, exitCodes } from './failures.ts'
+import { jobSpecs, readJobFile } from './job.ts'
+import { ReaderGone } from './ndjson.ts'
+import { listenFlag, serveIfAsked } from './optional-parts.ts'
+import { type Plan, planJob } from './plan.ts'
+import { type LogKind, logKinds, startReport } from './report.ts'
+import { runPlan } from './run-plan.ts'
+import { StopSignals } from './stop-signals.ts'
+import { Tally } from './tally.ts'
 
 const about = `Runs a job file: YAML or JSON that names source, sink, transforms, checkpoint and trigger.
 
-\${NAME} in a text stands for a variable of the environment, \${NAME:-default} for one that may be missing: so secrets stay out of the file. Relative paths start at the job file. Editors complete it by its JSON Schema: "$schema": "./node_modules/cyber-connectors/lib/cli/job.schema.json".`
+\${NAME} is replaced by an environment variable, which keeps secrets out of the file; \${NAME:-default} has a default. Relative paths start at the job file. Editors complete it by its JSON Schema: "$schema": "./node_modules/cyber-connectors/lib/cli/job.schema.json".`
 
 const example = `Example:
   {
@@ -22,12 +26,12 @@ const example = `Example:
     "trigger": { "interval_seconds": 60 }
   }`
 
-/** The command `run`. @param finish takes the exit code */
+/** The command `run`. @param finish sets the exit code */
 export function runCommand(finish: (code: number) => void): Command {
   const command = new Command('run')
     .description(about)
     .argument('<file>', 'the job file, .yaml or .json; "-" reads it from standard input')
-    .option('--check', 'tries options, credentials and endpoints without moving a row')
+    .option('--check', 'checks options, credentials and endpoints without moving a row')
     .addOption(listenFlag())
     .addHelpText(
       'after',
@@ -38,4 +42,60 @@ export function runCommand(finish: (code: number) => void): Command {
     const plan = await planJob(await readJobFile(path, process.env))
     finish(flags.check ? await checkPlan(plan) : await runJob(plan, flags))
   })
+}
+
+export interface LogFlags {
+  readonly log?: LogKind
+  readonly logInterval: number
+  /** Address for metrics and the page. */
+  readonly listen?: string
+}
+
+/** Adds the flags of commands that run a job. */
+export function addLogFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--log <kind>',
+        'progress on standard error: "live" is one line that is updated, "json" a line of JSON at each interval, "off" errors only (default: live on a terminal, else json)',
+      ).choices(logKinds),
+    )
+    .option('--log-interval <seconds>', 'seconds between two lines of JSON', seconds, 10)
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0.01 && value <= 86_400) return value
+  throw new OptionError('flags', ['--log-interval: expected a number of seconds from 0.01 to 86400'])
+}
+
+/** Runs a job as a command, with progress and signals. @returns the exit code */
+export async function runJob(plan: Plan, flags: LogFlags): Promise<number> {
+  const toScreen = plan.makeSink === undefined && process.stdout.isTTY
+  const kind = flags.log ?? (!process.stderr.isTTY ? 'json' : toScreen ? 'off' : 'live')
+  const tally = new Tally()
+  const report = startReport(kind, tally, flags.logInterval)
+  using signals = new StopSignals((signal) => {
+    const text = `${signal}: delivering what is in flight; a second signal ends at once`
+    report.note('stopping', text, { signal })
+    // The report is off because rows go to the screen; Ctrl-C must still be acknowledged.
+    if (flags.log === undefined && kind === 'off') process.stderr.write(`${text}\n`)
+  })
+  try {
+    await using _metrics = await serveIfAsked(flags.listen, report)
+    await runPlan(plan, { tally, signals, report })
+  } catch (error) {
+    if (error instanceof ReaderGone) {
+      report.close()
+      return exitCodes.done
+    }
+    report.end('failed')
+    if (signals.abort.aborted) return signals.exitCode!
+    report.failure(error)
+    return exitCodeOf(error)
+  }
+  const cut = signals.exitCode !== undefined
+  report.end(cut ? 'stopped' : 'done')
+  // A streaming job resumes at its checkpoint: stopping it is no failure.
+  return cut && !plan.makeStream ? signals.exitCode! : exitCodes.done
 }

@@ -1,12 +1,12 @@
-import { exitCodes } from './exit-codes.ts'
+import { exitCodes } from './failures.ts'
 
-/** Milliseconds in which a repeat is the same signal: npm and npx forward what the terminal has sent already. */
+/** Milliseconds in which a repeated signal counts once: npm and npx forward what the terminal has already sent. */
 const repeat = 300
 
-/** Milliseconds from the second signal to the end of the process, whatever still runs. */
-const grace = 1500
+/** Milliseconds from the second signal to the forced end of the process. */
+const closeTimeout = 1500
 
-/** SIGINT and SIGTERM: the first asks for a clean stop, a second one for an end at once. */
+/** SIGINT and SIGTERM: the first one asks for a clean stop, the second one ends at once. */
 export class StopSignals implements Disposable {
   readonly #stop = new AbortController()
   readonly #abort = new AbortController()
@@ -22,28 +22,28 @@ export class StopSignals implements Disposable {
       this.#stop.abort()
     } else if (performance.now() - this.#at > repeat) {
       this.#abort.abort()
-      // A transform that never answers, or a connection that does not close, must not keep the process.
-      this.#timer ??= setTimeout(() => process.exit(this.exitCode), grace).unref()
+      // A transform that never ends, or a connection that does not close, must not keep the process alive.
+      this.#timer ??= setTimeout(() => process.exit(this.exitCode), closeTimeout).unref()
     }
   }
 
-  /** @param notice told of the first signal, before anything is stopped */
+  /** @param notice called with the first signal, before anything stops */
   constructor(notice: (signal: NodeJS.Signals) => void = () => {}) {
     this.#notice = notice
     process.on('SIGINT', this.#take).on('SIGTERM', this.#take)
   }
 
-  /** Fires when no more is to be begun. */
+  /** Aborted by the first signal: start nothing more. */
   get stop(): AbortSignal {
     return this.#stop.signal
   }
 
-  /** Fires when all is to end at once. */
+  /** Aborted by a second signal: end at once. */
   get abort(): AbortSignal {
     return this.#abort.signal
   }
 
-  /** The exit code of a run that a signal has cut short; undefined where none came. */
+  /** The exit code of a run that a signal has stopped; undefined without one. */
   get exitCode(): number | undefined {
     if (this.#first === undefined) return undefined
     return this.#first === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated

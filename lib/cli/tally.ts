@@ -1,19 +1,19 @@
 import type { EventEmitter } from 'node:events'
 import type { QueueStatus } from '../streaming/bullmq/index.ts'
 
-/** What a job has done so far. */
+/** The counts of a job so far. */
 export interface Snapshot {
-  /** Rows that came out of the source. */
+  /** Rows that the source released. */
   readonly read: number
-  /** Rows that the sink says are delivered; absent for a sink of the user's that does not count. */
+  /** Rows that the sink delivered; absent if the sink does not count. */
   readonly delivered?: number
-  /** Rows that the dead letter took, lines that could not be read among them. */
+  /** Rows in the dead letter, unreadable lines included. */
   readonly rejected: number
   /** Bytes of the rows delivered, before compression. */
   readonly bytes: number
-  /** Requests under way. */
+  /** Requests in flight. */
   readonly in_flight: number
-  /** Requests of source and sink that were sent again, and windows that were run again. */
+  /** Retried requests of source and sink, and windows that ran again. */
   readonly retries: number
   /** Streaming: seconds from the end of the last committed window to now. */
   readonly lag_seconds?: number
@@ -31,35 +31,35 @@ export interface Snapshot {
   }
 }
 
-/** The counts that our streams have. A stream of the user's may have none of them. */
+/** A stream with counts. A user's own stream may have none. */
 interface Counted extends EventEmitter {
   readonly stats?: Partial<
     Record<'written' | 'delivered' | 'rejected' | 'bytes' | 'inFlight' | 'retries', number>
   >
 }
 
-/** Adds up what the streams of a job count. A streaming job makes new ones for each window. */
+/** Sums the counts of the streams of a job. A streaming job makes a new sink for each window. */
 export class Tally {
   read = 0
-  /** Lines that the dead letter took. */
+  /** Unreadable lines, written to the dead letter. */
   badLines = 0
   windows: number | undefined
-  /** Streaming: all before this time, in milliseconds since 1970, is committed. */
+  /** Streaming: rows before this time, in milliseconds since 1970, are committed. */
   committed: number | undefined
-  /** Rows that were read, not delivered, and put into a file. */
+  /** Rows written to the file of undelivered rows. */
   undelivered: number | undefined
-  /** Windows that were run again. */
+  /** Windows that ran again. */
   reruns = 0
-  /** Workers: how far the whole queue is. */
+  /** Workers: the progress of the whole queue. */
   queue: QueueStatus | undefined
   #done: number | undefined
   #closed = { delivered: 0, rejected: 0, bytes: 0, retries: 0 }
-  /** A sink has no counts. */
+  /** Whether a sink has no counts. */
   #uncounted = false
   readonly #sinks = new Set<Counted>()
   readonly #sources = new Set<Counted>()
 
-  /** Takes the counts of a source into the sum, until it is closed and after. */
+  /** Adds the counts of a source to the sum. They stay after it has closed. */
   watchSource(source: Counted): void {
     this.#watch(source, this.#sources)
     source.on('window', ({ done }: { done?: number }) => {

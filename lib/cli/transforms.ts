@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { types } from 'node:util'
 import type { Report } from '../core/options.ts'
 import type { TransformStage } from '../streaming/stages.ts'
@@ -7,14 +7,14 @@ import type { TransformStage } from '../streaming/stages.ts'
 /** Makes the stages of one run, or one window. */
 export type MakeStages = () => TransformStage[]
 
-/** Loads modules for what they do when they are loaded. */
+/** Loads modules for their side effects. */
 export async function loadModules(paths: readonly string[], report: Report): Promise<void> {
   for (const path of paths) await load(path, `imports: ${path}`, report)
 }
 
 /**
  * Loads the user's transforms.
- * @param paths absolute ones, with `#name` where the transform is not the default export
+ * @param paths absolute, with `#name` for an export other than the default
  */
 export async function loadTransforms(paths: readonly string[], report: Report): Promise<MakeStages> {
   const makers: MakeStages[] = []
@@ -50,7 +50,7 @@ async function load(
   }
 }
 
-/** A plain function from a row to a row; undefined drops the row. It may be async. */
+/** A function from row to row, maybe async; undefined drops the row. */
 type RowFunction = (row: Record<string, unknown>) => unknown
 
 function eachRow(change: RowFunction, path: string): TransformStage {
@@ -80,3 +80,25 @@ function stagesOf(transform: (...given: never[]) => unknown, path: string): Tran
   }
   return stages as TransformStage[]
 }
+
+/** A user's transform threw. The message says where. */
+export class TransformFailure extends Error {
+  override name = 'TransformFailure'
+  constructor(cause: Error) {
+    const place = placeOf(cause)
+    super(`the transform failed${place === undefined ? '' : ` at ${place}`}: ${cause.message}`, { cause })
+  }
+}
+
+/** File and line of the first stack frame outside this package and Node. */
+function placeOf({ stack = '' }: Error): string | undefined {
+  for (const line of stack.split('\n')) {
+    const [, file, number] = /(file:\/\/\/[^\s)]+?|\/[^\s)(]+?):(\d+):\d+\)?$/.exec(line) ?? []
+    if (file === undefined || number === undefined) continue
+    const path = file.startsWith('file:') ? fileURLToPath(file) : file
+    if (!path.includes('/node_modules/') && !path.startsWith(ownFolder)) return `${path}:${number}`
+  }
+  return undefined
+}
+
+const ownFolder = fileURLToPath(new URL('..', import.meta.url))

@@ -4,20 +4,26 @@ import { finished } from 'node:stream/promises'
 import { Command, Option } from 'commander'
 import type { Slice } from '../core/slice.ts'
 import type { QueueStatus, WindowQueue } from '../streaming/bullmq/index.ts'
-import { exitCodeOf, exitCodes } from './exit-codes.ts'
-import { readJobFile } from './job-file.ts'
-import { listenFlag, serveIfAsked } from './listen.ts'
+import { exitCodeOf, exitCodes } from './failures.ts'
+import { readJobFile } from './job.ts'
+import { listenFlag, serveIfAsked } from './optional-parts.ts'
 import { openDeadLetter } from './plan.ts'
-import { loadQueue, openQueueOf, type QueueFlags, type QueueJob, queueFlags, queueJob } from './queue-job.ts'
-import type { Report } from './report.ts'
-import { startReport } from './report.ts'
-import { addLogFlags, type LogFlags } from './run-job.ts'
+import {
+  loadQueue,
+  openQueueOf,
+  type QueueFlags,
+  type QueueJob,
+  queueFlags,
+  queueJob,
+} from './queue-commands.ts'
+import { type JobReport, startReport } from './report.ts'
+import { addLogFlags, type LogFlags } from './run-command.ts'
 import { StopSignals } from './stop-signals.ts'
 import { Tally } from './tally.ts'
 
-const about = `Takes windows out of a queue and delivers them, until it is stopped. Start as many as you like, on as many hosts.
+const about = `Delivers the windows of a queue until it is stopped. Start any number of workers, on any number of hosts.
 
-SIGTERM hands the windows under way back to the queue and ends it. Where no window can pass, such as with a wrong token, it puts its windows back, pauses the queue and ends with the exit code of the error; "queue resume" goes on.`
+SIGTERM returns the windows in flight to the queue and ends the worker. On an error that would fail every window, such as a wrong token, the worker returns its windows, pauses the queue and ends with the exit code of the error; "queue resume" continues.`
 
 interface WorkerFlags extends QueueFlags, LogFlags {
   readonly windowsInFlight?: string
@@ -25,23 +31,27 @@ interface WorkerFlags extends QueueFlags, LogFlags {
   readonly availableNow?: boolean
 }
 
-/** Milliseconds from one look at the whole queue to the next. */
+/** Milliseconds between two reads of the queue's status. */
 const lookInterval = 2000
 
-/** The command `worker`. @param finish takes the exit code */
+/** The command `worker`. @param finish sets the exit code */
 export function workerCommand(finish: (code: number) => void): Command {
   const command = new Command('worker').description(about).argument('<job.json>', 'the job file')
   for (const flag of queueFlags()) command.addOption(flag)
   command
     .addOption(
-      new Option('--windows-in-flight <windows>', "windows of this worker at a time (default: the queue's)"),
-    )
-    .addOption(
-      new Option('--lock-seconds <seconds>', "after which the window of a dead worker is another's").default(
-        '10',
+      new Option(
+        '--windows-in-flight <windows>',
+        "maximum windows of this worker in flight (default: the queue's)",
       ),
     )
-    .option('--available-now', 'ends when all windows of the queue are done or failed')
+    .addOption(
+      new Option(
+        '--lock-seconds <seconds>',
+        'after which another worker gets the window of a dead one',
+      ).default('10'),
+    )
+    .option('--available-now', 'ends once all windows of the queue are done or failed')
     .addOption(listenFlag())
   return addLogFlags(command).action(async (path: string, flags: WorkerFlags) => {
     finish(await work(await queueJob(await readJobFile(path, process.env)), flags))
@@ -58,7 +68,7 @@ async function work(job: QueueJob, flags: WorkerFlags): Promise<number> {
   tally.windows = 0
   const report = startReport(flags.log ?? (process.stderr.isTTY ? 'live' : 'json'), tally, flags.logInterval)
   using signals = new StopSignals((signal) => {
-    report.note('stopping', `${signal}: the windows under way are handed back`, { signal })
+    report.note('stopping', `${signal}: returning the windows in flight to the queue`, { signal })
   })
   const look = watchQueue(queue, tally)
   try {
@@ -81,7 +91,7 @@ async function work(job: QueueJob, flags: WorkerFlags): Promise<number> {
       available_now: flags.availableNow,
       signal: signals.stop,
     })
-    tellOf(worker, report, tally)
+    reportEvents(worker, report, tally)
     await Promise.race([worker.done, aborted(signals.abort)])
     await look.now()
     report.end(signals.exitCode === undefined ? 'done' : 'stopped')
@@ -112,13 +122,13 @@ async function aborted(signal: AbortSignal): Promise<void> {
 
 type StartedWorker = import('../streaming/bullmq/index.ts').WindowWorker<Slice>
 
-function tellOf(worker: StartedWorker, report: Report, tally: Tally): void {
+function reportEvents(worker: StartedWorker, report: JobReport, tally: Tally): void {
   worker.on('progress', () => {
     tally.windows!++
   })
   worker.on('retry', ({ window, error, wait, holdAll }) => {
     tally.reruns++
-    const who = holdAll ? 'all workers wait' : 'it is tried again in'
+    const who = holdAll ? 'all workers wait' : 'retried in'
     report.note('retry', `${error.message}; ${who} ${Math.ceil(wait / 1000)} s`, {
       window: window.id,
       wait_seconds: wait / 1000,
@@ -132,7 +142,7 @@ function tellOf(worker: StartedWorker, report: Report, tally: Tally): void {
   worker.on('queueError', (error) => report.note('queue', error.message))
 }
 
-/** Looks at the whole queue now and then, for the counts that are shown. */
+/** Reads the status of the queue at intervals, for the counts that are shown. */
 function watchQueue(queue: WindowQueue<Slice>, tally: Tally): { now(): Promise<void>; stop(): void } {
   const now = async () => {
     const status: QueueStatus | undefined = await queue.status().catch(() => undefined)

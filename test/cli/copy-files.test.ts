@@ -45,3 +45,12 @@ t.test('files by their path: copied, copied on, and what is wrong with them', as
   )
   t.match((await command(['copy', '--from', 'splnk', '--to', '-'])).stderr, /there is no source of this name/)
 })
+
+t.test('a mistyped connector is none of the folders that happen to have its name', async (t) => {
+  const folder = t.testdir({ splnk: { 'a.ndjson': lines(0, 2) } })
+  const mistyped = await command(['copy', '--from', 'splnk', '--to', '-'], { cwd: folder })
+  t.equal(mistyped.code, 2)
+  t.equal(mistyped.stdout, '')
+  t.match(mistyped.stderr, /--from: there is no source "splnk"; to read the file .* write \.\/splnk/)
+  t.equal((await command(['copy', '--from', './splnk', '--to', '-'], { cwd: folder })).stdout, lines(0, 2))
+})

@@ -52,7 +52,7 @@ t.test(
     running.child.kill('SIGTERM')
     const { code, stderr } = await running.ended
     t.equal(code, 0)
-    t.match(stderr, /hec: 4 requests, 2 rows taken in/)
+    t.match(stderr, /hec: 4 requests, 2 rows accepted/)
     await t.rejects(access(variables['NODE_EXTRA_CA_CERTS']!), { code: 'ENOENT' })
   },
 )
@@ -149,11 +149,11 @@ t.test('ports and tokens from a file, and each event as it comes, a short line e
   }
   for (const reason of [
     /hec: there is no setting "prot"; there are port, token/,
-    /hec: token: expected a text/,
+    /hec: token: expected a string/,
     /hec: port: expected an integer from 0 to 65535/,
     /there is no service "splnk"; there are entra/,
     /entra: expected a map of settings/,
-    /rest: authorization: expected a text/,
+    /rest: authorization: expected a string/,
   ]) {
     t.match(wrong!.stderr, reason)
   }
@@ -181,7 +181,7 @@ t.test('faults and ports that make no sense are refused, all at once', async (t)
   t.equal(stdout, '')
   for (const reason of [
     /there is no service "hce"; there are entra, log-analytics/,
-    /says nothing of what is to go wrong with hec/,
+    /hec: expected at least one setting/,
     /status: expected an integer, got "many"/,
     /there is no setting "stauts" here/,
     /reset: expected before or within or after, got "never"/,

@@ -41,7 +41,7 @@ t.test('a backlog by commands', { skip: redisMissing }, async (t) => {
     const { stdout } = await trial.run('queue', 'status', redis.url, '--name', 'a', '--json')
     t.match(JSON.parse(stdout), { total: 8, waiting: 8, active: 0, failed: 0, paused: true })
     t.match(await trial.run('queue', 'status', redis.url, '--name', 'a'), {
-      stdout: /^0 of 8 windows done; the queue is paused\n8 waiting, 0 under way, 0 delayed, 0 failed$/m,
+      stdout: /^0 of 8 windows done; the queue is paused\n8 waiting, 0 in flight, 0 delayed, 0 failed$/m,
     })
     t.match(await trial.run('queue', 'resume', redis.url, '--name', 'a'), {
       code: 0,
@@ -80,7 +80,7 @@ t.test('a backlog by commands', { skip: redisMissing }, async (t) => {
     worker.child.kill('SIGTERM')
     const { code, stderr } = await worker.ended
     t.equal(code, 0, stderr)
-    t.match(stderr, /handed back/)
+    t.match(stderr, /returning the windows in flight/)
     trial.logs.clearFaults()
     t.match(await status('b'), { total: 8, waiting: 8, active: 0, delayed: 0, failed: 0, paused: false })
     t.match(await trial.run('queue', 'pause', redis.url, '--name', 'b'), {

@@ -211,7 +211,7 @@ t.test('--check says what to fix', async (t) => {
   // Also where another process has it.
   await using _ = await openStore(join(folder, 'offsets')).open('')
   const same = await command(['run', 'job.json', '--check'], { env, cwd: folder })
-  t.match(same.stdout, /ok {4}checkpoint: .*offsets stands at \{"timestamp":"2024-01-01T00:10/)
+  t.match(same.stdout, /ok {4}checkpoint: .*offsets is at \{"timestamp":"2024-01-01T00:10/)
   const away = { ...once, checkpoint: 'redis://me:hunter2@127.0.0.1:1/0?name=x' }
   await writeFile(join(folder, 'job.json'), JSON.stringify(away))
   const unasked = await command(['run', 'job.json', '--check'], { env, cwd: folder })
@@ -314,7 +314,7 @@ t.test('YAML, with comments, defaults and functions of one row; from standard in
   const unquoted = job('./odd.mjs', `checkpoint: { a: ${variable('X')} }`)
   const wrong = await command(['run', '-'], { cwd: folder, input: unquoted })
   t.equal(wrong.code, 2)
-  t.match(wrong.stderr, /line 6, column \d+ \(.*\); a \$\{NAME\} stands in quotes: "\$\{NAME\}"/)
+  t.match(wrong.stderr, /line 6, column \d+ \(.*\); put \$\{NAME\} in quotes: "\$\{NAME\}"/)
 })
 
 t.test('the schema knows options by name, in either spelling, and what must be a number', async (t) => {

@@ -85,7 +85,7 @@ t.test('a stream: windows, and how far behind now; Ctrl-C ends it', { skip }, as
   running.child.stdin.write('\x03')
   const { code, stdout } = await running.ended
   t.equal(code, 0, `${code} after ${stdout}`)
-  t.match(stdout, /SIGINT: what is under way is being delivered; once more to end at once/)
+  t.match(stdout, /SIGINT: delivering what is in flight; a second signal ends at once/)
   t.match(stdout, /stopped: 96 rows read, 96 delivered/)
 })
 
@@ -113,7 +113,7 @@ t.test('rows to the screen, and Ctrl-C: a word of it all the same', { skip }, as
   running.child.stdin.write('\x03')
   const { code, stdout } = await running.ended
   t.equal(code, 130, stdout)
-  t.match(stdout, /SIGINT: what is under way is being delivered; once more to end at once/)
+  t.match(stdout, /SIGINT: delivering what is in flight; a second signal ends at once/)
 })
 
 t.test('the demo: a live line, then the table', { skip }, async (t) => {

@@ -1,7 +1,7 @@
 import { Option } from 'commander'
+import { OptionError } from '../core/errors.ts'
 import type { MetricsOptions, MetricsServer } from '../metrics/index.ts'
-import { loadPackages } from './load-packages.ts'
-import type { Report } from './report.ts'
+import type { JobReport } from './report.ts'
 
 export const listenFlag = () =>
   new Option(
@@ -9,10 +9,10 @@ export const listenFlag = () =>
     'serves /metrics for Prometheus, /health, /ready and a page at /, such as 127.0.0.1:9187; a port alone is one of the loopback address',
   )
 
-/** Serves the metrics of a command, where it was told to. @throws OptionError */
+/** Serves metrics if the command has `--listen`. @throws OptionError */
 export async function serveIfAsked(
   listen: string | undefined,
-  report: Report,
+  report: JobReport,
   queue?: MetricsOptions['queue'],
 ): Promise<MetricsServer | undefined> {
   if (listen === undefined) return undefined
@@ -22,8 +22,24 @@ export async function serveIfAsked(
   return server
 }
 
-/** @throws OptionError where the packages are not installed */
+/** @throws OptionError if the packages are not installed */
 function loadMetrics(): Promise<typeof import('../metrics/index.ts')> {
   const needs = 'needs the packages prom-client and uplot: npm install prom-client@^15 uplot@^1'
   return loadPackages('--listen', needs, () => import('../metrics/index.ts'))
+}
+
+/**
+ * Loads a module that needs optional packages.
+ *
+ * @param what the flag or command that needs them, for the error
+ * @param needs the packages, and the command that installs them
+ * @throws OptionError if one is not installed
+ */
+export async function loadPackages<T>(what: string, needs: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new OptionError(what, [needs])
+  }
 }

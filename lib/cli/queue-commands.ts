@@ -1,0 +1,156 @@
+import type { Readable } from 'node:stream'
+import { Command, Option } from 'commander'
+import { OptionError } from '../core/errors.ts'
+import { otherSpelling } from '../core/options.ts'
+import type { Offset, Slice } from '../core/slice.ts'
+import { rangeSpecs } from '../source/options.ts'
+import type { SliceSource } from '../source/slice-source.ts'
+import type { QueueOptions, WindowQueue } from '../streaming/bullmq/index.ts'
+import { planWindows } from '../streaming/plan-windows.ts'
+import { exitCodes } from './failures.ts'
+import { type Job, readJobFile } from './job.ts'
+import { loadPackages } from './optional-parts.ts'
+import { type Plan, planJob } from './plan.ts'
+import { durationText } from './report.ts'
+
+const about = `Adds the windows of a job to a queue, for any number of workers.
+
+The job's source gives the range by "timespan", or "start_time" and "end_time", and the windows by "partition_duration" or "num_partitions". Planning again keeps the windows that are already there, waiting or done.`
+
+/** The command `plan`. @param finish sets the exit code */
+export function planCommand(finish: (code: number) => void): Command {
+  const command = new Command('plan').description(about).argument('<job.json>', 'the job file')
+  for (const flag of queueFlags()) command.addOption(flag)
+  return command.action(async (path: string, flags: QueueFlags) => {
+    const job = await queueJob(await readJobFile(path, process.env))
+    const source = job.makeSource()
+    try {
+      await using queue = await openQueueOf(flags, source.identity)
+      const { planned, added } = await queue.plan(await slicesOf(job, source))
+      process.stdout.write(`${planned} windows planned, ${added} of them new, in the queue ${queue.name}\n`)
+      finish(exitCodes.done)
+    } finally {
+      source.destroy()
+    }
+  })
+}
+
+type Finish = (code: number) => void
+
+/** The command `queue` with its subcommands. @param finish sets the exit code */
+export function queueCommand(finish: Finish): Command {
+  const command = new Command('queue').description('Shows and controls a queue of windows.')
+  const add = (
+    name: string,
+    summary: string,
+    act: (queue: WindowQueue<Slice>, json: boolean) => Promise<string>,
+  ) => {
+    const each = command
+      .command(name)
+      .summary(summary)
+      .description(summary)
+      .argument('<url>', 'redis://, rediss:// or postgres:// URL of the server that keeps the queue')
+      .addOption(nameFlag())
+    if (name === 'status') each.option('--json', 'as JSON')
+    each.action(async (url: string, { name, json = false }: { name: string; json?: boolean }) => {
+      await using queue = await openQueueOf({ queue: url, name })
+      process.stdout.write(`${await act(queue, json)}\n`)
+      finish(exitCodes.done)
+    })
+  }
+  add('status', 'shows how far a queue is, and which windows failed', statusText)
+  add(
+    'retry',
+    'queues failed windows again',
+    async (queue) => `${await queue.retry()} windows are back in the queue`,
+  )
+  add('pause', 'starts no more windows; those in flight continue', async (queue) => {
+    await queue.pause()
+    return `the queue ${queue.name} is paused`
+  })
+  add('resume', 'starts windows again', async (queue) => {
+    await queue.resume()
+    return `the queue ${queue.name} goes on`
+  })
+  return command
+}
+
+async function statusText(queue: WindowQueue<Slice>, json: boolean): Promise<string> {
+  const status = await queue.status()
+  const failures = await queue.failed()
+  if (json) return JSON.stringify({ ...status, failures })
+  const { total, waiting, active, delayed, completed, failed, paused, secondsLeft } = status
+  const left =
+    secondsLeft === undefined || secondsLeft === 0
+      ? ''
+      : `, about ${durationText(Math.ceil(secondsLeft))} left`
+  const lines = [
+    `${completed} of ${total} windows done${left}${paused ? '; the queue is paused' : ''}`,
+    `${waiting} waiting, ${active} in flight, ${delayed} delayed, ${failed} failed`,
+    ...failures.map(({ window, reason }) => `failed: ${window.id}: ${reason}`),
+  ]
+  return lines.join('\n')
+}
+
+export interface QueueFlags {
+  readonly queue?: string
+  readonly name?: string
+  readonly concurrency?: string
+  readonly rate?: string
+}
+
+/** A job whose windows a queue distributes. */
+export interface QueueJob {
+  readonly plan: Plan
+  /** The source's options that define the range. */
+  readonly range: Readonly<Record<string, unknown>>
+  makeSource(): Readable & SliceSource<Slice, Offset>
+}
+
+export const queueFlags = () => [
+  new Option(
+    '--queue <url>',
+    'redis://, rediss:// or postgres:// URL of the server that keeps the queue',
+  ).env('CYBER_CONNECTORS_QUEUE'),
+  nameFlag(),
+  new Option('--concurrency <windows>', 'maximum windows in flight, over all workers (default: 4)'),
+  new Option('--rate <windows>', 'maximum windows started a second, over all workers (default: 6)'),
+]
+
+const nameFlag = () =>
+  new Option('--name <name>', 'name of the queue on its server').default('cyber-connectors')
+
+/** Checks a job for a queue: its source must read slice by slice. @throws OptionError */
+export async function queueJob(job: Job): Promise<QueueJob> {
+  const ranges = new Set(Object.keys(rangeSpecs).flatMap((name) => [name, otherSpelling(name)]))
+  const options = Object.entries(job.source.options)
+  const range = Object.fromEntries(options.filter(([name]) => ranges.has(name)))
+  const others = Object.fromEntries(options.filter(([name]) => !ranges.has(name)))
+  const source = { ...job.source, options: others }
+  // The queue keeps the offsets; a placeholder checkpoint makes the job a streaming one.
+  const plan = await planJob({ ...job, source, checkpoint: '.', trigger: undefined, windows: undefined })
+  return { plan, range, makeSource: () => plan.makeStream!() as Readable & SliceSource<Slice, Offset> }
+}
+
+/** The slices of a job: the windows of its range, or without a range those that its source plans. */
+async function slicesOf({ range }: QueueJob, source: SliceSource<Slice, Offset>) {
+  if (Object.keys(range).length > 0) return planWindows(range) as Iterable<Slice>
+  return source.slices(await source.initialOffset(), await source.latestOffset())
+}
+
+/** Opens the queue of a command. @throws OptionError, CheckpointError */
+export async function openQueueOf(
+  { queue: url, name, concurrency, rate }: QueueFlags,
+  identity?: QueueOptions['identity'],
+): Promise<WindowQueue<Slice>> {
+  if (url === undefined) throw new OptionError('flags', ['--queue: is required (or CYBER_CONNECTORS_QUEUE)'])
+  const { openQueue } = await loadQueue()
+  return openQueue<Slice>({ url, name, identity, concurrency, rate })
+}
+
+/** @throws OptionError if the packages are not installed */
+export function loadQueue(): Promise<typeof import('../streaming/bullmq/index.ts')> {
+  const needs =
+    'needs the packages bullmq and ioredis (for Redis) or pg (for PostgreSQL): npm install bullmq ioredis'
+  return loadPackages('queue', needs, () => import('../streaming/bullmq/index.ts'))
+}
