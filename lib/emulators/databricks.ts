@@ -1,9 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Answer } from './answer.ts'
 import { Emulator, type EmulatorOptions } from './emulator.ts'
-import type { EntraEmulator } from './entra.ts'
+import { bearerToken, type EntraEmulator } from './entra.ts'
 import type { RecordedRequest } from './fault.ts'
-import { bearerToken } from './token-authority.ts'
 
 export interface DatabricksEmulatorOptions extends EmulatorOptions {
   /** Issues the Azure tokens, and so knows them. */

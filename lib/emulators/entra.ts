@@ -2,7 +2,17 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { Answer } from './answer.ts'
 import { Emulator, type EmulatorOptions } from './emulator.ts'
 import type { RecordedRequest } from './fault.ts'
-import type { TokenAuthority } from './token-authority.ts'
+
+/** Something that knows which bearer tokens are good: the Entra emulator. */
+export interface TokenAuthority {
+  /** `audience`: the resource that the token must be for, such as `https://monitor.azure.com`. */
+  tokenValid(token: string, audience?: string): boolean
+}
+
+/** The token of `Authorization: Bearer ...`, or undefined when there is none. */
+export function bearerToken(request: RecordedRequest): string | undefined {
+  return /^Bearer +(\S+)\s*$/i.exec(request.headers.authorization ?? '')?.[1]
+}
 
 export interface EntraEmulatorOptions extends EmulatorOptions {
   /** Default: a random GUID. */

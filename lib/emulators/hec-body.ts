@@ -16,8 +16,6 @@ export interface HecBodyRules {
   indexes: ReadonlySet<string> | undefined
   /** Bytes of JSON of one event. */
   maxEventSize: number
-  /** Whether a JSON array of envelopes is understood. */
-  arrays: boolean
   /** A further test: the code to refuse the event with. */
   refuse: ((event: HecEvent) => number | undefined) | undefined
 }
@@ -51,7 +49,7 @@ export function splitObjects(text: string): (string | undefined)[] {
 export function judgeBody(text: string, rules: HecBodyRules): HecVerdict {
   const start = skipSpace(text, 0)
   if (start === text.length) return { taken: [], code: 5 }
-  if (text[start] === '[' && rules.arrays) return judgeArray(text, rules)
+  if (text[start] === '[') return judgeArray(text, rules)
   return judge(splitObjects(text), rules)
 }
 

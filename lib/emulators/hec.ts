@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { parseJson } from '../core/exact-json.ts'
 import type { Answer } from './answer.ts'
-import { repeated } from './duplicates.ts'
-import { Emulator } from './emulator.ts'
+import { Emulator, type EmulatorOptions, repeated } from './emulator.ts'
 import type { RecordedRequest } from './fault.ts'
 import { AckLedger, type AckPace } from './hec-acks.ts'
-import { givenToken, tokenOf } from './hec-authorization.ts'
 import {
   countObjects,
   type HecBodyRules,
@@ -15,12 +13,43 @@ import {
   judgeBody,
   splitObjects,
 } from './hec-body.ts'
-import { hecAnswer, htmlError, notFound } from './hec-codes.ts'
-import type { HecEmulatorOptions } from './hec-options.ts'
-import { accepts, eventNumber, type PlannedCode, PlannedCodes } from './hec-planned-codes.ts'
+import {
+  accepts,
+  eventNumber,
+  hecAnswer,
+  htmlError,
+  notFound,
+  type PlannedCode,
+  PlannedCodes,
+} from './hec-codes.ts'
 
 export type { HecEvent } from './hec-body.ts'
-export type { HecEmulatorOptions } from './hec-options.ts'
+
+export interface HecEmulatorOptions extends EmulatorOptions {
+  /** Default: a random GUID. */
+  token?: string
+  /** Indexer acknowledgement (the token's `useACK`). Default false. */
+  ack?: boolean
+  /** Milliseconds until a batch is acknowledged. Default 0. */
+  ackDelay?: number
+  /** How many asks about a batch are answered `false` first. Default 0. */
+  ackAfterPolls?: number
+  /** Puts a load balancer in front: it sets a cookie, and whoever comes without it meets another indexer. */
+  cookies?: boolean
+  /** Indexes that the token may write. Default: any. */
+  indexes?: readonly string[]
+  /** Bytes of one event, above which it is code 6. Default 5 MiB (`maxEventSize`). */
+  maxEventSize?: number
+  /** Bytes of a body, above which it is 413. Default 838,860,800 (`max_content_length`). */
+  maxContentLength?: number
+  /** How code 9 counts the event that it names: from 0 or from 1. Not known of the real service. Default 0. */
+  busyBase?: 0 | 1
+  /**
+   * Whether events are parsed, checked and kept in `events`. Default true. Without it, and without a listener for
+   * `taken`, they are only counted, whatever is in them: for load tests.
+   */
+  keepEvents?: boolean
+}
 
 const GUID = /^\{?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?$/i
 const ROUTE = /^\/services\/collector(?:\/(event|raw|ack|health))?(?:\/1\.0)?\/?$/
@@ -51,8 +80,6 @@ export class HecEmulator extends Emulator {
   readonly #ack: boolean
   readonly #pace: AckPace
   readonly #cookies: boolean
-  readonly #channelMissing: number
-  readonly #queryStringAuth: boolean
   readonly #maxContentLength: number
   readonly #busyBase: number
   readonly #keepEvents: boolean
@@ -68,15 +95,12 @@ export class HecEmulator extends Emulator {
     this.#ack = options.ack ?? false
     this.#pace = { delay: options.ackDelay ?? 0, polls: options.ackAfterPolls ?? 0 }
     this.#cookies = options.cookies ?? false
-    this.#channelMissing = options.cloud ? 28 : 10
-    this.#queryStringAuth = options.queryStringAuth ?? false
     this.#maxContentLength = options.maxContentLength ?? 838_860_800
     this.#busyBase = options.busyBase ?? 0
     this.#keepEvents = options.keepEvents ?? true
     this.#rules = {
       indexes: options.indexes && new Set(options.indexes),
       maxEventSize: options.maxEventSize ?? 5 * 1024 * 1024,
-      arrays: options.arrays ?? true,
     }
   }
 
@@ -109,11 +133,6 @@ export class HecEmulator extends Emulator {
   ): this {
     this.#planned.add({ code, left: times, retryAfter })
     return this
-  }
-
-  /** Is busy for the next `times` bodies: code 9 that names no event. */
-  busy(times = 1): this {
-    return this.answerCode(9, { times })
   }
 
   /** Answers the next `batches` with an ack id, but loses their data: they are never acknowledged. */
@@ -206,9 +225,12 @@ export class HecEmulator extends Emulator {
   }
 
   #authorized(request: RecordedRequest, serve: () => Answer): Answer {
-    const given = givenToken(request, this.#queryStringAuth)
-    if (typeof given === 'number') return hecAnswer(given)
-    if (given !== this.token) return hecAnswer(4)
+    // A token in the query goes before the header, and is not allowed by default (`allowQueryStringAuth`).
+    if (request.query.has('token')) return hecAnswer(16)
+    const { authorization } = request.headers
+    if (authorization === undefined) return hecAnswer(2)
+    const given = tokenOf(authorization)
+    if (given !== this.token) return hecAnswer(given === undefined ? 3 : 4)
     if (this.tokenDisabled) return hecAnswer(1)
     if (this.shuttingDown) return hecAnswer(23)
     return serve()
@@ -218,7 +240,7 @@ export class HecEmulator extends Emulator {
   #channel(request: RecordedRequest): string | number {
     const header = request.headers['x-splunk-request-channel']
     const channel = (typeof header === 'string' ? header : undefined) ?? request.query.get('channel')
-    if (channel === null || channel === '') return this.#ack ? this.#channelMissing : ''
+    if (channel === null || channel === '') return this.#ack ? 10 : ''
     return GUID.test(channel) ? channel.toLowerCase() : 11
   }
 
@@ -338,4 +360,12 @@ export class HecEmulator extends Emulator {
 
 function withRetryAfter(answer: Answer, retryAfter: number | string | undefined): Answer {
   return retryAfter === undefined ? answer : { ...answer, headers: { 'retry-after': String(retryAfter) } }
+}
+
+/** The token of `Splunk <token>`, or of Basic with the token as password. */
+function tokenOf(authorization: string): string | undefined {
+  const [, scheme, rest] = /^\s*(Splunk|Basic)\s+(\S+)\s*$/i.exec(authorization) ?? []
+  if (rest === undefined || scheme?.toLowerCase() === 'splunk') return rest
+  const pair = Buffer.from(rest, 'base64').toString()
+  return pair.slice(pair.indexOf(':') + 1)
 }

@@ -6,6 +6,7 @@ export {
 } from './certificates.ts'
 export { DatabricksEmulator, type DatabricksEmulatorOptions } from './databricks.ts'
 export { Emulator, type EmulatorEvents, type EmulatorOptions } from './emulator.ts'
+export type { TokenAuthority } from './entra.ts'
 export { EntraEmulator, type EntraEmulatorOptions, entraUnavailable, type IssuedToken } from './entra.ts'
 export type { Fault, RecordedRequest } from './fault.ts'
 export { HecEmulator, type HecEmulatorOptions, type HecEvent } from './hec.ts'
@@ -14,6 +15,7 @@ export {
   IngestionEmulator,
   type IngestionEmulatorOptions,
 } from './ingestion.ts'
+export { type Column, type ColumnType, DynamicText } from './log-analytics/cells.ts'
 export {
   type AnswerOptions,
   LogAnalyticsEmulator,
@@ -21,18 +23,14 @@ export {
   type LogRows,
   type PartialFault,
   type QueryRequest,
-} from './log-analytics.ts'
-export { type Column, type ColumnType, DynamicText } from './log-analytics-cells.ts'
-export { queryTimeout } from './log-analytics-errors.ts'
-export { type PartialError, tooManyBytes, tooManyRows } from './log-analytics-response.ts'
-export type { GeneratedRows, Instant, RowInput, TableOptions } from './log-analytics-table.ts'
+} from './log-analytics/log-analytics.ts'
+export { type PartialError, queryTimeout, tooManyBytes, tooManyRows } from './log-analytics/response.ts'
+export type { Instant, RowInput, TableOptions } from './log-analytics/table.ts'
+export { type RecordsTable, tableFromRecords } from './log-analytics/table-from-records.ts'
 export type { QueryMatch } from './registered-answers.ts'
 export { RestEmulator, type RestEmulatorOptions } from './rest.ts'
-export type { SplunkSearchEmulatorOptions } from './splunk-search/options.ts'
-export type { SplunkRows } from './splunk-search/registered-rows.ts'
+export type { SearchRequest, SplunkRows } from './splunk-search/run-search.ts'
 export { type SearchFault, type SearchMessage, searchFaults } from './splunk-search/search-fault.ts'
-export type { SearchRequest } from './splunk-search/search-request.ts'
+export type { SplunkSearchEmulatorOptions } from './splunk-search/splunk-search.ts'
 export { SplunkSearchEmulator } from './splunk-search/splunk-search.ts'
 export { type Emulators, type EmulatorsOptions, startEmulators } from './start.ts'
-export { type RecordsTable, tableFromRecords } from './table-from-records.ts'
-export type { TokenAuthority } from './token-authority.ts'

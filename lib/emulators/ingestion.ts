@@ -1,10 +1,9 @@
 import { parseJson } from '../core/exact-json.ts'
 import { isRow } from '../core/json.ts'
 import type { Answer } from './answer.ts'
-import { repeated } from './duplicates.ts'
-import { Emulator, type EmulatorOptions } from './emulator.ts'
+import { Emulator, type EmulatorOptions, repeated } from './emulator.ts'
+import { bearerToken, type TokenAuthority } from './entra.ts'
 import type { RecordedRequest } from './fault.ts'
-import { bearerToken, type TokenAuthority } from './token-authority.ts'
 
 export interface IngestionEmulatorOptions extends EmulatorOptions {
   /** The data collection rules: streams by immutable id. Default: any rule and any stream. */

@@ -1,7 +1,6 @@
 import { parseJson } from '../core/exact-json.ts'
 import type { Answer } from './answer.ts'
-import { repeated } from './duplicates.ts'
-import { Emulator, type EmulatorOptions } from './emulator.ts'
+import { Emulator, type EmulatorOptions, repeated } from './emulator.ts'
 import type { RecordedRequest } from './fault.ts'
 
 export interface RestEmulatorOptions extends EmulatorOptions {
@@ -36,11 +35,6 @@ export class RestEmulator extends Emulator {
     this.status = this.#status
     this.#authorization = options.authorization
     this.#keepRows = options.keepRows ?? true
-  }
-
-  /** Redirects the next `times` requests. */
-  redirect(location: string, status: 301 | 302 | 303 | 307 | 308 = 307, times = 1): this {
-    return this.fail({ status, headers: { location }, times })
   }
 
   /** Rows that were taken in before, by `keyOf` (default: the whole row); each further time counts. */

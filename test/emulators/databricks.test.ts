@@ -4,7 +4,7 @@ import t from 'tap'
 import { DatabricksEmulator } from '../../lib/emulators/databricks.ts'
 import { EntraEmulator } from '../../lib/emulators/entra.ts'
 import { createCertificateAuthority } from '../../lib/emulators/index.ts'
-import { LogAnalyticsEmulator } from '../../lib/emulators/log-analytics.ts'
+import { LogAnalyticsEmulator } from '../../lib/emulators/log-analytics/log-analytics.ts'
 
 t.test('lends Azure tokens to who is let in', async (t) => {
   const authority = await createCertificateAuthority()

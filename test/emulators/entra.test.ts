@@ -3,7 +3,7 @@ import { LogsQueryClient } from '@azure/monitor-query'
 import t from 'tap'
 import { EntraEmulator } from '../../lib/emulators/entra.ts'
 import { createCertificateAuthority, entraUnavailable } from '../../lib/emulators/index.ts'
-import { LogAnalyticsEmulator } from '../../lib/emulators/log-analytics.ts'
+import { LogAnalyticsEmulator } from '../../lib/emulators/log-analytics/log-analytics.ts'
 
 const audience = 'https://api.loganalytics.io'
 const scope = `${audience}/.default`

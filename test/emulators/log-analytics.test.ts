@@ -1,9 +1,12 @@
 import { LogsQueryClient } from '@azure/monitor-query'
 import fc from 'fast-check'
 import t from 'tap'
-import { LogAnalyticsEmulator, type LogAnalyticsEmulatorOptions } from '../../lib/emulators/log-analytics.ts'
-import { type Column, DynamicText } from '../../lib/emulators/log-analytics-cells.ts'
-import { queryTimeout } from '../../lib/emulators/log-analytics-errors.ts'
+import { type Column, DynamicText } from '../../lib/emulators/log-analytics/cells.ts'
+import {
+  LogAnalyticsEmulator,
+  type LogAnalyticsEmulatorOptions,
+} from '../../lib/emulators/log-analytics/log-analytics.ts'
+import { queryTimeout } from '../../lib/emulators/log-analytics/response.ts'
 import { scaled } from '../fixtures/scale.ts'
 
 const headers = { authorization: 'Bearer x', 'content-type': 'application/json' }
@@ -177,28 +180,14 @@ t.test('KQL', async (t) => {
     ['not(N > 1)', [1]],
     ['N in (1, 3)', [1, 3]],
     ['N !in (1, 3)', [9007199254740992, null]],
-    ["Name =~ 'beta'", [9007199254740992, null]],
-    ["Name !~ 'beta'", [1, 3]],
-    ["Name contains 'ALPHA'", [1, 3]],
-    ["Name !contains 'a'", []],
-    ["Name startswith 'alpha'", [1, 3]],
-    ['isempty(["id.orig_h"])', [3]],
-    ["isnotempty(['id.orig_h']) and isnotnull(N)", [1, 9007199254740992]],
-    ['isnull(Score)', [9007199254740992]],
-    ['-Score > 0', [null]],
     ['TimeGenerated == datetime(2024-05-01T00:00:00.0000001Z)', [1]],
     ['TimeGenerated > datetime(2024-05-01 00:00:00.0000001)', [9007199254740992, 3]],
     ['TimeGenerated <= datetime("2024-05-01T03:00:00.00+02:00")', [1, 9007199254740992]],
-    ['TimeGenerated >= ago(1d)', [1, 9007199254740992, 3]],
-    ['TimeGenerated > ago(23h)', [3]],
-    ['TimeGenerated < now() and TimeGenerated < ago(22.5h) // a comment', [1, 9007199254740992]],
-    ['["@odd"] contains "word"', [3]],
-    ['tostring(N) == "3"', [3]],
-    ['TimeGenerated == todatetime("2024-05-01T02:00:00Z")', [3]],
-    ["Name !startswith 'alpha'", [9007199254740992, null]],
-    ['N > -1 and isnotempty(Name) and not(isempty(Name))', [1, 9007199254740992, 3]],
     ['ingestion_time() >= datetime(2024-05-01T01:30:00.0000007Z)', [9007199254740992, 3, null]],
-    [`Name == @"beta" or Name == 'al\\x70habet'`, [9007199254740992, 3]],
+    ['["id.orig_h"] == "10.0.0.1" // a comment', [1, null]],
+    ['["@odd"] == "word"', [3]],
+    ['N > 1 and (Name == "beta" or Score > 2)', [9007199254740992, 3]],
+    [`Name == @"beta" or Name == 'al\\phabet'`, [9007199254740992, 3]],
   ]
   for (const [condition, expected] of wheres) t.same(await names(`| where ${condition}`), expected, condition)
 
@@ -213,9 +202,9 @@ t.test('KQL', async (t) => {
       [['2024-05-01T00:30:00.0000007Z']],
     ],
     [
-      'Events | extend Name = tostring(N), B = N == 1 | project N, Name, B | take 1',
-      'N:long,Name:string,B:bool',
-      [[1, '1', true]],
+      'Events | extend Name = N, B = N == 1 | project N, Name, B | take 1',
+      'N:long,Name:long,B:bool',
+      [[1, 1, true]],
     ],
     [
       'Events | summarize min(TimeGenerated), max(TimeGenerated), count()',
@@ -231,8 +220,25 @@ t.test('KQL', async (t) => {
     ['let T = Events; let U = T | take 2;\nU | count;', 'Count:long', [[2]]],
     [
       'Events | getschema | where ColumnName == "N"',
-      'ColumnName:string,ColumnOrdinal:int,DataType:string,ColumnType:string',
-      [['N', 1, 'System.Int64', 'long']],
+      'ColumnName:string,ColumnOrdinal:int,ColumnType:string',
+      [['N', 1, 'long']],
+    ],
+    [
+      'Events | where N > 0 | summarize n = count(), count_distinct(Name) by bin(TimeGenerated, 2h)',
+      'TimeGenerated:datetime,n:long,count_distinct_Name:long',
+      [
+        ['2024-05-01T00:00:00Z', 2, 2],
+        ['2024-05-01T02:00:00Z', 1, 1],
+      ],
+    ],
+    [
+      'Events | summarize n = count() by Host = ["id.orig_h"]',
+      'Host:string,n:long',
+      [
+        ['10.0.0.1', 2],
+        ['10.0.0.2', 1],
+        [null, 1],
+      ],
     ],
   ]
   for (const [query, columns, expected] of queries) {
@@ -245,12 +251,6 @@ t.test('KQL', async (t) => {
     t.equal(table.columns.map(({ name, type }) => `${name}:${type}`).join(), columns, query)
     t.same(table.rows, expected, query)
   }
-
-  const several = await ask(logs, 'Events | take 1 | project N; Events | count')
-  t.match(several.body.tables, [
-    { name: 'PrimaryResult', rows: [[1]] },
-    { name: 'PrimaryResult_1', rows: [[4]] },
-  ])
 })
 
 t.test('queries that are refused, in the words of the service', async (t) => {
@@ -319,21 +319,22 @@ t.test('queries that are refused, in the words of the service', async (t) => {
       'SEM0064',
       'Cannot compare values of types datetime and string. Try adding explicit casts',
     ],
-    ['T | where toString(A) == ""', 'SEM0260', "Unknown function: 'toString'."],
+    ['T | where D > ago(1d)', 'SEM0260', "Unknown function: 'ago'."],
     ['T | where constructor(A)', 'SEM0260', "Unknown function: 'constructor'."],
-    ['T | where tostring()', 'SEM0219', 'tostring(): function expects 1 argument(s).'],
     ['T | take D', 'SEM0100', "'take' operator: Failed to resolve scalar expression named 'D'"],
     ['T | where A', 'SEM0005', "'where' operator: the predicate must be of type bool"],
     ['T | summarize A', 'SEM0220', "'summarize' operator: the expression is not an aggregate"],
     ['T | summarize sum(A)', 'SEM0220', "'summarize' operator: the expression is not an aggregate"],
-    ['T | where D > ago(1)', 'SEM0012', 'argument #1 must be a timespan'],
   ]
   for (const [query, code, message] of semantic) {
     const reply = await ask(logs, query)
     t.equal(reply.status, 400, query)
     t.equal(reply.body.error?.innererror?.code, 'SemanticError')
     t.match(inner(reply), { code, message }, query)
-    t.match(inner(reply)?.message, /It runs tables with where, .* register an answer: logAnalytics\.answer\(/)
+    t.match(
+      inner(reply)?.message,
+      /It runs tables with let, where, .* register an answer: logAnalytics\.answer\(/,
+    )
   }
   for (const [query, more] of [
     [5, {}],
@@ -351,9 +352,6 @@ t.test('queries that are refused, in the words of the service', async (t) => {
   t.equal((await fetch(`${logs.url}/v1/workspaces/w/query`, { headers })).status, 405)
   const metadata = await fetch(`${logs.url}/v1/workspaces/w/metadata`, { headers })
   t.match(await metadata.json(), { tables: [{ name: 'T', columns: [{ name: 'A', type: 'long' }, {}] }] })
-  const few = await start(t, { workspaces: ['other'] })
-  t.match(await ask(few, 'T'), { status: 404, body: { error: { code: 'WorkspaceNotFoundError' } } })
-
   t.throws(() => logs.addTable('Bad', [{ name: 'A', type: 'int' }], [['x']]), {
     message: 'Bad.A: x is no int',
   })
@@ -501,8 +499,6 @@ t.test('the timespan cuts by the time column at 100 ns; its end may be in or out
   t.equal(logs.rowCount('T'), 14)
   t.equal(await count('P10D'), 13, 'a row with no time is in no timespan')
   t.same(await rows(logs, 'T | where N == 100 | project ingestion_time()'), [['2024-05-01T13:00:00Z']])
-  logs.removeTable('T')
-  t.equal((await ask(logs, 'T')).status, 400)
 })
 
 t.test('results that are not whole', async (t) => {
@@ -530,9 +526,6 @@ t.test('results that are not whole', async (t) => {
   t.same(cut.body.error, tooLarge('3 records'))
   t.equal(cut.text.indexOf('"error"') > cut.text.indexOf('"rows"'), true, 'the error comes last')
   t.notOk((await ask(logs, 'T | take 3')).body.error)
-  logs.cutSilently = true
-  t.same((await ask(logs, 'T')).body, { tables: cut.body.tables })
-  logs.cutSilently = false
   logs.maxRows = 500_000
   logs.maxBytes = 12
   const bytes = await ask(logs, 'T')
@@ -565,46 +558,28 @@ t.test('results that are not whole', async (t) => {
   t.equal(throttled.status, 429)
   t.equal(throttled.headers.get('retry-after'), '7')
   await t.rejects(ask(logs, 'T'), SyntaxError)
-
-  const slow = await start(t, { duration: ({ query }) => (query.includes('take 1') ? 10 : 200) })
-  slow.addTable('T', [{ name: 'A', type: 'string' }])
-  t.equal((await ask(slow, 'T')).status, 504)
-  t.equal((await ask(slow, 'T', {}, 'wait=600')).status, 200)
-  t.equal((await ask(slow, 'T | take 1')).status, 200)
 })
 
-t.test('large results: generated, cached, streamed', async (t) => {
-  const logs = await start(t, { cacheAnswers: true })
+t.test('large results are streamed; odd columns', async (t) => {
+  const logs = await start(t)
   const time = Date.parse('2024-05-01T00:00:00Z')
-  let asked = 0
-  logs.addGeneratedTable(
+  logs.addTable(
     'Many',
     [
       { name: 'TimeGenerated', type: 'datetime' },
       { name: 'N', type: 'long' },
       { name: 'Text', type: 'string' },
     ],
-    {
-      rowCount: 200_000,
-      row: (index) => {
-        asked++
-        return [new Date(time + index), index, 'x'.repeat(50)]
-      },
-    },
+    Array.from({ length: 50_000 }, (_, index) => [new Date(time + index), index, 'x'.repeat(50)]),
   )
-  const timespan = `${new Date(time + 100_000).toISOString()}/${new Date(time + 100_009).toISOString()}`
+  const timespan = `${new Date(time + 10_000).toISOString()}/${new Date(time + 10_009).toISOString()}`
   t.same(
     await rows(logs, 'Many | project N', { timespan }),
-    Array.from({ length: 10 }, (_, n) => [100_000 + n]),
+    Array.from({ length: 10 }, (_, n) => [10_000 + n]),
   )
-  t.ok(asked < 50, 'the window is searched for')
-  const { text, body } = await ask(logs, 'Many')
-  t.equal(body.tables[0]?.rows.length, 200_000)
-  t.same(body.tables[0]?.rows[199_999], [new Date(time + 199_999).toISOString(), 199_999, 'x'.repeat(50)])
-  const before = asked
-  t.equal((await ask(logs, 'Many')).text, text)
-  t.equal(asked, before, 'the answer is kept')
-  t.throws(() => logs.append('Many', [[null, 1, 'x']]), TypeError)
+  const { body } = await ask(logs, 'Many')
+  t.equal(body.tables[0]?.rows.length, 50_000)
+  t.same(body.tables[0]?.rows[49_999], [new Date(time + 49_999).toISOString(), 49_999, 'x'.repeat(50)])
 
   logs.addTable('None', [], [[], []])
   t.same((await ask(logs, 'None')).body.tables, [{ name: 'PrimaryResult', columns: [], rows: [[], []] }])

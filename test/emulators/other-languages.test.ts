@@ -59,68 +59,6 @@ t.test("Go's azidentity adds scopes; Go's ingestion client wants the audience wi
   }
 })
 
-t.test("batch queries of Python's and Go's clients", async (t) => {
-  const { logs, signIn } = await services(t)
-  logs.addTable('T', [{ name: 'A', type: 'long' }], [[9007199254740993n], [2]])
-  const { body } = await signIn('https://api.loganalytics.io/.default')
-  const ask = (text: string, authorization = `Bearer ${body.access_token}`) =>
-    fetch(`${logs.url}/v1/$batch`, {
-      method: 'POST',
-      headers: { authorization, 'content-type': 'application/json' },
-      body: text,
-    })
-  // Python names headers by their usual case and gives a timespan; Go sends lower case and null.
-  const python = {
-    id: 'a',
-    method: 'POST',
-    path: '/query',
-    workspace: 'w1',
-    headers: { Prefer: 'wait=5,include-statistics=true' },
-    body: { query: 'T | take 1', timespan: 'P1D', workspaces: null },
-  }
-  const go = {
-    id: 'b',
-    method: 'POST',
-    path: '/query',
-    workspace: 'w2',
-    headers: { prefer: 'wait=7' },
-    body: { query: 'T | count' },
-  }
-  const response = await ask(
-    JSON.stringify({
-      requests: [
-        python,
-        go,
-        { ...go, id: 'c', body: { query: 'T | frob' } },
-        { ...go, id: 'd', path: '/frob' },
-      ],
-    }),
-  )
-  t.equal(response.status, 200)
-  const text = await response.text()
-  t.match(text, /9007199254740993/)
-  t.match(JSON.parse(text), {
-    responses: [
-      {
-        id: 'a',
-        status: 200,
-        body: { tables: [{ name: 'PrimaryResult', columns: [{ name: 'A', type: 'long' }] }], statistics: {} },
-      },
-      { id: 'b', status: 200, body: { tables: [{ rows: [[2]] }] } },
-      { id: 'c', status: 400, body: { error: { code: 'BadArgumentError' } } },
-      { id: 'd', status: 404, body: { error: { code: 'PathNotFoundError' } } },
-    ],
-  })
-  t.match(logs.queries, [
-    { target: 'w1', query: 'T | take 1', wait: 5 },
-    { target: 'w2', query: 'T | count', wait: 7 },
-    { query: 'T | frob' },
-  ])
-  t.equal((await ask('{"requests":[]}', 'Bearer wrong')).status, 401)
-  t.equal((await ask('no JSON')).status, 400)
-  t.equal((await ask('{}')).status, 400)
-})
-
 t.test('an audience is not another one for its slash alone', async (t) => {
   const { entra } = await services(t)
   const { token } = entra.issueToken('https://monitor.azure.com/')

@@ -1,12 +1,76 @@
+import { serialize } from '../../core/json.ts'
+import { parseInstant } from '../../core/time.ts'
+import type { RecordedRequest } from '../fault.ts'
 import type { RegisteredAnswers } from '../registered-answers.ts'
-import type { IndexedEvent } from './indexed-event.ts'
-import { rowsInRange, type SplunkRows } from './registered-rows.ts'
-import { parseSearchExpression, type SearchExpression } from './search-expression.ts'
-import type { SearchMessage } from './search-fault.ts'
-import { type SearchRequest, timeBounds } from './search-request.ts'
-import { SearchError, type SearchRow } from './search-row.ts'
-import { parseStage, type Stage, splitPipes } from './spl.ts'
-import type { Nanoseconds } from './time.ts'
+import {
+  type FieldValue,
+  formatEpoch,
+  type IndexedEvent,
+  type Nanoseconds,
+  parseEpoch,
+  type SearchRow,
+} from './events.ts'
+import { closingStages, parseStages, runs, SearchError, type Stage } from './spl.ts'
+
+/** Bounds of a search: from the first on, up to but without the second. Undefined: open. */
+export interface TimeBounds {
+  /** Of event times. */
+  earliest: Nanoseconds | undefined
+  latest: Nanoseconds | undefined
+  /** Of index times. */
+  indexEarliest: Nanoseconds | undefined
+  indexLatest: Nanoseconds | undefined
+}
+
+/** A search as it was asked for. */
+export interface SearchRequest extends TimeBounds {
+  /** SPL, as sent. */
+  search: string
+  kind: 'export' | 'job' | 'oneshot'
+  /** Of the path: 1 or 2. */
+  version: 1 | 2
+  /** Of `servicesNS`. */
+  owner: string | undefined
+  app: string | undefined
+  /** All that was sent with it. */
+  parameters: URLSearchParams
+}
+
+/** The parameters of a request: of the query and of a form in the body. */
+export function parametersOf(request: RecordedRequest): URLSearchParams {
+  const parameters = new URLSearchParams(request.query)
+  if (request.method === 'GET') return parameters
+  for (const [name, value] of new URLSearchParams(request.body.toString())) parameters.append(name, value)
+  return parameters
+}
+
+/** The bounds that parameters set, in seconds since 1970. @throws SearchError for any other time */
+export function timeBounds(parameters: URLSearchParams): TimeBounds {
+  const bound = (name: string): Nanoseconds | undefined => {
+    const text = parameters.get(name)?.trim()
+    if (!text) return undefined
+    const time = parseEpoch(text)
+    if (time === undefined) {
+      throw new SearchError(`Invalid ${name}. (This is the emulator. It reads seconds since 1970 alone.)`)
+    }
+    // Zero is the beginning of all.
+    return time === 0n ? undefined : time
+  }
+  return {
+    earliest: bound('earliest_time'),
+    latest: bound('latest_time'),
+    indexEarliest: bound('index_earliest'),
+    indexLatest: bound('index_latest'),
+  }
+}
+
+/** Rows that were registered as an answer: those, or a function of the search's time range. */
+export type SplunkRows =
+  | Iterable<Record<string, unknown>>
+  | ((
+      timespan: { start: Date | undefined; end: Date | undefined },
+      search: SearchRequest,
+    ) => Iterable<Record<string, unknown>>)
 
 /** What a search gives. */
 export interface Found {
@@ -15,130 +79,111 @@ export interface Found {
   columns: readonly string[] | undefined
   /** Whether its rows are no events any more. */
   transforming: boolean
-  messages: SearchMessage[]
 }
 
 export interface SearchBase {
   events: readonly IndexedEvent[]
   answers: RegisteredAnswers<SearchRequest, SplunkRows>
   indexLatestInclusive: boolean
-  now: Nanoseconds
 }
-
-const always = /^(host|source|sourcetype|index|linecount|splunk_server|_.*)$/
-const shapes = new Set(['fields', 'table', 'stats'])
 
 /** Runs a search. @throws SearchError for one that is neither registered nor of the commands that run here */
 export function runSearch(search: SearchRequest, base: SearchBase): Found {
   const registered = base.answers.find(search.search, search)
-  if (registered) {
-    const stages =
-      registered.rest === undefined
-        ? closingStages(search.search)
-        : stagesOf(registered.rest.replace(/^\|/, ''))
-    return found(rowsInRange(registered.answer, search), stages, search.search)
-  }
   try {
-    return runEvents(search, base)
+    if (registered) {
+      const { answer, rest } = registered
+      const stages = rest === undefined ? closingStages(search.search) : rest === '' ? [] : parseStages(rest)
+      return found(registeredRows(answer, search), stages, search.search)
+    }
+    const stages = parseStages(search.search)
+    const [first] = stages
+    if (first?.command !== 'search')
+      throw new SearchError(`Unknown search command '${first?.command ?? ''}'.`)
+    const events = base.events.filter((event) => within(event, search, base.indexLatestInclusive))
+    events.sort((a, b) => (a.time === b.time ? b.address - a.address : a.time < b.time ? 1 : -1))
+    return found(eventRows(events, stages), stages, search.search)
   } catch (error) {
     if (!(error instanceof SearchError)) throw error
     throw new SearchError(
-      `${error.message} (This is the emulator. It runs search, fields, table, head, eval of copies and stats; for any other search register an answer: splunkSearch.answer(text, pattern or predicate, rows or a function of the timespan).)`,
+      `${error.message} (This is the emulator. It runs ${runs}; for any other search register an answer: splunkSearch.answer(text, pattern or predicate, rows or a function of the timespan).)`,
     )
   }
-}
-
-function runEvents(search: SearchRequest, base: SearchBase): Found {
-  const parts = splitPipes(search.search)
-  if (parts[0] === '') parts.shift()
-  const [, command = '', rest = ''] = /^(\S*)\s*([\s\S]*)$/.exec(parts[0] ?? '') ?? []
-  if (command === '') throw new SearchError('Empty search.')
-  if (command.toLowerCase() !== 'search')
-    throw new SearchError(`Unknown search command '${command.toLowerCase()}'.`)
-  const expression = parseSearchExpression(rest)
-  const stages = parts.slice(1).map(parseStage)
-  const written = (name: string) => expression.timeModifiers.get(modifiers[name]!)
-  const own = timeBounds(written, base.now)
-  const range = {
-    earliest: own.earliest ?? search.earliest,
-    latest: own.latest ?? search.latest,
-    indexEarliest: own.indexEarliest ?? search.indexEarliest,
-    indexLatest: own.indexLatest ?? search.indexLatest,
-  }
-  const events = base.events.filter((event) => within(event, range, base.indexLatestInclusive))
-  events.sort((a, b) => (a.time === b.time ? b.address - a.address : a.time < b.time ? 1 : -1))
-  const result = found(eventRows(events, expression, stages), stages, search.search)
-  if (expression.timeModifiers.size > 0) {
-    result.messages.push({ type: 'INFO', text: 'Your timerange was substituted based on your search string' })
-  }
-  return result
-}
-
-const modifiers: Record<string, string> = {
-  earliest_time: 'earliest',
-  latest_time: 'latest',
-  index_earliest: '_index_earliest',
-  index_latest: '_index_latest',
-}
-
-function within(
-  { time, indexTime }: IndexedEvent,
-  range: Pick<SearchRequest, 'earliest' | 'latest' | 'indexEarliest' | 'indexLatest'>,
-  inclusive: boolean,
-): boolean {
-  if (range.earliest !== undefined && time < range.earliest) return false
-  if (range.latest !== undefined && time >= range.latest) return false
-  const indexed = BigInt(indexTime) * 1_000_000_000n
-  if (range.indexEarliest !== undefined && indexed < range.indexEarliest) return false
-  const { indexLatest } = range
-  return indexLatest === undefined || indexed < indexLatest || (inclusive && indexed === indexLatest)
-}
-
-/** Rows of events. Without a command that says which fields, they have the usual ones and those that are named. */
-function* eventRows(
-  events: readonly IndexedEvent[],
-  { predicate, fields }: SearchExpression,
-  stages: readonly Stage[],
-): Generator<SearchRow> {
-  const named = new Set([...fields, ...stages.flatMap((stage) => stage.fields)])
-  const whole = stages.some(({ command }) => shapes.has(command))
-  for (const { row } of events) {
-    if (!predicate(row)) continue
-    if (whole) yield row
-    else
-      yield Object.fromEntries(Object.entries(row).filter(([name]) => always.test(name) || named.has(name)))
-  }
-}
-
-function stagesOf(text: string): Stage[] {
-  return text.trim() === '' ? [] : splitPipes(text).map(parseStage)
-}
-
-/** Commands at the end of a search that only add and choose fields: a client's own, behind its user's. */
-function closingStages(search: string): Stage[] {
-  const stages: Stage[] = []
-  try {
-    for (const part of splitPipes(search).slice(1).reverse()) {
-      const stage = parseStage(part)
-      if (stage.command !== 'eval' && stage.command !== 'fields') break
-      stages.unshift(stage)
-    }
-  } catch {
-    // From here on it is the user's.
-  }
-  return stages
 }
 
 function found(rows: Iterable<SearchRow>, stages: readonly Stage[], search: string): Found {
   return {
     rows: stages.reduce((input, stage) => stage.run(input), rows),
-    columns: stages.reduce<readonly string[] | undefined>(
-      (columns, stage) => stage.columns ?? columns,
-      undefined,
-    ),
+    columns: stages.findLast(({ columns }) => columns)?.columns,
     transforming:
       stages.some((stage) => stage.transforming) ||
       /\|\s*(stats|chart|timechart|top|rare|tstats|transaction|table|eventstats)\b/i.test(search),
-    messages: [],
   }
+}
+
+function within({ time, indexTime }: IndexedEvent, range: TimeBounds, inclusive: boolean): boolean {
+  const { earliest, latest, indexEarliest, indexLatest } = range
+  const indexed = BigInt(indexTime) * 1_000_000_000n
+  return (
+    !(earliest !== undefined && time < earliest) &&
+    !(latest !== undefined && time >= latest) &&
+    !(indexEarliest !== undefined && indexed < indexEarliest) &&
+    (indexLatest === undefined || indexed < indexLatest || (inclusive && indexed === indexLatest))
+  )
+}
+
+const always = /^(host|source|sourcetype|index|linecount|splunk_server|_.*)$/
+
+/** Rows of events. Without a command that says which fields, they have the usual ones and those that are named. */
+function* eventRows(events: readonly IndexedEvent[], stages: readonly Stage[]): Generator<SearchRow> {
+  const named = new Set(stages.flatMap((stage) => stage.fields))
+  const whole = stages.some(
+    ({ command }) => command === 'fields' || command === 'table' || command === 'stats',
+  )
+  for (const { row } of events) {
+    if (whole) yield row
+    // What is not named is not extracted.
+    else
+      yield Object.fromEntries(Object.entries(row).filter(([name]) => always.test(name) || named.has(name)))
+  }
+}
+
+/** The rows of an answer as a search has them. Registered rows with a time are cut to the search's time range. */
+function* registeredRows(rows: SplunkRows, search: SearchRequest): Generator<SearchRow> {
+  const date = (time: bigint | undefined) =>
+    time === undefined ? undefined : new Date(Number(time / 1_000_000n))
+  const fixed = typeof rows !== 'function'
+  for (const given of fixed
+    ? rows
+    : rows({ start: date(search.earliest), end: date(search.latest) }, search)) {
+    const row: SearchRow = {}
+    for (const [name, value] of Object.entries(given)) {
+      const text = name === '_time' ? timeText(value) : fieldValue(value)
+      if (text !== undefined) row[name] = text
+    }
+    if (!fixed || inRange(row, search)) yield row
+  }
+}
+
+function inRange(row: SearchRow, { earliest, latest, indexEarliest, indexLatest }: TimeBounds): boolean {
+  const between = (value: FieldValue | undefined, from: bigint | undefined, to: bigint | undefined) => {
+    const time = typeof value === 'string' ? parseEpoch(value) : undefined
+    return time === undefined || ((from === undefined || time >= from) && (to === undefined || time < to))
+  }
+  return between(row['_time'], earliest, latest) && between(row['_indextime'], indexEarliest, indexLatest)
+}
+
+function timeText(value: unknown): string {
+  const text = value instanceof Date ? String(value.getTime() / 1000) : String(value)
+  const ticks = parseInstant(text)
+  const time = parseEpoch(text) ?? (ticks === undefined ? undefined : ticks * 100n)
+  if (time === undefined) throw new SearchError(`A registered row has the _time ${text}, which is no time.`)
+  return formatEpoch(time)
+}
+
+function fieldValue(value: unknown): FieldValue | undefined {
+  if (value === null || value === undefined) return undefined
+  if (Array.isArray(value)) return value.map((member) => String(member))
+  if (value instanceof Date) return value.toISOString()
+  return typeof value === 'object' ? serialize(value) : String(value)
 }

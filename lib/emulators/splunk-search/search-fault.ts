@@ -1,4 +1,4 @@
-import type { SearchRequest } from './search-request.ts'
+import type { SearchRequest } from './run-search.ts'
 
 export interface SearchMessage {
   type: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL'

@@ -1,26 +1,55 @@
 import { Readable } from 'node:stream'
 import type { Answer } from '../answer.ts'
-import { Emulator } from '../emulator.ts'
+import { Emulator, type EmulatorOptions } from '../emulator.ts'
 import type { RecordedRequest } from '../fault.ts'
 import type { HecEmulator } from '../hec.ts'
 import type { HecEvent } from '../hec-body.ts'
 import { type QueryMatch, RegisteredAnswers } from '../registered-answers.ts'
+import { type Entry, entryXml, exportBody, feedXml, responseXml, resultsBody } from './bodies.ts'
 import { Credentials } from './credentials.ts'
-import { type IndexedEvent, indexEvent } from './indexed-event.ts'
-import type { SplunkSearchEmulatorOptions } from './options.ts'
-import type { SplunkRows } from './registered-rows.ts'
-import { exportBody, type ResultsPage, resultsBody } from './result-bodies.ts'
-import { type Found, runSearch } from './run-search.ts'
+import { type IndexedEvent, indexEvent } from './events.ts'
+import { parametersOf, runSearch, type SearchRequest, type SplunkRows, timeBounds } from './run-search.ts'
 import { quotaMessage, type SearchFault, SearchFaults, type SearchMessage } from './search-fault.ts'
 import { SearchJob } from './search-job.ts'
-import { parametersOf, type SearchRequest, timeBounds } from './search-request.ts'
-import { SearchError, type SearchRow } from './search-row.ts'
-import type { Nanoseconds } from './time.ts'
-import { type Entry, entryXml, feedXml, responseXml, resultsXml } from './xml.ts'
+import { SearchError } from './spl.ts'
+
+export interface SplunkSearchEmulatorOptions extends EmulatorOptions {
+  /** An authentication token, good for `Bearer` and `Splunk`. Default: random. */
+  token?: string
+  /** The user who may log in. Default `admin`. */
+  username?: string
+  /** Default: random. */
+  password?: string
+  /** A collector whose events are searched as well, from now on. */
+  hec?: HecEmulator
+  /** Most events that are kept: the oldest go first. Default: all. */
+  maxEvents?: number
+  /** Whether the paths `search/v2/...` are there. Releases before 9.0.1 answer 404. Default true. */
+  v2?: boolean
+  /** How `_time` reads in an export: `zone` as `2026-10-08 13:48:34.000 GMT`, `offset` as ISO 8601. Default `zone`. */
+  timeForm?: 'zone' | 'offset'
+  /** Whether an event right at `index_latest` is found: Splunk's reference says both. Default `exclusive`. */
+  indexBounds?: 'inclusive' | 'exclusive'
+  /** Where `lastrow` stands in an export: on the last row, on a line of its own, or on both. Default `both`. */
+  lastRow?: 'row' | 'line' | 'both'
+  /** Searches that may run at a time; more are refused. Default: any number. */
+  maxSearches?: number
+  /** How a search above `maxSearches` is refused: by status 503, or by a message with status 200. Default `status`. */
+  quotaForm?: 'status' | 'message'
+  /** How many asks for a job's state are answered as not done. Default 1. */
+  jobPolls?: number
+  /** Most rows in a page of results. Default 50,000 (`maxresultrows`). */
+  maxResultRows?: number
+  /** The service's clock. Default: the machine's. */
+  now?: () => Date | number
+}
 
 const pathForm = /^\/(?:services|servicesNS\/([^/]+)\/([^/]+))\/(.+?)\/?$/
 const jobsForm = /^search\/(v2\/)?jobs(?:\/([^/]+)(?:\/([^/]+))?)?$/
+/** Milliseconds that a job stays that nobody asks for. */
 const jobLifetime = 600_000
+/** Most rows that a job keeps (`max_count`). */
+const maxCount = 500_000
 
 /** What a request asks for, once its path is read. */
 interface Asked {
@@ -56,7 +85,6 @@ export class SplunkSearchEmulator extends Emulator {
   readonly #faults = new SearchFaults()
   readonly #exports = new Set<RecordedRequest>()
   readonly #jobs = new Map<string, SearchJob>()
-  readonly #bodies = new Map<string, Buffer>()
   #events: IndexedEvent[] = []
   #indexed = 0
 
@@ -64,7 +92,7 @@ export class SplunkSearchEmulator extends Emulator {
     super(options)
     this.#options = options
     this.#set()
-    this.#credentials = new Credentials(options, () => Number(this.#now() / 1_000_000n))
+    this.#credentials = new Credentials(options)
     const ended = (request: RecordedRequest) => this.#exports.delete(request)
     this.on('response', ended).on('abort', ended)
     if (options.hec) this.follow(options.hec)
@@ -117,7 +145,7 @@ export class SplunkSearchEmulator extends Emulator {
    */
   addEvents(
     events: Iterable<HecEvent>,
-    indexedAt: Date | number | ((event: HecEvent) => Date | number) = Number(this.#now() / 1_000_000n),
+    indexedAt: Date | number | ((event: HecEvent) => Date | number) = this.#now(),
   ): this {
     for (const event of events) {
       const at = Number(typeof indexedAt === 'function' ? indexedAt(event) : indexedAt)
@@ -128,7 +156,6 @@ export class SplunkSearchEmulator extends Emulator {
     if (maxEvents !== undefined && this.#events.length > maxEvents * 1.1) {
       this.#events = this.#events.slice(-maxEvents)
     }
-    this.#bodies.clear()
     return this
   }
 
@@ -143,7 +170,6 @@ export class SplunkSearchEmulator extends Emulator {
    */
   answer(match: QueryMatch<SearchRequest>, rows: SplunkRows): this {
     this.#answers.add(match, rows)
-    this.#bodies.clear()
     return this
   }
 
@@ -161,7 +187,6 @@ export class SplunkSearchEmulator extends Emulator {
     this.#events = []
     this.#answers.clear()
     this.#jobs.clear()
-    this.#bodies.clear()
     this.#set()
     return super.reset()
   }
@@ -187,13 +212,13 @@ export class SplunkSearchEmulator extends Emulator {
       return this.#say(401, parameters, 'WARN', 'call not properly authenticated')
     }
     const asked: Asked = { request, parameters, version: v2 ? 2 : 1, owner, app }
-    if (path === 'server/info') return this.#entries(parameters, 'server-info', [this.#serverInfo()])
+    if (path === 'server/info') return this.#entry(parameters, 'server-info', this.#serverInfo())
     if (path === 'authentication/current-context') {
-      return this.#entries(parameters, 'context', [this.#context()])
+      return this.#entry(parameters, 'context', this.#context())
     }
     if (jobs === undefined) return this.#say(404, parameters, 'ERROR', 'Not Found')
     try {
-      if (sid === undefined) return this.#makeJob(asked)
+      if (sid === undefined) return this.#allJobs(asked)
       return sid === 'export' ? this.#export(asked) : this.#job(asked, sid, part)
     } catch (error) {
       if (error instanceof SearchError) return this.#say(400, parameters, 'FATAL', error.message)
@@ -214,84 +239,45 @@ export class SplunkSearchEmulator extends Emulator {
   }
 
   #export(asked: Asked): Answer {
-    const { request, parameters, version } = asked
-    if (request.method !== 'POST' && (version === 2 || request.method !== 'GET')) {
-      return this.#say(405, parameters, 'ERROR', 'Method Not Allowed')
-    }
+    const { request, parameters } = asked
+    if (request.method !== 'POST') return this.#say(405, parameters, 'ERROR', 'Method Not Allowed')
+    if (parameters.get('output_mode') !== 'json') return this.#unknownMode(parameters)
     const search = this.#read(asked, 'export')
     const refusal = this.#overQuota(parameters)
     if (refusal) return refusal
     this.#exports.add(request)
     this.#notePeak()
     const fault = this.#faults.take(search)
-    const key = JSON.stringify([
-      search.search,
-      String(search.earliest),
-      String(search.latest),
-      String(search.indexEarliest),
-      String(search.indexLatest),
-      parameters.get('output_mode'),
-      parameters.get('preview'),
-      this.timeForm,
-      this.lastRow,
-    ])
-    const known = fault ? undefined : this.#bodies.get(key)
-    if (known) return exported(known)
-    const found = this.#run(search)
-    const mode = parameters.get('output_mode') ?? 'xml'
-    if (mode !== 'json') {
-      const rows = [...found.rows].slice(0, fault?.rows)
-      return this.#results(
-        {
-          ...found,
-          rows,
-          messages: [...found.messages, ...(fault?.messages ?? [])],
-          offset: 0,
-          preview: false,
-        },
-        mode,
-      )
-    }
-    const previewed = found.transforming && !/^(0|f|false|no)$/i.test(parameters.get('preview') ?? 'true')
-    const lines = exportBody(found.rows, found.messages, {
-      timeForm: this.timeForm,
-      timeZone: this.#zone,
-      lastRow: this.lastRow,
-      fault,
-      previews: fault?.previews ?? (previewed ? 1 : 0),
-    })
-    if (!this.#options.cacheAnswers || fault) return exported(Readable.from(lines, { objectMode: false }))
-    const body = Buffer.concat(Array.from(lines, (text) => Buffer.from(text)))
-    this.#bodies.set(key, body)
-    return exported(body)
+    const { rows, transforming } = this.#run(search)
+    const previewed = transforming && !/^(0|f|false|no)$/i.test(parameters.get('preview') ?? 'true')
+    const previews = fault?.previews ?? (previewed ? 1 : 0)
+    const lines = exportBody(rows, { timeForm: this.timeForm, lastRow: this.lastRow, fault, previews })
+    return exported(Readable.from(lines, { objectMode: false }))
   }
 
-  #makeJob(asked: Asked): Answer {
+  #allJobs(asked: Asked): Answer {
     const { request, parameters } = asked
     if (request.method === 'GET') {
-      const entries = [...this.#jobs.values()].map((job) => this.#jobEntry(job))
-      return this.#entries(parameters, 'jobs', entries)
+      return this.#entries(
+        parameters,
+        'jobs',
+        [...this.#jobs.values()].map((job) => this.#jobEntry(job)),
+      )
     }
     if (request.method !== 'POST') return this.#say(405, parameters, 'ERROR', 'Method Not Allowed')
-    const mode = parameters.get('exec_mode') ?? 'normal'
-    const search = this.#read(asked, mode === 'oneshot' ? 'oneshot' : 'job')
+    const oneshot = parameters.get('exec_mode') === 'oneshot'
+    const search = this.#read(asked, oneshot ? 'oneshot' : 'job')
     const refusal = this.#overQuota(parameters)
     if (refusal) return refusal
     const fault = this.#faults.take(search)
-    const found = this.#run(search)
-    const maxCount = Number(parameters.get('max_count') ?? this.#options.maxCount ?? 500_000)
-    const rows: SearchRow[] = []
-    for (const row of found.rows) if (rows.push(row) >= maxCount) break
-    const sid =
-      parameters.get('id') ?? `${Math.floor(Number(this.#now() / 1_000_000_000n))}.${++this.jobsCreated}`
-    if (parameters.has('id')) this.jobsCreated++
-    const job = new SearchJob(
-      sid,
-      search,
-      { ...found, rows },
-      { fault, polls: mode === 'normal' ? this.jobPolls : 0, now: this.#now() },
-    )
-    if (mode === 'oneshot') return this.#page(job, parameters, false)
+    const { rows, ...found } = this.#run(search)
+    const most = Number(parameters.get('max_count') ?? maxCount)
+    const now = this.#now()
+    const sid = parameters.get('id') ?? `${Math.floor(now / 1000)}.${this.jobsCreated + 1}`
+    this.jobsCreated++
+    const polls = oneshot ? 0 : this.jobPolls
+    const job = new SearchJob(sid, search, { ...found, rows: take(rows, most) }, { fault, polls, now })
+    if (oneshot) return this.#page(job, parameters)
     this.#jobs.set(sid, job)
     this.#notePeak()
     return parameters.get('output_mode') === 'json'
@@ -301,28 +287,16 @@ export class SplunkSearchEmulator extends Emulator {
 
   #job({ request, parameters }: Asked, sid: string, part: string | undefined): Answer {
     const job = this.#jobs.get(sid)
-    const now = Number(this.#now() / 1_000_000n)
+    const now = this.#now()
     if (!job || now - job.touched > jobLifetime) {
       this.#jobs.delete(sid)
       return this.#say(404, parameters, 'FATAL', 'Unknown sid.')
     }
     job.touched = now
-    if (part === undefined && request.method === 'DELETE') return this.#cancel(job, parameters)
-    if (part === 'control' && request.method === 'POST') {
-      const action = parameters.get('action')
-      if (action === 'cancel') return this.#cancel(job, parameters)
-      if (action === 'finalize') job.finish()
-      return this.#say(200, parameters, 'INFO', 'Search job continued.')
-    }
-    if (part === undefined) {
-      const entry = this.#jobEntry(job)
-      if (parameters.get('output_mode') !== 'json') return xml(200, entryXml(this.url, entry))
-      return this.#entries(parameters, 'jobs', [entry])
-    }
-    if (part === 'results' || part === 'events') {
-      return job.done ? this.#page(job, parameters, false) : { status: 204 }
-    }
-    if (part === 'results_preview') return this.#page(job, parameters, !job.done)
+    const cancels = part === 'control' && request.method === 'POST' && parameters.get('action') === 'cancel'
+    if (cancels || (part === undefined && request.method === 'DELETE')) return this.#cancel(job, parameters)
+    if (part === undefined) return this.#entry(parameters, 'jobs', this.#jobEntry(job), true)
+    if (part === 'results') return job.done ? this.#page(job, parameters) : { status: 204 }
     return this.#say(404, parameters, 'ERROR', 'Not Found')
   }
 
@@ -332,38 +306,36 @@ export class SplunkSearchEmulator extends Emulator {
     return this.#say(200, parameters, 'INFO', 'Search job cancelled.')
   }
 
-  #page(job: SearchJob, parameters: URLSearchParams, preview: boolean): Answer {
+  #page(job: SearchJob, parameters: URLSearchParams): Answer {
+    const mode = parameters.get('output_mode') ?? 'xml'
+    if (mode !== 'json' && mode !== 'json_rows') return this.#unknownMode(parameters)
     const most = this.#options.maxResultRows ?? 50_000
     const count = Number(parameters.get('count') ?? 100)
-    const given = Number(parameters.get('offset') ?? 0)
-    const offset = given < 0 ? Math.max(0, job.rows.length + given) : given
+    const offset = Number(parameters.get('offset') ?? 0)
     const rows = job.rows.slice(offset, offset + (count === 0 ? most : Math.min(count, most)))
-    const page = { rows, columns: job.columns, offset, preview, messages: job.messages }
-    return this.#results(page, parameters.get('output_mode') ?? 'xml')
+    const { columns, messages } = job
+    return { status: 200, body: resultsBody({ rows, columns, offset, messages }, mode) }
   }
 
-  #results(page: Omit<ResultsPage, 'timeZone'>, mode: string): Answer {
-    const whole = { ...page, timeZone: this.#zone }
-    if (mode === 'xml') return xml(200, resultsXml(whole))
-    if (mode === 'json' || mode === 'json_rows') return { status: 200, body: resultsBody(whole, mode) }
-    return this.#say(400, new URLSearchParams(), 'ERROR', `The emulator does not know output_mode=${mode}.`)
+  #unknownMode(parameters: URLSearchParams): Answer {
+    const mode = parameters.get('output_mode') ?? 'xml'
+    return this.#say(400, parameters, 'ERROR', `The emulator does not know output_mode=${mode}.`)
   }
 
   #read({ parameters, version, owner, app }: Asked, kind: SearchRequest['kind']): SearchRequest {
     const search = parameters.get('search')
     if (search === null || search.trim() === '') throw new SearchError('Empty search.')
-    const bounds = timeBounds((name) => parameters.get(name), this.#now())
+    const bounds = timeBounds(parameters)
     const read = { search, ...bounds, kind, version, owner, app, parameters }
     if (this.#options.record !== false) this.searches.push(read)
     return read
   }
 
-  #run(search: SearchRequest): Found {
+  #run(search: SearchRequest) {
     return runSearch(search, {
       events: this.#events,
       answers: this.#answers,
       indexLatestInclusive: this.#options.indexBounds === 'inclusive',
-      now: this.#now(),
     })
   }
 
@@ -390,15 +362,12 @@ export class SplunkSearchEmulator extends Emulator {
       build: 'emulator',
       serverName: 'emulator',
       product_type: 'enterprise',
-      isFree: false,
-      isTrial: false,
-      instance_type: 'on-prem',
     }
     return { name: 'server-info', path: '/services/server/info/server-info', content }
   }
 
   get #version(): string {
-    return this.#options.version ?? (this.v2 ? '10.0.0' : '8.2.0')
+    return this.v2 ? '10.0.0' : '8.2.0'
   }
 
   #context(): Entry {
@@ -406,21 +375,23 @@ export class SplunkSearchEmulator extends Emulator {
     return { name: 'context', path: '/services/authentication/current-context/context', content }
   }
 
+  /** @param standing in XML by itself, and not in a feed */
+  #entry(parameters: URLSearchParams, title: string, entry: Entry, standing = false): Answer {
+    if (parameters.get('output_mode') === 'json') return this.#entries(parameters, title, [entry])
+    return xml(200, standing ? entryXml(this.url, entry) : feedXml(this.url, title, entry))
+  }
+
   #entries(parameters: URLSearchParams, title: string, entries: readonly Entry[]): Answer {
-    if (parameters.get('output_mode') !== 'json') return xml(200, feedXml(this.url, title, entries))
-    const updated = '1970-01-01T00:00:00+00:00'
+    if (parameters.get('output_mode') !== 'json') return this.#unknownMode(parameters)
     return {
       status: 200,
       body: {
-        links: {},
         origin: `${this.url}/services/${title}`,
-        updated,
         generator: { build: 'emulator', version: this.#version },
         entry: entries.map(({ name, path, content }) => ({
           name,
           id: `${this.url}${path}`,
-          updated,
-          links: { alternate: path, list: path },
+          links: { alternate: path },
           author: this.username,
           acl: { app: 'search', owner: this.username, sharing: 'global' },
           content,
@@ -448,12 +419,17 @@ export class SplunkSearchEmulator extends Emulator {
     this.quotaForm = quotaForm ?? 'status'
   }
 
-  get #zone(): { name: string; minutes: number } {
-    return this.#options.timeZone ?? { name: 'GMT', minutes: 0 }
+  /** Milliseconds since 1970. */
+  #now(): number {
+    return Number(this.#options.now?.() ?? Date.now())
   }
+}
 
-  #now(): Nanoseconds {
-    return BigInt(Math.trunc(Number(this.#options.now?.() ?? Date.now()))) * 1_000_000n
+function* take<Item>(items: Iterable<Item>, most: number): Generator<Item> {
+  let left = most
+  for (const item of items) {
+    if (left-- <= 0) return
+    yield item
   }
 }
 

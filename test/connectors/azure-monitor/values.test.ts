@@ -3,7 +3,7 @@ import { LogsQueryClient, LogsQueryResultStatus } from '@azure/monitor-query'
 import t from 'tap'
 import { AzureMonitorReadable } from '../../../lib/connectors/azure-monitor/azure-monitor-readable.ts'
 import type { StandardSchema } from '../../../lib/core/standard-schema.ts'
-import { DynamicText } from '../../../lib/emulators/log-analytics-cells.ts'
+import { DynamicText } from '../../../lib/emulators/log-analytics/cells.ts'
 import { AzureTrial, type Row } from '../../fixtures/azure-trial.ts'
 
 const time = '2024-05-01T12:00:00Z'

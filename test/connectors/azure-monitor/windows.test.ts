@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { formatInstant, parseInstant, type Ticks } from '../../../lib/core/time.ts'
 import { splitWindow } from '../../../lib/core/window.ts'
-import { queryTimeout } from '../../../lib/emulators/log-analytics-errors.ts'
+import { queryTimeout } from '../../../lib/emulators/log-analytics/response.ts'
 import { AzureTrial, type Row } from '../../fixtures/azure-trial.ts'
 import { scaled } from '../../fixtures/scale.ts'
 

@@ -140,9 +140,8 @@ t.test('over TLS, what a collector took in is found, by v2 and v1', async (t) =>
   }
 })
 
-t.test('signing in: token, session keys that end, basic', async (t) => {
-  let now = Date.parse('2026-10-08T00:00:00Z')
-  const splunk = await start(t, { password: 'changeme', sessionSeconds: 60, now: () => now })
+t.test('signing in: token, session keys, basic', async (t) => {
+  const splunk = await start(t, { password: 'changeme' })
   const info = (authorization: string | null) =>
     ask(splunk, '/services/server/info?output_mode=json', { authorization })
   const basic = (user: string, password: string) =>
@@ -174,15 +173,8 @@ t.test('signing in: token, session keys that end, basic', async (t) => {
   const key = (await login('changeme')).json.sessionKey
   t.equal((await info(`Splunk ${key}`)).status, 200)
   t.equal((await info(`Bearer ${key}`)).status, 401, 'a session key is no bearer token')
-  now += 59_000
-  t.equal((await info(`Splunk ${key}`)).status, 200, 'a session that is used lives on')
-  now += 59_000
-  t.equal((await info(`Splunk ${key}`)).status, 200)
-  now += 61_000
-  t.equal((await info(`Splunk ${key}`)).status, 401)
-  const other = (await login('changeme')).json.sessionKey
   splunk.expireSessions()
-  t.equal((await info(`Splunk ${other}`)).status, 401)
+  t.equal((await info(`Splunk ${key}`)).status, 401)
   t.equal(
     (await ask(splunk, '/services/authentication/current-context?output_mode=json')).json.entry[0].content
       .username,
@@ -229,16 +221,12 @@ t.test('searches by fields, words, AND, OR, NOT, wildcards', async (t) => {
     ['search index=* OR index=_*', [4, 3, 2, 1]],
     ['search host=www*', [2, 1]],
     ['search host="WWW1"', [1]],
-    ['search status>=400', [2]],
-    ['search status<400', [1]],
     ['search status!=200', [2]],
     ['search NOT status=200', [4, 3, 2]],
     ['search index=web status=200 OR status=404 host=www2', [2]],
     ['search (index=web host=www1) OR sourcetype=syslog', [3, 1]],
     ['search tags{}=y', [1]],
     ['search deep.er=v', [2]],
-    ['search host IN (www1, db*) index=*', [3, 1]],
-    ['search sourcetype::access', [2, 1]],
     ['search failed', [3]],
     ['search "failed password"', [3]],
     ['search fail', []],
@@ -270,10 +258,6 @@ t.test(
     const cases: [bounds: Record<string, string>, found: number[]][] = [
       [{ earliest_time: at('1'), latest_time: at('2') }, [2, 1, 0]],
       [{ earliest_time: at('1.000000001'), latest_time: at('1.999999999') }, [1]],
-      [{ earliest_time: '2026-10-08T00:00:02Z', latest_time: '2026-10-08T02:00:03+02:00' }, [3]],
-      [{ earliest_time: '-1h@h', latest_time: 'now' }, [4, 3, 2, 1, 0]],
-      [{ earliest_time: '-3598s' }, [4, 3]],
-      [{ latest_time: '@d' }, []],
       [{ earliest_time: '0' }, [4, 3, 2, 1, 0]],
       [{ index_earliest: at('110'), index_latest: at('130') }, [2, 1]],
       [{ index_earliest: at('110'), earliest_time: at('2') }, [4, 3]],
@@ -284,34 +268,23 @@ t.test(
     inclusive.addEvents([{ time: day, event: { n: 1 } }], second(130))
     t.same(await numbers(inclusive, 'search *', { index_latest: at('130') }), [1])
 
-    const { lines } = await search(splunk, `search earliest=${at('2')} at=* | fields n`, {
-      earliest_time: at('3'),
-    })
-    t.same(lines[0], {
-      messages: [{ type: 'INFO', text: 'Your timerange was substituted based on your search string' }],
-    })
-    t.equal(lines.filter(({ result }) => result).length, 2)
     const wrong = await search(splunk, 'search *', { earliest_time: 'yesterday' })
     t.equal(wrong.status, 400)
-    t.same(wrong.json, { messages: [{ type: 'FATAL', text: 'Invalid earliest_time.' }] })
+    t.match(wrong.json, { messages: [{ type: 'FATAL', text: /^Invalid earliest_time\. / }] })
   },
 )
 
-t.test('fields, table, eval of a copy, stats', async (t) => {
+t.test('fields, table, eval of a copy, bin, stats', async (t) => {
   const splunk = await start(t)
   splunk.addEvents([
     { time: `${day + 1}.123456789`, host: 'a', event: { n: 1, user: 'eve' } },
     { time: day + 2, host: 'a', event: { n: 20, user: 'bob' } },
     { time: day + 3, host: 'b', event: { n: 3, user: ['eve', 'bob'] } },
   ])
-  const [last, , first] = await found(
-    splunk,
-    'search * | eval at=_time, exact=strftime(_time, "%s.%9N"), kind="x" | fields *, _indextime',
-  )
+  const [last, , first] = await found(splunk, 'search * | eval at=_time, who=user | fields *, _indextime')
   t.match(first, {
     at: `${day + 1}.123456789`,
-    exact: `${day + 1}.123456789`,
-    kind: 'x',
+    who: 'eve',
     _time: '2026-10-08 00:00:01.123 GMT',
     user: 'eve',
   })
@@ -332,10 +305,14 @@ t.test('fields, table, eval of a copy, stats', async (t) => {
   t.same(
     await found(
       splunk,
-      'search * | stats count as c, max(n) as most, dc(host), values(user{}) by host | head 1',
+      'search * | stats count as c, max(n) as most, dc("user{}") as users by host | head 1',
     ),
-    [{ host: 'a', c: '2', most: '20', 'dc(host)': '1' }],
+    [{ host: 'a', c: '2', most: '20', users: '0' }],
   )
+  t.same(await found(splunk, 'search * | bin _time span=2s | stats count by _time'), [
+    { _time: '2026-10-08 00:00:00.000 GMT', count: '1' },
+    { _time: '2026-10-08 00:00:02.000 GMT', count: '2' },
+  ])
   t.same(await found(splunk, 'search host=none | stats count min(_time)'), [{ count: '0' }])
   t.same(await found(splunk, 'search * | stats min(_indextime) as first | fields nothing'), [{}])
 })
@@ -352,12 +329,16 @@ t.test('searches that can not be run say what can be done', async (t) => {
     'search (a',
     'search a=',
     'search * | eval x=case(1,2)',
+    'search * | bin n span=2',
     'search * | stats p95(x)',
   ]) {
     const { status, json } = await search(splunk, spl)
     t.equal(status, 400, spl)
     t.match(json.messages, [
-      { type: 'FATAL', text: /runs search, fields, .*register an answer: splunkSearch\.answer\(/ },
+      {
+        type: 'FATAL',
+        text: /runs search by fields and words, .*register an answer: splunkSearch\.answer\(/,
+      },
     ])
   }
   t.match((await search(splunk, '')).json, { messages: [{ type: 'FATAL', text: 'Empty search.' }] })
@@ -457,25 +438,27 @@ t.test('a job: states, pages of 100 and of 50,000, messages, deleted', async (t)
   t.same(gone.json, { messages: [{ type: 'FATAL', text: 'Unknown sid.' }] })
 })
 
-t.test('jobs: blocking, oneshot, by name, by time; those that fail or end early', async (t) => {
+t.test('jobs: oneshot, by time; those that fail or end early', async (t) => {
   let now = day * 1000
   const splunk = await start(t, { now: () => now })
   splunk.addEvents([1, 2, 3].map((n) => ({ time: day - n, event: { n } })))
-  const make = (more: Record<string, string>) =>
+  const make = (more: Record<string, string> = {}) =>
     ask(splunk, '/services/search/jobs', {
-      form: { search: 'search * | table n _time', output_mode: 'json', ...more },
+      form: { search: 'search * | fields n', output_mode: 'json', ...more },
     })
   const state = async (sid: string) =>
     (await ask(splunk, `/services/search/v2/jobs/${sid}?output_mode=json`)).json?.entry?.[0].content
   t.match((await make({ exec_mode: 'oneshot' })).json, {
     results: [{ n: '1', _time: '2026-10-07T23:59:59.000+00:00' }, {}, {}],
   })
-  t.equal((await make({ exec_mode: 'blocking', id: 'mine' })).json.sid, 'mine')
-  t.match(await state('mine'), { isDone: true })
+  splunk.jobPolls = 0
+  const old = (await make({ id: 'mine' })).json.sid
+  t.equal(old, 'mine')
+  t.match(await state(old), { isDone: true })
   now += 601_000
-  t.equal(await state('mine'), undefined, 'gone after ten minutes')
+  t.equal(await state(old), undefined, 'gone after ten minutes')
   splunk.failSearch(searchFaults.diskQuota(2), searchFaults.fatal())
-  const early = (await make({ exec_mode: 'blocking' })).json.sid
+  const early = (await make()).json.sid
   t.match(await state(early), {
     isFinalized: true,
     resultCount: 2,
@@ -485,7 +468,7 @@ t.test('jobs: blocking, oneshot, by name, by time; those that fail or end early'
     messages: [{ type: 'WARN' }],
     results: [{}, {}],
   })
-  const failed = (await make({ exec_mode: 'blocking' })).json.sid
+  const failed = (await make()).json.sid
   t.match(await state(failed), {
     dispatchState: 'FAILED',
     isFailed: true,
@@ -581,10 +564,6 @@ t.test(
 
     splunk.timeForm = 'offset'
     t.match((await found(splunk, 'search n=1'))[0], { _time: '2026-10-08T00:00:01.000+00:00' })
-    const zoned = await start(t, { timeZone: { name: 'IST', minutes: 330 } })
-    zoned.addEvents([{ time: day, event: 'x' }])
-    t.match((await found(zoned, 'search *'))[0], { _time: '2026-10-08 05:30:00.000 IST' })
-
     splunk.lastRow = 'line'
     t.same(
       (await search(splunk, 'search n=1')).lines.map(({ lastrow }) => lastrow),
@@ -621,14 +600,9 @@ t.test('v2 answered by 404; faults of the connection; what runs at a time is cou
   t.equal(splunk.runningSearches, 0)
 })
 
-t.test('answers of load tests are kept while nothing changes; the oldest events go', async (t) => {
-  const splunk = await start(t, { cacheAnswers: true, maxEvents: 10, record: false })
-  let made = 0
-  splunk.answer('| big', () => [{ n: ++made }])
-  t.same(await numbers(splunk, '| big'), [1])
-  t.same(await numbers(splunk, '| big'), [1])
+t.test('the oldest events go', async (t) => {
+  const splunk = await start(t, { maxEvents: 10, record: false })
   splunk.addEvents(Array.from({ length: 30 }, (_, n) => ({ time: day + n, event: { n } })))
-  t.same(await numbers(splunk, '| big'), [2])
   t.equal(splunk.eventCount, 10)
   t.equal((await numbers(splunk, 'search *'))[0], 29)
   t.equal(splunk.searches.length, 0)

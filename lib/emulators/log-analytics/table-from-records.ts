@@ -1,5 +1,5 @@
-import { fromDate, parseInstant, ticksPerMillisecond, ticksPerSecond } from '../core/time.ts'
-import { type Column, type ColumnType, formatDatetime, isInstant } from './log-analytics-cells.ts'
+import { fromDate, parseInstant, ticksPerMillisecond, ticksPerSecond } from '../../core/time.ts'
+import { type Column, type ColumnType, formatDatetime, isInstant } from './cells.ts'
 
 export interface RecordsTable {
   columns: Column[]

@@ -1,51 +1,30 @@
 import { Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
-import { fromDate, parseDuration, parseInstant, type Ticks, toDate } from '../core/time.ts'
-import type { Answer } from './answer.ts'
-import { Emulator, type EmulatorOptions } from './emulator.ts'
-import type { RecordedRequest } from './fault.ts'
-import { KqlError } from './kql/errors.ts'
-import { evaluateOperators, evaluateQuery } from './kql/query.ts'
-import type { Result } from './kql/rows.ts'
-import type { Column } from './log-analytics-cells.ts'
-import { errorAnswer, queryTimeout } from './log-analytics-errors.ts'
-import { encodeResponse, memoryBudget, type PartialError } from './log-analytics-response.ts'
-import {
-  type GeneratedRows,
-  instantToTicks,
-  LogTable,
-  type RowInput,
-  type TableOptions,
-  type View,
-} from './log-analytics-table.ts'
-import { type QueryMatch, RegisteredAnswers } from './registered-answers.ts'
+import { fromDate, parseDuration, parseInstant, type Ticks, toDate } from '../../core/time.ts'
+import type { Answer } from '../answer.ts'
+import { Emulator, type EmulatorOptions } from '../emulator.ts'
+import { bearerToken, type TokenAuthority } from '../entra.ts'
+import type { RecordedRequest } from '../fault.ts'
+import { type QueryMatch, RegisteredAnswers } from '../registered-answers.ts'
+import type { Column } from './cells.ts'
+import { evaluateOperators, evaluateQuery, type Result, runs } from './kql.ts'
+import { KqlError } from './kql-tokens.ts'
+import { encodeResponse, errorAnswer, memoryBudget, type PartialError } from './response.ts'
+import { instantToTicks, LogTable, type RowInput, type TableOptions, type View } from './table.ts'
 import { inferColumns } from './table-from-records.ts'
-import { bearerToken, type TokenAuthority } from './token-authority.ts'
 
 export interface LogAnalyticsEmulatorOptions extends EmulatorOptions {
   /** Who knows which tokens are good. Default: any bearer token is. */
   entra?: TokenAuthority
   /** The resource that tokens must be for. Default `https://api.loganalytics.io`. */
   audience?: string
-  /** The workspaces that there are. Default: any id. Others are answered with 404. */
-  workspaces?: readonly string[]
   /** Whether a row right at the end of the request's `timespan` is in it: the service does not say. Default `inclusive`. */
   bounds?: 'inclusive' | 'exclusive'
   /** Most rows in an answer. Default 500,000, as the service. */
   maxRows?: number
   /** Most bytes of rows in an answer. Default 64,000,000, as the service. */
   maxBytes?: number
-  /** At `maxRows` the answer is cut with no error, as the service was seen to do. Default false. */
-  cutSilently?: boolean
   /** The service's clock. Default: the machine's. */
   now?: () => Date | number
-  /** How many seconds a query takes: longer than the request's `Prefer: wait` (default 180) is a 504 at once. */
-  duration?: (query: QueryRequest) => number
-  /**
-   * Whether an answer's bytes are kept and given again while the tables stay as they are: for load tests. The clock
-   * then stands still for `now()`, `ago()` and rows still to be taken in. Default false.
-   */
-  cacheAnswers?: boolean
 }
 
 /** The query in a request. */
@@ -90,20 +69,18 @@ export interface PartialFault {
 
 const pathForm = /^\/v1\/(?:workspaces\/([^/]+)|(.+))\/(query|metadata)$/
 
-/** The Log Analytics query API: `POST /v1/workspaces/{id}/query`, `/v1/{resource id}/query` and `/v1/$batch`. */
+/** The Log Analytics query API: `POST /v1/workspaces/{id}/query` and `/v1/{resource id}/query`. */
 export class LogAnalyticsEmulator extends Emulator {
   /** Settable at any time. */
   bounds!: 'inclusive' | 'exclusive'
   maxRows!: number
   maxBytes!: number
-  cutSilently!: boolean
   /** The queries so far, in the order in which they came. Empty with `record: false`. */
   readonly queries: QueryRequest[] = []
   readonly #options: LogAnalyticsEmulatorOptions
   readonly #tables = new Map<string, LogTable>()
   #partialFaults: (PartialFault & { left: number })[] = []
   readonly #answers = new RegisteredAnswers<QueryRequest, (query: QueryRequest, view: View) => Result>()
-  readonly #bodies = new Map<string, Buffer>()
 
   constructor(options: LogAnalyticsEmulatorOptions = {}) {
     super(options)
@@ -122,18 +99,6 @@ export class LogAnalyticsEmulator extends Emulator {
     return this.append(name, rows, options)
   }
 
-  /** Adds a table whose rows are worked out when asked for. They must be in order of the time column. */
-  addGeneratedTable(
-    name: string,
-    columns: readonly Column[],
-    rows: GeneratedRows,
-    { timeColumn = 'TimeGenerated' }: Pick<TableOptions, 'timeColumn'> = {},
-  ): this {
-    this.#tables.set(name, new LogTable(name, columns, timeColumn, rows))
-    this.#bodies.clear()
-    return this
-  }
-
   /** Adds rows to a table. */
   append(
     name: string,
@@ -147,13 +112,6 @@ export class LogAnalyticsEmulator extends Emulator {
     table.append(rows, (row, index) =>
       typeof ingestedAt === 'function' ? instantToTicks(ingestedAt(row, index)) : fixed!,
     )
-    this.#bodies.clear()
-    return this
-  }
-
-  removeTable(name: string): this {
-    this.#tables.delete(name)
-    this.#bodies.clear()
     return this
   }
 
@@ -186,7 +144,6 @@ export class LogAnalyticsEmulator extends Emulator {
       const table = tableOf(rows)
       this.#answers.add(match, (_query, view) => table.scan(view))
     }
-    this.#bodies.clear()
     return this
   }
 
@@ -205,7 +162,6 @@ export class LogAnalyticsEmulator extends Emulator {
     this.queries.length = 0
     this.#tables.clear()
     this.#answers.clear()
-    this.#bodies.clear()
     this.#set()
     return super.reset()
   }
@@ -215,49 +171,12 @@ export class LogAnalyticsEmulator extends Emulator {
     return super.clearFaults()
   }
 
-  protected serve(request: RecordedRequest): Answer | Promise<Answer> {
-    if (/^\/v1\/\$batch$/.test(decodeURIComponent(request.path))) return this.#batch(request)
-    return this.#serveOne(request)
-  }
-
-  /** Several queries in one request. Each has a status of its own. */
-  async #batch(request: RecordedRequest): Promise<Answer> {
-    const refusal = this.#refusal(request)
-    if (refusal) return refusal
-    const batch = batchForm(request.body)
-    if (!batch) return errorAnswer(400, 'BadArgumentError', 'The request had some invalid properties')
-    const responses = batch.map(
-      async ({ id, method = 'POST', path = '', workspace = '', headers = {}, body }) => {
-        const single: RecordedRequest = {
-          ...request,
-          method,
-          path: `/v1/workspaces/${encodeURIComponent(workspace)}${path}`,
-          headers: { ...lowerCased(headers), authorization: request.headers.authorization },
-          body: Buffer.from(JSON.stringify(body ?? null)),
-        }
-        const { status, body: answered } = this.#serveOne(single)
-        const json =
-          answered instanceof Readable
-            ? await text(answered)
-            : Buffer.isBuffer(answered)
-              ? answered.toString()
-              : JSON.stringify(answered ?? {})
-        return `{"id":${JSON.stringify(id)},"status":${status},"headers":{"Content-Type":"application/json; charset=utf-8"},"body":${json}}`
-      },
-    )
-    return answer(Buffer.from(`{"responses":[${(await Promise.all(responses)).join(',')}]}`))
-  }
-
-  #serveOne(request: RecordedRequest): Answer {
+  protected serve(request: RecordedRequest): Answer {
     const path = pathForm.exec(decodeURIComponent(request.path))
     if (!path) return errorAnswer(404, 'PathNotFoundError', 'The requested path does not exist')
     const [, workspace, resource, action] = path
     const refusal = this.#refusal(request)
     if (refusal) return refusal
-    const { workspaces } = this.#options
-    if (workspace !== undefined && workspaces && !workspaces.includes(workspace)) {
-      return errorAnswer(404, 'WorkspaceNotFoundError', `The workspace could not be found`)
-    }
     if (action === 'metadata') return { status: 200, body: this.#metadata() }
     if (request.method !== 'POST') {
       return errorAnswer(405, 'MethodNotAllowedError', 'The requested method is not allowed')
@@ -286,33 +205,20 @@ export class LogAnalyticsEmulator extends Emulator {
     const query = this.#read(request, target)
     if (!query) return errorAnswer(400, 'BadArgumentError', 'The request had some invalid properties')
     if (this.#options.record !== false) this.queries.push(query)
-    if ((this.#options.duration?.(query) ?? 0) > query.wait) return queryTimeout()
     const prefer = String(request.headers['prefer'] ?? '')
     const partial = this.#takePartialFault(query)
-    const key = JSON.stringify([
-      query.query,
-      String(query.from),
-      String(query.to),
-      prefer,
-      this.bounds,
-      this.maxRows,
-      this.maxBytes,
-    ])
-    const known = partial ? undefined : this.#bodies.get(key)
-    if (known) return answer(known)
-    let results: Result[]
+    let result: Result
     try {
-      results = this.#evaluate(query)
+      result = this.#evaluate(query)
     } catch (error) {
       if (error instanceof KqlError) return { status: 400, body: error.body(hint) }
       throw error
     }
     const chunks = encodeResponse(
-      results,
+      result,
       {
         maxRows: this.maxRows,
         maxBytes: this.maxBytes,
-        silent: this.cutSilently,
         error: partial && (partial.error ?? memoryBudget),
         errorAfter: partial?.rows,
       },
@@ -321,26 +227,22 @@ export class LogAnalyticsEmulator extends Emulator {
         render: prefer.includes('include-render') ? {} : undefined,
       },
     )
-    if (!this.#options.cacheAnswers || partial) return answer(Readable.from(chunks, { objectMode: false }))
-    const body = Buffer.concat(Array.from(chunks, (chunk) => Buffer.from(chunk)))
-    this.#bodies.set(key, body)
-    return answer(body)
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/json; charset=utf-8' },
+      body: Readable.from(chunks, { objectMode: false }),
+    }
   }
 
-  #evaluate(request: QueryRequest): Result[] {
+  #evaluate(request: QueryRequest): Result {
     const { query, from, to } = request
     const view = { from, to, inclusive: this.bounds === 'inclusive', now: this.#now() }
     const database = { table: (name: string) => this.#tables.get(name)?.scan(view), now: view.now }
     const registered = this.#answers.find(query, request)
     if (!registered) return evaluateQuery(query, database)
     const { answer, rest } = registered
-    return [
-      evaluateOperators(
-        rest ?? '',
-        answer(request, rest === undefined ? ingestedIn(query, view) : view),
-        database,
-      ),
-    ]
+    if (rest === undefined) return answer(request, ingestedIn(query, view))
+    return evaluateOperators(rest, answer(request, view), database)
   }
 
   #read(request: RecordedRequest, target: string): QueryRequest | undefined {
@@ -376,11 +278,10 @@ export class LogAnalyticsEmulator extends Emulator {
   }
 
   #set(): void {
-    const { bounds, maxRows, maxBytes, cutSilently } = this.#options
+    const { bounds, maxRows, maxBytes } = this.#options
     this.bounds = bounds ?? 'inclusive'
     this.maxRows = maxRows ?? 500_000
     this.maxBytes = maxBytes ?? 64_000_000
-    this.cutSilently = cutSilently ?? false
   }
 
   #now(): Ticks {
@@ -388,8 +289,7 @@ export class LogAnalyticsEmulator extends Emulator {
   }
 }
 
-const hint =
-  '(This is the emulator. It runs tables with where, project, extend, take, count, getschema, and summarize of count, min and max; for any other query register an answer: logAnalytics.answer(text, pattern or predicate, rows or a function of the timespan).)'
+const hint = `(This is the emulator. It runs ${runs}; for any other query register an answer: logAnalytics.answer(text, pattern or predicate, rows or a function of the timespan).)`
 
 /** Columns for rows that came without. */
 function columnsOf(rows: readonly RowInput[]): readonly Column[] {
@@ -403,32 +303,6 @@ function ingestedIn(query: string, view: View): View {
     /ingestion_time\(\) >= datetime\(([^)]+)\) and ingestion_time\(\) < datetime\(([^)]+)\)/.exec(query) ?? []
   if (start === undefined || end === undefined) return view
   return { ...view, ingestedFrom: parseInstant(start), ingestedTo: parseInstant(end) }
-}
-
-function answer(body: Buffer | Readable): Answer {
-  return { status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body }
-}
-
-interface BatchedQuery {
-  id?: string
-  method?: string
-  path?: string
-  workspace?: string
-  headers?: Record<string, string>
-  body?: unknown
-}
-
-function batchForm(body: Buffer): BatchedQuery[] | undefined {
-  try {
-    const { requests } = JSON.parse(body.toString()) as { requests?: unknown }
-    return Array.isArray(requests) ? (requests as BatchedQuery[]) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function lowerCased(headers: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 /** The API's `timespan`: `start/end`, `start/duration`, `duration/end`, a duration that ends now, or nothing. */

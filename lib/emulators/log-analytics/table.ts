@@ -1,6 +1,6 @@
-import { fromDate, parseInstant, type Ticks } from '../core/time.ts'
-import type { Result, Row } from './kql/rows.ts'
-import { type Cell, type Column, toCell } from './log-analytics-cells.ts'
+import { fromDate, parseInstant, type Ticks } from '../../core/time.ts'
+import { type Cell, type Column, toCell } from './cells.ts'
+import type { Result, Row } from './kql.ts'
 
 /** An instant: Date, ISO 8601 text with up to 7 digits of a second, or ticks of 100 ns since 1970. */
 export type Instant = Date | string | bigint
@@ -16,13 +16,6 @@ export interface TableOptions {
    * query does not see a row before it is taken in.
    */
   ingestedAt?: Instant | ((row: RowInput, index: number) => Instant)
-}
-
-/** A table whose rows are worked out when a query asks for them. They must be in order of the time column. */
-export interface GeneratedRows {
-  rowCount: number
-  /** Cells in the order of the columns. */
-  row: (index: number) => readonly unknown[]
 }
 
 /** What of a table a request may see. */
@@ -42,29 +35,24 @@ export class LogTable {
   readonly name: string
   readonly columns: readonly Column[]
   readonly timeColumn: string
-  /** Grows with each change. */
-  version = 0
   readonly #timeIndex: number
   readonly #rows: Row[] = []
-  readonly #generated: GeneratedRows | undefined
   /** In order of time, so that a window's start can be searched for. */
   #sorted = true
 
-  constructor(name: string, columns: readonly Column[], timeColumn: string, generated?: GeneratedRows) {
+  constructor(name: string, columns: readonly Column[], timeColumn: string) {
     this.name = name
     this.columns = columns
     this.timeColumn = timeColumn
-    this.#generated = generated
     this.#timeIndex = columns.findIndex((column) => column.name === timeColumn && column.type === 'datetime')
   }
 
   get rowCount(): number {
-    return this.#generated?.rowCount ?? this.#rows.length
+    return this.#rows.length
   }
 
   /** @throws TypeError for a value that does not fit its column, and for a column that there is not */
   append(rows: Iterable<RowInput>, ingestedAt: (row: RowInput, index: number) => Ticks): void {
-    if (this.#generated) throw new TypeError(`${this.name} is generated: no row can be added to it`)
     let index = 0
     for (const input of rows) {
       const row: Row = { cells: this.#cells(input), ingested: ingestedAt(input, index++), json: undefined }
@@ -72,7 +60,6 @@ export class LogTable {
       if (last && !(this.#time(last)! <= this.#time(row)!)) this.#sorted = false
       this.#rows.push(row)
     }
-    this.version++
   }
 
   /** What the view shows of this table. */
@@ -84,7 +71,7 @@ export class LogTable {
     const timed = this.#timeIndex >= 0 && (from !== undefined || to !== undefined)
     const searched = timed && this.#sorted && from !== undefined
     for (let index = searched ? this.#firstAt(from) : 0; index < this.rowCount; index++) {
-      const row = this.#row(index)
+      const row = this.#rows[index]!
       if (timed) {
         const time = this.#time(row)
         if (time === null || (from !== undefined && time < from)) continue
@@ -107,16 +94,10 @@ export class LogTable {
     let [low, high] = [0, this.rowCount]
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.#time(this.#row(middle))! < instant) low = middle + 1
+      if (this.#time(this.#rows[middle]!)! < instant) low = middle + 1
       else high = middle
     }
     return low
-  }
-
-  #row(index: number): Row {
-    if (!this.#generated) return this.#rows[index]!
-    const cells = this.#cells(this.#generated.row(index))
-    return { cells, ingested: (cells[this.#timeIndex] as bigint | undefined) ?? null }
   }
 
   #time(row: Row): Ticks | null {

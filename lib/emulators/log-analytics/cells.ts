@@ -1,4 +1,4 @@
-import { serialize } from '../core/json.ts'
+import { serialize } from '../../core/json.ts'
 import {
   firstInstant,
   floorDivide,
@@ -8,7 +8,7 @@ import {
   parseInstant,
   ticksPerMillisecond,
   ticksPerSecond,
-} from '../core/time.ts'
+} from '../../core/time.ts'
 
 export type ColumnType =
   | 'bool'
