@@ -3,7 +3,7 @@ import { BoundedReadable } from '../../source/bounded-readable.ts'
 import type { SourceRetryEvent, SourceWindowEvent } from '../../source/events.ts'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { connectorName, FileError } from './file-error.ts'
-import type { FilesSlice } from './file-slice.ts'
+import type { FilesSlice } from './files-offset.ts'
 import { FilesProtocol, type SkippedEvent } from './files-protocol.ts'
 import { listFiles } from './listing.ts'
 import type { MalformedEvent } from './malformed.ts'
@@ -39,7 +39,10 @@ export class FilesReadable<
         connector: connectorName,
         protocol: (observer) => new FilesProtocol(values, observer, { onMalformed: () => this.malformed++ }),
         divider: { halves: () => undefined },
-        slices: (signal) => filesToRead(values, signal),
+        slices: (signal) =>
+          filesToRead(values, signal, ({ path, message: problem }) =>
+            this.emit('skipped', { path, problem } satisfies SkippedEvent),
+          ),
       },
       { ...values, max_in_flight: 2 },
     )
@@ -64,12 +67,19 @@ export class FilesReadable<
   }
 }
 
-/** A slice for each file. @throws FileError where there is none */
-async function filesToRead(values: FilesValues, signal: AbortSignal): Promise<FilesSlice[]> {
-  const { files, missing } = await listFiles(listingSettings(values), signal)
-  if (missing.length > 0 && !values.ignoreMissingFiles)
+/** A slice for each file. @throws FileError if there is none */
+async function filesToRead(
+  values: FilesValues,
+  signal: AbortSignal,
+  skip: (error: FileError) => void,
+): Promise<FilesSlice[]> {
+  const { ignoreMissingFiles, ignoreCorruptFiles } = values
+  const { files, missing, unreadable } = await listFiles(listingSettings(values), signal)
+  if (missing.length > 0 && !ignoreMissingFiles)
     throw new FileError(missing[0]!, 'is not there', undefined, 'missing')
-  if (files.length === 0 && !values.ignoreMissingFiles) {
+  const [fault] = unreadable
+  if (fault && (ignoreCorruptFiles === false || (files.length === 0 && !ignoreCorruptFiles))) throw fault
+  if (files.length === 0 && !ignoreMissingFiles && !fault) {
     throw new FileError(
       values.path.join(', '),
       'has no file that is meant: nothing matches',
@@ -77,6 +87,7 @@ async function filesToRead(values: FilesValues, signal: AbortSignal): Promise<Fi
       'missing',
     )
   }
+  for (const error of unreadable) skip(error)
   return files.map(({ path, key, size, modified }) => ({
     id: path,
     ranges: [{ path, key, start: 0, end: size, size, modified }],

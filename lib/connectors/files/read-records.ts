@@ -46,6 +46,18 @@ export function scannerOf(settings: RecordSettings, isInside: boolean): Scanner 
   return settings.format === 'json' ? new JsonScanner(isInside) : lineScanner
 }
 
+/** Whether a text without the end of its last record is a record that can be read all the same. */
+export function canRead(
+  settings: RecordSettings,
+  text: Buffer,
+  offset: number,
+  columns: readonly CsvColumn[] | undefined,
+): boolean {
+  const records = new Records(false)
+  formatOf(settings, { offset, columns }, true).read(text, offset, records)
+  return records.faults === 0 && records.entries.length > 0
+}
+
 /** Reads the records of texts, as the options say. */
 export class RecordReader {
   readonly #settings: RecordSettings
