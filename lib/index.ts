@@ -18,11 +18,14 @@ export type {
 } from './connectors/azure-monitor/options.types.ts'
 export { listTables, type TableInfo, tableSchema } from './connectors/azure-monitor/tables.ts'
 export { FileError, RecordError } from './connectors/files/file-error.ts'
-export type { FileRange, FilesSlice, Print } from './connectors/files/file-slice.ts'
-export type { FilesOffset } from './connectors/files/files-offset.ts'
+export type { FileRange, FilesOffset, FilesSlice } from './connectors/files/files-offset.ts'
 export type { SkippedEvent } from './connectors/files/files-protocol.ts'
 export { FilesReadable } from './connectors/files/files-readable.ts'
-export { FilesStreamReadable, type WaitingEvent } from './connectors/files/files-stream-readable.ts'
+export {
+  type CopyEvent,
+  FilesStreamReadable,
+  type WaitingEvent,
+} from './connectors/files/files-stream-readable.ts'
 export type { MalformedEvent } from './connectors/files/malformed.ts'
 export type {
   FilesReadableFields,

@@ -82,11 +82,7 @@ export interface CopyContext {
  * or went about when the copy came, and the text before the place where the original was read to is the same. Whatever
  * else looks alike is read whole, since rows that come twice are better than rows that never come.
  */
-export async function originOf(
-  file: FollowedFile,
-  bytes: FileBytes,
-  context: CopyContext,
-): Promise<Origin> {
+export async function originOf(file: FollowedFile, bytes: FileBytes, context: CopyContext): Promise<Origin> {
   const { fingerprint_bytes: length, known, signal } = context
   if (length === 0) return { kind: 'new' }
   const isPacked = bytes.compression !== undefined
@@ -116,7 +112,8 @@ export async function originOf(
       isInDoubt ||= may && !isStill
     }
   }
-  if (isInDoubt && (!isPacked || !isStill || !(await isComplete(file, bytes, signal)))) return { kind: 'wait' }
+  if (isInDoubt && (!isPacked || !isStill || !(await isComplete(file, bytes, signal))))
+    return { kind: 'wait' }
   return { kind: 'new', twin }
 }
 

@@ -10,6 +10,7 @@ import {
   fingerprintOf,
   isSame,
   lastBytes,
+  readStart,
   readText,
 } from './fingerprint.ts'
 import { csvHeadBytes, type FilesStreamValues, schemaNames } from './options.ts'
@@ -142,7 +143,7 @@ class RangeMaker {
   readonly #signal: AbortSignal
   columns: readonly CsvColumn[] | undefined
   /** The text's start, and the text before the next range: for fingerprints. */
-  #head = Buffer.alloc(0)
+  #head: Buffer = Buffer.alloc(0)
   #before: Buffer = Buffer.alloc(0)
   #isRestart: boolean
 

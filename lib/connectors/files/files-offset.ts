@@ -11,11 +11,10 @@ export type FileRange = {
   /** Device, inode and birth. */
   readonly key: string
   readonly start: number
+  /** Of a bounded read: bytes of the file, packed, when it was listed. */
   readonly end: number
   /** Its last change, in milliseconds since 1970. */
   readonly modified: number
-  /** Bytes of the file, packed, when it was listed; of a bounded read. */
-  readonly size?: number
   /** CRC-32 of the text between start and end; a bounded read has none. */
   readonly crc?: number
   /** What is remembered of the file once this is read, as `formatState` writes it. */
@@ -91,7 +90,13 @@ export function parseState(text: string): FileState {
       { connector: connectorName },
     )
   }
-  const [left, size, modified, offset, record, ...prints] = numbers as [number, number, number, number, number]
+  const [left, size, modified, offset, record, ...prints] = numbers as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
   const [firstLength, firstCrc, headLength, headCrc, tailLength, tailCrc] = prints as unknown as number[]
   return {
     left,
@@ -148,5 +153,7 @@ export function requireFilesSlice(slice: Slice): asserts slice is FilesSlice {
     Array.isArray(gone) &&
     gone.every((key) => typeof key === 'string')
   if (isWhole && Number.isSafeInteger(number)) return
-  throw new CheckpointError('ERR_CHECKPOINT', `${slice.id} is no slice of files`, { connector: connectorName })
+  throw new CheckpointError('ERR_CHECKPOINT', `${slice.id} is no slice of files`, {
+    connector: connectorName,
+  })
 }

@@ -382,7 +382,10 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   async #holeOf(file: FollowedFile, bytes: FileBytes): Promise<number> {
     const hole = bytes.isTransformed ? 0 : await bytes.nulRun(file.size)
     if (hole > 0 && hole < file.size)
-      this.#tell(file.path, `starts with ${hole} NUL bytes, since its writer went on at its old place: skipped`)
+      this.#tell(
+        file.path,
+        `starts with ${hole} NUL bytes, since its writer went on at its old place: skipped`,
+      )
     return hole
   }
 

@@ -109,7 +109,8 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     try {
       return await findText(range, listingSettings(this.#values), signal)
     } catch (error) {
-      if (!(error instanceof FileError && error.isLost) || this.#values.ignoreMissingFiles === false) throw error
+      if (!(error instanceof FileError && error.isLost) || this.#values.ignoreMissingFiles === false)
+        throw error
       this.#skip(error)
       return undefined
     }
@@ -117,7 +118,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
 
   /** A slice of a bounded read: one file, read as its rows are asked for. */
   async #whole({ ranges }: FilesSlice, signal: AbortSignal): Promise<Page> {
-    const { path, key, size, modified } = ranges[0]!
+    const { path, key, end: size, modified } = ranges[0]!
     let file: FileBytes
     try {
       file = await FileBytes.open(path, key)

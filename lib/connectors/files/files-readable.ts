@@ -90,6 +90,6 @@ async function filesToRead(
   for (const error of unreadable) skip(error)
   return files.map(({ path, key, size, modified }) => ({
     id: path,
-    ranges: [{ path, key, start: 0, end: size, size, modified }],
+    ranges: [{ path, key, start: 0, end: size, modified }],
   }))
 }

@@ -60,8 +60,7 @@ export class FilesStreamReadable<const S extends RowSchema | undefined = undefin
     const values = streamDeclaration.resolve(options)
     const texts = new PlannedTexts()
     const planner = new FilesPlanner(values, texts, {
-      copy: (path, original, offset) =>
-        this.emit('copy', { path, original, offset } satisfies CopyEvent),
+      copy: (path, original, offset) => this.emit('copy', { path, original, offset } satisfies CopyEvent),
       skipped: (path, problem) => this.emit('skipped', { path, problem } satisfies SkippedEvent),
       waiting: (path) => this.emit('waiting', { path } satisfies WaitingEvent),
     })

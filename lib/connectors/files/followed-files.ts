@@ -333,8 +333,8 @@ export class FollowedFiles {
       if (stats && isSameFile(listed(path, stats).key, key)) return listed(path, stats)
       const folder = dirname(path)
       if (!(await statOf(folder))) return this.isComplete ? 'absent' : 'unknown'
-      let search = this.#searched.get(folder)
-      if (!search) this.#searched.set(folder, (search = keysIn(folder))) // biome-ignore format: one thing
+      const search = this.#searched.get(folder) ?? keysIn(folder)
+      this.#searched.set(folder, search)
       for (const [other, name] of await search) {
         if (!isSameFile(other, key)) continue
         const there = await statOf(name)

@@ -177,7 +177,10 @@ async function patternOf(path: string) {
 }
 
 /** Whether the settings name a path: it is a given file, lies in a given folder, or matches a pattern. */
-export async function isWithin(file: string, { path, recursiveFileLookup }: ListingSettings): Promise<boolean> {
+export async function isWithin(
+  file: string,
+  { path, recursiveFileLookup }: ListingSettings,
+): Promise<boolean> {
   if (resolve(file) !== file) return false
   for (const given of path.map((each) => resolve(each))) {
     if (file === given || dirname(file) === given) return true

@@ -46,6 +46,30 @@ export function scannerOf(settings: RecordSettings, isInside: boolean): Scanner 
   return settings.format === 'json' ? new JsonScanner(isInside) : lineScanner
 }
 
+function formatOf(
+  settings: RecordSettings,
+  offset: number,
+  columns: readonly CsvColumn[] | undefined,
+): Format {
+  switch (settings.format) {
+    case 'ndjson':
+      return new NdjsonFormat(settings)
+    case 'text':
+      return new TextFormat(settings)
+    case 'json':
+      return new JsonFormat(settings, offset > 0)
+    case 'csv':
+      return new CsvFormat(settings, columns ?? [], hasColumns(settings) || settings.schema !== undefined)
+  }
+}
+
+function hasColumns(settings: RecordSettings): boolean {
+  const { file_path_column, file_offset_column, file_modification_time_column } = settings
+  return [file_path_column, file_offset_column, file_modification_time_column].some(
+    (name) => name !== undefined,
+  )
+}
+
 /** Whether a text without the end of its last record is a record that can be read all the same. */
 export function canRead(
   settings: RecordSettings,
@@ -54,7 +78,7 @@ export function canRead(
   columns: readonly CsvColumn[] | undefined,
 ): boolean {
   const records = new Records(false)
-  formatOf(settings, { offset, columns }, true).read(text, offset, records)
+  formatOf(settings, offset, columns).read(text, offset, records)
   return records.faults === 0 && records.entries.length > 0
 }
 
@@ -76,16 +100,14 @@ export class RecordReader {
       for (const [name, type] of schema) casts.set(name, cellCaster(type, datetime, long))
       this.#casts = casts
     }
-    const { file_path_column, file_offset_column, file_modification_time_column } = settings
-    const added = [file_path_column, file_offset_column, file_modification_time_column]
-    this.#hasColumns = added.some((name) => name !== undefined)
+    this.#hasColumns = hasColumns(settings)
   }
 
   /** Rows, some hundred at a time. @throws FaultyRecord, FileError, AbortError */
   async *read(text: RecordText): AsyncGenerator<readonly Row[], void> {
     const { max_line_bytes } = this.#settings
     const isInside = text.offset > 0
-    const format = this.#format(text, isInside)
+    const format = formatOf(this.#settings, text.offset, text.columns)
     const scanner = scannerOf(this.#settings, isInside)
     let end = text.offset
     for await (const block of blocksOf(text.chunks, scanner, text.offset, max_line_bytes)) {
@@ -108,20 +130,6 @@ export class RecordReader {
     if (problem === undefined) return
     const row = await this.#malformed.take(text.path, end, '', 0, problem)
     if (row) yield [this.#withColumns(row, text, end)]
-  }
-
-  #format(text: RecordText, isInside: boolean): Format {
-    const settings = this.#settings
-    switch (settings.format) {
-      case 'ndjson':
-        return new NdjsonFormat(settings)
-      case 'text':
-        return new TextFormat(settings)
-      case 'json':
-        return new JsonFormat(settings, isInside)
-      case 'csv':
-        return new CsvFormat(settings, text.columns ?? [], this.#hasColumns || settings.schema !== undefined)
-    }
   }
 
   async #rows(records: Records, block: Block, text: RecordText): Promise<readonly Row[]> {
