@@ -72,6 +72,8 @@ export interface CopyContext {
   /** Number of the look that found a file cut, overwritten or gone; undefined if it is what it was. */
   lostLook(key: string): number | undefined
   isStill(file: FollowedFile, milliseconds: number): boolean
+  /** Whether nothing more can be expected of a file, as the options say. */
+  isSettled(file: FollowedFile): boolean
   isKnownFor(file: FollowedFile, milliseconds: number): boolean
   /** The bytes of a known file between two places, if it is plain and can be read. */
   bytesOf(key: string, start: number, end: number): Promise<Buffer | undefined>
@@ -112,7 +114,11 @@ export async function originOf(file: FollowedFile, bytes: FileBytes, context: Co
       isInDoubt ||= may && !isStill
     }
   }
-  if (isInDoubt && (!isPacked || !isStill || !(await isComplete(file, bytes, signal))))
+  if (
+    isInDoubt &&
+    !context.isSettled(file) &&
+    (!isPacked || !isStill || !(await isComplete(file, bytes, signal)))
+  )
     return { kind: 'wait' }
   return { kind: 'new', twin }
 }

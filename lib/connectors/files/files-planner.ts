@@ -113,8 +113,11 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
           }
         }
       }
-      const wait = Math.max(longestWait, 2000 * (this.#values.settling_delay_seconds ?? 0))
-      const isWorthIt = (this.#isDue || this.#waiting.size > 0) && performance.now() - begun < wait
+      // A file that does not change while it is waited for is left to the next run.
+      const patience = Math.max(stillness, 1000 * (this.#values.settling_delay_seconds ?? 0)) + stillness
+      const isChanging = [...this.#waiting].some((file) => !this.#files.isStill(file, patience))
+      const isWorthIt =
+        (this.#isDue || isChanging) && performance.now() - begun < Math.max(longestWait, 2 * patience)
       if (!this.#values.available_now || !isWorthIt) break
       await sleep(stillness / 2)
       await this.#files.look(this.#never)
@@ -367,15 +370,19 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     state: FileState | undefined,
     isRestart = false,
   ): Reading {
-    const { available_now, settling_delay_seconds: delay } = this.#values
-    const isSettled = delay !== undefined && this.#files.isStill(file, delay * 1000)
     const isFinal =
-      available_now ||
-      isSettled ||
+      this.#values.available_now ||
+      this.#isSettled(file) ||
       bytes.compression !== undefined ||
       (isLeft(file) && this.#files.isStill(file, stillness))
     const { path, stateKey: key, size, modified } = file
     return { path, key, size, modified, start, state, isRestart, isFinal }
+  }
+
+  /** Whether a file has not changed for as long as the option says. */
+  #isSettled(file: FollowedFile): boolean {
+    const { settling_delay_seconds: delay } = this.#values
+    return delay !== undefined && this.#files.isStill(file, delay * 1000)
   }
 
   /** Length of the hole at the start of a file whose writer kept its position when the file was cut. */
@@ -397,6 +404,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
       signal: this.#never,
       lostLook: (key) => (this.#taken.has(key) ? undefined : this.#lost.get(key)),
       isStill: (file, milliseconds) => files.isStill(file, milliseconds),
+      isSettled: (file) => this.#isSettled(file),
       isKnownFor: (file, milliseconds) => files.isKnownFor(file, milliseconds),
       bytesOf: async (key, start, end) => {
         const other = files.files().find(({ stateKey }) => stateKey === key)
@@ -426,7 +434,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   /** Packed data that ends early is waited for, until the file has settled. */
   #dealWithCutOff(file: FollowedFile, error: FileError): void {
     const { available_now, settling_delay_seconds: delay } = this.#values
-    if (delay !== undefined && this.#files.isStill(file, delay * 1000)) this.#deal(error)
+    if (this.#isSettled(file)) this.#deal(error)
     else if (available_now && delay !== undefined) this.#isDue = true
     else if (available_now) this.#tell(error.path, error.message)
   }
