@@ -39,15 +39,6 @@ export type { SentinelFields } from './connectors/sentinel/options.types.ts'
 export { type SentinelOptions, SentinelWritable } from './connectors/sentinel/sentinel-writable.ts'
 
 export type { SplunkFields } from './connectors/splunk/options.types.ts'
-export type {
-  SplunkColumn,
-  SplunkColumnTypes,
-  SplunkRowOf,
-  SplunkRowSchema,
-  SplunkType,
-  SplunkTypeName,
-  SplunkValues,
-} from './connectors/splunk/search/schema.ts'
 export type { SplunkMessageEvent, SplunkSearchEvent } from './connectors/splunk/search/search-protocol.ts'
 export type {
   SplunkReadableFields,
@@ -156,10 +147,10 @@ export type { Divider, Planner } from './source/planner.ts'
 export type { Ask, Page, Row, SourceObserver, SourceProtocol } from './source/protocol.ts'
 export type {
   Column,
+  ColumnType,
+  ColumnTypeName,
   ColumnTypes,
-  KqlType,
-  KqlTypeName,
-  KqlValues,
+  ColumnValues,
   RowOf,
   RowSchema,
   TableSchema,

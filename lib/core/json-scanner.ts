@@ -272,7 +272,8 @@ export class JsonOutline {
         if (--this.#depth <= 0) this.#isDone = true
       }
       if (structure[byte] === 0 && !this.#inString) throw new MalformedJson('the answer is not JSON')
-      if (this.#depth === 0 && !this.#isDone && byte > space) throw new MalformedJson('the answer is no object')
+      if (this.#depth === 0 && !this.#isDone && byte > space)
+        throw new MalformedJson('the answer is no object')
     }
     this.#keep(chunk.subarray(from))
     return chunk.length

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
-import { blocksOf, type Scanner } from '../../core/blocks.ts'
+import { blocksOf, joined, type Scanner } from '../../core/blocks.ts'
 import { ConnectorError } from '../../core/errors.ts'
 import { parseElements } from '../../core/json-bytes.ts'
 import { JsonOutline, JsonScanner, MalformedJson, type OutlineForm } from '../../core/json-scanner.ts'
@@ -8,7 +8,6 @@ import { onAbort } from '../../core/on-abort.ts'
 import { longestTimer } from '../../core/retry.ts'
 import { HeldBody } from '../../source/held-body.ts'
 import { connectorName } from './options.ts'
-import type { QueryAnswer } from './query-client.ts'
 
 /** A table of an answer. */
 export interface AnswerTable {
@@ -32,6 +31,12 @@ export class StalledBody extends Error {
 
 /** A row has 500 columns at most, and a string cell 64 KiB: a longer element is no row. */
 const longestRow = 64_000_000
+
+/** Bytes of rows that are parsed at a time, at least: about a millisecond. */
+const batchBytes = 32_768
+
+/** Within so many bytes something looks like the end of a row, or the ends have to be found. */
+const longestGuess = 4 * batchBytes
 
 /** `{"tables":[{"name":…,"columns":[{"name":…,"type":…}],"rows":[[…],[…]]}],…,"error":{…}}` */
 const form: OutlineForm = { path: ['tables', '*', 'rows'], elements: 'arrays', limit: longestRow }
@@ -76,7 +81,8 @@ export class WholeAnswer {
     const ignore = onAbort(signal, () => body.destroy(signal.reason))
     try {
       const look = new QuickLook(rowLimit)
-      for await (const text of held.receive(watched(body, stall_timeout), { isPacked: gzip })) look.write(text)
+      for await (const text of held.receive(watched(body, stall_timeout), { isPacked: gzip }))
+        look.write(text)
       const found = look.end() ?? (await contentsOf(held.text()))
       return new WholeAnswer(held, found)
     } catch (error) {
@@ -111,9 +117,13 @@ export class WholeAnswer {
   async *rows({ start, end }: AnswerTable): AsyncGenerator<unknown[][]> {
     let from = start
     let cause: unknown
-    for (const scanner of [rowEnds, new JsonScanner(true)]) {
+    for (const [scanner, limit] of [
+      [rowEnds, longestGuess],
+      [new JsonScanner(true), longestRow],
+    ] as const) {
       try {
-        for await (const block of blocksOf(this.#held.text(from, end), scanner, from, longestRow)) {
+        const blocks = blocksOf(this.#held.text(from, end), scanner, from, limit)
+        for await (const block of joined(blocks, batchBytes)) {
           const rows = parsedRows(block)
           from = block.offset + block.bytes.length
           if (rows.length > 0) yield rows
@@ -165,7 +175,7 @@ const rowEnds: Scanner = {
 
 /** The one place where rows are parsed. @throws SyntaxError */
 function parsedRows({ bytes, isTooLong }: { bytes: Buffer; isTooLong: boolean }): unknown[][] {
-  if (isTooLong) throw new SyntaxError(`a row is longer than ${longestRow} bytes`)
+  if (isTooLong) throw new SyntaxError('a row is too long')
   const rows = parseElements(bytes)
   if (!rows.every(Array.isArray)) throw new SyntaxError('a row is not an array')
   return rows as unknown[][]

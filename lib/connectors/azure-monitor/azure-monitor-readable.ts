@@ -5,9 +5,9 @@ import type { SourceRetryEvent, SourceSplitEvent, SourceWindowEvent } from '../.
 import { rangeWindows } from '../../source/options.ts'
 import type { RowOf, RowSchema, TableSchema } from '../../source/row-schema.ts'
 import { WindowDivider } from '../../source/windows.ts'
-import { KqlProtocol } from './kql-protocol.ts'
 import { boundedDeclaration, connectorName } from './options.ts'
 import type { AzureMonitorReadableOptions } from './options.types.ts'
+import { KqlProtocol } from './protocol.ts'
 
 type Listener = Parameters<Readable['on']>[1]
 

@@ -11,7 +11,7 @@ import { retrySpecs } from '../../core/retry.ts'
 import type { StandardSchema } from '../../core/standard-schema.ts'
 import { type Ticks, ticksPerMillisecond } from '../../core/time.ts'
 import { checkStream, instant, streamSpecs as sharedStreamSpecs } from '../../source/options.ts'
-import { type KqlType, kqlTypes } from '../../source/row-schema.ts'
+import { type ColumnType, columnTypeNames, parseRowSchema } from '../../source/row-schema.ts'
 import { connectorName } from './file-error.ts'
 import type { ListingSettings } from './listing.ts'
 
@@ -106,12 +106,12 @@ const sharedSpecs = {
   ignoreCorruptFiles: option.flag({
     doc: 'Whether files that can not be read are skipped, with the event `skipped`. Not given: those that may not be read, or are no files (a link to nothing, a pipe, a device), are skipped; those that are cut off, damaged or no text are an error. `false`: an error each.',
   }),
-  schema: option.custom<Map<string, KqlType> | StandardSchema>(
+  schema: option.custom<Map<string, ColumnType> | StandardSchema>(
     {
       form: 'an object { column: type }, or a Standard Schema (zod, valibot, arktype…)',
       type: "import('../../source/row-schema.ts').RowSchema",
-      schema: { type: 'object', additionalProperties: { enum: kqlTypes.all }, minProperties: 1 },
-      parse: kqlTypes.parseSchema,
+      schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
+      parse: parseRowSchema,
     },
     {
       doc: 'The columns that rows are to have and their types: values are cast, columns that a record lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type. A record that does not fit is one that can not be read.',

@@ -3,9 +3,9 @@ import type { PlainWindow } from '../../core/window.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import type { SourceRetryEvent, SourceSplitEvent, SourceWindowEvent } from '../../source/events.ts'
 import { rangeWindows } from '../../source/options.ts'
+import type { Column, RowOf, RowSchema } from '../../source/row-schema.ts'
 import { WindowDivider } from '../../source/windows.ts'
 import { boundedSearch } from './search/options.ts'
-import type { SplunkColumn, SplunkRowOf, SplunkRowSchema } from './search/schema.ts'
 import { SearchProtocol, type SplunkMessageEvent, type SplunkSearchEvent } from './search/search-protocol.ts'
 import type { SplunkReadableOptions } from './search-options.types.ts'
 
@@ -31,7 +31,7 @@ type Listener = Parameters<Readable['on']>[1]
  * https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch
  */
 export class SplunkReadable<
-  const S extends SplunkRowSchema | undefined = undefined,
+  const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 > extends BoundedReadable<PlainWindow> {
   /** @throws OptionError that lists every wrong option */
@@ -52,22 +52,22 @@ export class SplunkReadable<
     )
   }
 
-  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<SplunkRowOf<S, D>> {
+  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S, D>> {
     return super[Symbol.asyncIterator]()
   }
 
-  override read(size?: number): SplunkRowOf<S, D> | null {
-    return super.read(size) as SplunkRowOf<S, D> | null
+  override read(size?: number): RowOf<S, D> | null {
+    return super.read(size) as RowOf<S, D> | null
   }
 
-  override toArray(options?: { signal?: AbortSignal }): Promise<SplunkRowOf<S, D>[]> {
+  override toArray(options?: { signal?: AbortSignal }): Promise<RowOf<S, D>[]> {
     return super.toArray(options)
   }
 
-  override on(event: 'data', listener: (row: SplunkRowOf<S, D>) => void): this
+  override on(event: 'data', listener: (row: RowOf<S, D>) => void): this
   override on(event: 'search', listener: (event: SplunkSearchEvent) => void): this
   override on(event: 'message', listener: (event: SplunkMessageEvent) => void): this
-  override on(event: 'schema', listener: (event: { readonly columns: readonly SplunkColumn[] }) => void): this
+  override on(event: 'schema', listener: (event: { readonly columns: readonly Column[] }) => void): this
   override on(event: 'retry', listener: (event: SourceRetryEvent<PlainWindow>) => void): this
   override on(event: 'split', listener: (event: SourceSplitEvent<PlainWindow>) => void): this
   override on(event: 'window', listener: (event: SourceWindowEvent<PlainWindow>) => void): this

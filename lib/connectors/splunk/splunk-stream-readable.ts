@@ -1,9 +1,9 @@
 import type { PlainWindow } from '../../core/window.ts'
+import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import type { WindowOffset } from '../../source/window-offset.ts'
 import { WindowPlanner } from '../../source/windows.ts'
 import { searchOf, streamSearch } from './search/options.ts'
-import type { SplunkRowOf, SplunkRowSchema } from './search/schema.ts'
 import { SearchProtocol, searchIdentity } from './search/search-protocol.ts'
 import { transformingCommand } from './search/spl.ts'
 import type { SplunkStreamReadableOptions } from './search-options.types.ts'
@@ -31,7 +31,7 @@ export type { SplunkStreamReadableOptions }
  * the stream.
  */
 export class SplunkStreamReadable<
-  const S extends SplunkRowSchema | undefined = undefined,
+  const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 > extends StreamReadable<PlainWindow, WindowOffset> {
   /** @throws OptionError that lists every wrong option */
@@ -56,11 +56,11 @@ export class SplunkStreamReadable<
     )
   }
 
-  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<SplunkRowOf<S, D>> {
+  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S, D>> {
     return super[Symbol.asyncIterator]()
   }
 
-  override read(size?: number): SplunkRowOf<S, D> | null {
-    return super.read(size) as SplunkRowOf<S, D> | null
+  override read(size?: number): RowOf<S, D> | null {
+    return super.read(size) as RowOf<S, D> | null
   }
 }

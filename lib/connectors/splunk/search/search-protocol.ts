@@ -7,17 +7,15 @@ import type { PlainWindow } from '../../../core/window.ts'
 import type { Ask, Page, SourceObserver, SourceProtocol } from '../../../source/protocol.ts'
 import { toOffset, type WindowOffset } from '../../../source/window-offset.ts'
 import { windowOf } from '../../../source/windows.ts'
-import { ExportAnswer } from './export-answer.ts'
-import { judged, openWithFallback, SearchJob } from './job.ts'
-import type { SplunkMessage } from './messages.ts'
+import { ExportAnswer } from './export.ts'
+import { SearchJob } from './job.ts'
+import { judged, type SplunkMessage } from './messages.ts'
 import { type SearchValues, searchOf } from './options.ts'
-import { withPrivateFields } from './private-fields.ts'
-import { sampleRows } from './schema.ts'
+import { timeBounds, withPrivateFields } from './search-request.ts'
 import { type KeptBy, SearchRows } from './search-rows.ts'
-import { timeBounds } from './search-window.ts'
 import { transformingCommand, wholeRangeCommand } from './spl.ts'
 import { SplunkdClient } from './splunkd-client.ts'
-import { instantTicks } from './values.ts'
+import { instantTicks, sampleRows } from './values.ts'
 
 export type SearchSettings = SearchValues & { readonly window_by: 'event_time' | 'index_time' }
 
@@ -165,7 +163,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       parameters: { ...common, ...parameters },
       signal,
     } as const
-    const opened = await openWithFallback(this.#client, request)
+    const opened = await this.#client.openLatest(request)
     if (opened.kind !== 'accepted') return opened
     let answer: ExportAnswer
     try {
@@ -184,7 +182,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
 
   #unwhole({ summary: { messages, torn, garbled, ended } }: ExportAnswer): SourceFailure | undefined {
     const client = this.#client
-    const verdict = judged(client, messages)
+    const verdict = judged(messages, client)
     if (verdict) return verdict
     if (garbled !== undefined)
       return { kind: 'retry', error: client.error(`the answer has a line that is no JSON: ${garbled}`) }

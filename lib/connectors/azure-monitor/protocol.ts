@@ -10,8 +10,8 @@ import { toOffset, type WindowOffset } from '../../source/window-offset.ts'
 import { windowOf } from '../../source/windows.ts'
 import { azureClouds } from '../azure/clouds.ts'
 import { AzureConnection } from '../azure/connection.ts'
-import { earliestQuery, generatedDuring, ingestionTimeQuery, noRows } from './ingestion-time-query.ts'
-import { connectorName, type QueryValues, type TargetValues } from './options.ts'
+import { type AnswerTable, WholeAnswer } from './answer.ts'
+import { connectorName, defaultHeldBytes, type QueryValues, type TargetValues } from './options.ts'
 import { QueryClient } from './query-client.ts'
 import {
   cutFailure,
@@ -21,14 +21,23 @@ import {
   rowLimit,
   statusFailure,
 } from './query-failure.ts'
-import { WholeResponse } from './response-body.ts'
-import { TableRows } from './result-rows.ts'
-import { askedWindow, isFarOutside, type KeptRows, rowFilter } from './timestamp-bounds.ts'
+import {
+  askedWindow,
+  countOf,
+  earliestQuery,
+  generatedDuring,
+  ingestionTimeQuery,
+  isFarOutside,
+  type KeptRows,
+  noRows,
+  rowFilter,
+} from './query-windows.ts'
+import { smallRows, TableRows } from './table-rows.ts'
 
 export interface Question {
   readonly query: string
   readonly timespan: Window | undefined
-  /** The tables that there are are asked for, and not a query. */
+  /** Asks for the tables of the workspace instead of a query. */
   readonly metadata?: boolean
   /** Whether halves of the timespan can be asked for. Default: false. */
   readonly divisible?: boolean
@@ -38,10 +47,10 @@ export interface Question {
 export class KqlClient {
   readonly #connection: AzureConnection
   readonly #client: QueryClient
-  readonly #values: TargetValues
+  readonly #values: TargetValues & { readonly held_bytes?: number }
   readonly #onRequest: () => void
 
-  constructor(values: TargetValues, onRequest: () => void = () => {}) {
+  constructor(values: TargetValues & { readonly held_bytes?: number }, onRequest: () => void = () => {}) {
     this.#values = values
     this.#onRequest = onRequest
     const cloud = azureClouds[values.azure_cloud]
@@ -50,47 +59,66 @@ export class KqlClient {
     this.#client = new QueryClient(this.#connection, { workspace_id, resource_id, endpoint })
   }
 
-  /** One request. */
-  async once(
-    { query, timespan, metadata = false, divisible = false }: Question,
-    signal: AbortSignal,
-  ): Promise<WholeResponse | QueryFailure> {
-    const { redact, tokens } = this.#connection
-    const { request_timeout, stall_timeout } = this.#values
+  /** One request; and a second one if only the number of rows can tell whether the result is whole. */
+  async once(question: Question, signal: AbortSignal): Promise<WholeAnswer | QueryFailure> {
+    const { redact } = this.#connection
     try {
-      const { token } = await tokens.get(signal)
-      this.#onRequest()
-      const answer = await withDeadline(request_timeout * 1000, signal, (until) =>
-        this.#client.send({ query, timespan, wait: request_timeout, metadata }, token, until),
-      )
-      if (answer.status === 200 && answer.body) {
-        const response = await WholeResponse.receive(answer, stall_timeout, signal, rowLimit)
-        if (response.index.error !== undefined) return partialFailure(response.index, redact)
-        return (response.index.rows ?? 0) >= rowLimit ? cutFailure(response.index) : response
-      }
-      // "No data": https://learn.microsoft.com/azure/azure-monitor/logs/api/errors
-      if (answer.status === 204) return WholeResponse.empty
-      if (answer.status === 401) tokens.invalidate(token)
-      return statusFailure(answer.status, answer.text, answer.retryAfter, redact, divisible)
+      const given = await this.#send(question, signal)
+      if (!(given instanceof WholeAnswer)) return given
+      const failure =
+        given.error !== undefined
+          ? partialFailure(given, redact)
+          : (await this.#isWhole(given, question, signal))
+            ? undefined
+            : cutFailure(given)
+      if (!failure) return given
+      given.release()
+      return failure
     } catch (error) {
       signal.throwIfAborted()
       return faultFailure(error, redact)
     }
   }
 
+  async #send(
+    { query, timespan, metadata = false, divisible = false }: Question,
+    signal: AbortSignal,
+  ): Promise<WholeAnswer | QueryFailure> {
+    const { redact, tokens } = this.#connection
+    const { request_timeout, stall_timeout, held_bytes = defaultHeldBytes } = this.#values
+    const { token } = await tokens.get(signal)
+    this.#onRequest()
+    const { status, body, gzip, text, retryAfter } = await withDeadline(
+      request_timeout * 1000,
+      signal,
+      (until) => this.#client.send({ query, timespan, wait: request_timeout, metadata }, token, until),
+    )
+    if (status === 200 && body) {
+      return WholeAnswer.receive({ body, gzip }, { stall_timeout, held_bytes, rowLimit }, signal)
+    }
+    // "No data": https://learn.microsoft.com/azure/azure-monitor/logs/api/errors
+    if (status === 204) return WholeAnswer.empty
+    if (status === 401) tokens.invalidate(token)
+    return statusFailure(status, text, retryAfter, redact, divisible)
+  }
+
+  /**
+   * Whether an answer without an error is whole. One of exactly as many rows as the service ever gives may be cut, so
+   * the service is asked how many there are.
+   */
+  async #isWhole(answer: WholeAnswer, { query, timespan }: Question, signal: AbortSignal): Promise<boolean> {
+    const rows = answer.rowCount ?? 0
+    if (rows < rowLimit) return true
+    if (rows > rowLimit || answer.tables.length !== 1) return false
+    const counted = await this.#send({ query: countOf(query), timespan }, signal)
+    if (!(counted instanceof WholeAnswer)) return false
+    const [row] = counted.error === undefined ? await smallRows(counted) : []
+    return row?.['Count'] === rows
+  }
+
   close(): void {
     this.#connection.close()
   }
-}
-
-/** The rows of a whole answer to a small query of ours. */
-export async function smallRows(response: WholeResponse): Promise<Row[]> {
-  const rows: Row[] = []
-  for (const table of response.index.tables) {
-    const reader = new TableRows(table, { schema: undefined, datetime: 'string', long: 'number-or-bigint' })
-    for await (const cells of response.rows(table)) rows.push(...(await reader.read(cells, -1, undefined)))
-  }
-  return rows
 }
 
 type KqlSettings = QueryValues & { readonly window_by?: 'timestamp_column' | 'ingestion_time' }
@@ -137,8 +165,9 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
       ? { query: this.#byIngestion(window), timespan: generatedDuring(window) }
       : { query: this.#settings.query, timespan: askedWindow(window, kept) }
     const given = await this.#client.once({ ...question, divisible: ask.divisible }, signal)
-    if (given instanceof WholeResponse) {
-      return { kind: 'accepted', value: { rows: this.#rows(given, ask, kept), bytes: given.bytes } }
+    if (given instanceof WholeAnswer) {
+      const rows = this.#rows(given, ask, kept)
+      return { kind: 'accepted', value: { rows, bytes: given.bytes, release: () => given.release() } }
     }
     if (given.kind === 'split' && ask.divisible && kept !== 'all') {
       // Better said now than when the halves are there.
@@ -159,7 +188,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     // Without a timespan the service may take one of its own.
     const ever = { start: 0n, end: fromDate(Date.now()) + 2n * 86_400n * ticksPerSecond }
     const given = await this.#client.once({ query: ask, timespan: ever }, signal)
-    if (!(given instanceof WholeResponse)) return given
+    if (!(given instanceof WholeAnswer)) return given
     const [row] = await smallRows(given)
     const earliest = row?.['earliest']
     const instant = typeof earliest === 'string' ? parseInstant(earliest) : undefined
@@ -172,7 +201,8 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     const window = { start: now - 60n * ticksPerSecond, end: now }
     const query = noRows(this.#byIngestion?.(window) ?? this.#settings.query)
     const given = await this.#client.once({ query, timespan: window }, signal)
-    if (!(given instanceof WholeResponse)) return given
+    if (!(given instanceof WholeAnswer)) return given
+    given.release()
     return {
       kind: 'accepted',
       value: { healthy: true, status: 200, text: 'signed in, and the query is good' },
@@ -183,13 +213,9 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     this.#client.close()
   }
 
-  async *#rows(
-    response: WholeResponse,
-    ask: Ask<PlainWindow>,
-    kept: KeptRows,
-  ): AsyncGenerator<readonly Row[]> {
+  async *#rows(answer: WholeAnswer, ask: Ask<PlainWindow>, kept: KeptRows): AsyncGenerator<readonly Row[]> {
     const window = windowOf(ask.slice)
-    const tables = response.index.tables.map((table) => {
+    const tables = answer.tables.map((table) => {
       const lack = this.#lackOf(table)
       if (kept === 'exact' && lack !== undefined) throw this.#noTimestamp(lack, ask)
       const index =
@@ -210,18 +236,12 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
               return keep
             }
           : filter
-      for await (const cells of response.rows(table)) yield await reader.read(cells, index, watched)
+      for await (const cells of answer.rows(table)) yield await reader.read(cells, index, watched)
     }
   }
 
-  /** What a result lacks to be held apart from its neighbours; undefined where it has its timestamp. */
-  #lackOf({
-    name,
-    columns,
-  }: {
-    name: string
-    columns: readonly { name: string; type: string }[]
-  }): string | undefined {
+  /** What a table lacks to be told from its neighbours; undefined if it has its timestamp. */
+  #lackOf({ name, columns }: AnswerTable): string | undefined {
     const wanted = this.#settings.timestamp_column
     const type = columns.find((column) => column.name === wanted)?.type.toLowerCase()
     if (type === 'datetime' || type === 'date') return undefined
