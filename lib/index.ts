@@ -33,11 +33,11 @@ export type {
   FilesStreamReadableFields,
   FilesStreamReadableOptions,
 } from './connectors/files/options.types.ts'
+export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 export type { RestFields } from './connectors/rest/options.types.ts'
-export { type RestOptions, RestWritable } from './connectors/rest/rest-writable.ts'
+export { type SentinelOptions, SentinelWritable } from './connectors/sentinel/index.ts'
 export type { SentinelFields } from './connectors/sentinel/options.types.ts'
-export { type SentinelOptions, SentinelWritable } from './connectors/sentinel/sentinel-writable.ts'
-
+export { type SplunkOptions, SplunkWritable } from './connectors/splunk/index.ts'
 export type { SplunkFields } from './connectors/splunk/options.types.ts'
 export type { SplunkMessageEvent, SplunkSearchEvent } from './connectors/splunk/search/search-protocol.ts'
 export type {
@@ -49,8 +49,6 @@ export {
   SplunkStreamReadable,
   type SplunkStreamReadableOptions,
 } from './connectors/splunk/splunk-stream-readable.ts'
-
-export { type SplunkOptions, SplunkWritable } from './connectors/splunk/splunk-writable.ts'
 export {
   CheckpointError,
   ConnectorError,
@@ -103,7 +101,6 @@ export {
   type AnswerLimit,
   AnswerTooLong,
   HttpClient,
-  type HttpExchange,
   type HttpRequest,
   type HttpResponse,
   type HttpStream,
@@ -127,9 +124,9 @@ export {
 } from './registry.ts'
 export { BatchingWritable } from './sink/batching-writable.ts'
 export { type DeadLetter, DeadLetterFile } from './sink/dead-letter.ts'
-export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './sink/observation.ts'
+export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './sink/events.ts'
 export { type SinkSettings, sinkSpecs } from './sink/options.ts'
-export type { Attempt, EncodedRow, Entry, SinkProtocol } from './sink/protocol.ts'
+export type { Attempt, Body, EncodedRow, Framing, SinkProtocol } from './sink/protocol.ts'
 export { BoundedReadable, type BoundedSettings, type BoundedSource } from './source/bounded-readable.ts'
 export type { SourceRetryEvent, SourceSplitEvent, SourceStats, SourceWindowEvent } from './source/events.ts'
 export { HeldBody, type HeldBodyOptions } from './source/held-body.ts'

@@ -13,10 +13,11 @@ import {
   streamDeclaration as filesStreamDeclaration,
 } from './connectors/files/options.ts'
 import type { FilesReadableOptions, FilesStreamReadableOptions } from './connectors/files/options.types.ts'
+import { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 import { restOptions } from './connectors/rest/options.ts'
-import { type RestOptions, RestWritable } from './connectors/rest/rest-writable.ts'
+import { type SentinelOptions, SentinelWritable } from './connectors/sentinel/index.ts'
 import { sentinelOptions } from './connectors/sentinel/options.ts'
-import { type SentinelOptions, SentinelWritable } from './connectors/sentinel/sentinel-writable.ts'
+import { type SplunkOptions, SplunkWritable } from './connectors/splunk/index.ts'
 import { splunkOptions } from './connectors/splunk/options.ts'
 import { boundedSearch, streamSearch } from './connectors/splunk/search/options.ts'
 import { SplunkReadable, type SplunkReadableOptions } from './connectors/splunk/splunk-readable.ts'
@@ -24,7 +25,6 @@ import {
   SplunkStreamReadable,
   type SplunkStreamReadableOptions,
 } from './connectors/splunk/splunk-stream-readable.ts'
-import { type SplunkOptions, SplunkWritable } from './connectors/splunk/splunk-writable.ts'
 import { OptionError } from './core/errors.ts'
 import { nearest } from './core/nearest-name.ts'
 import type { OptionDeclaration, OptionSpecs } from './core/options.ts'

@@ -2,7 +2,7 @@ import type { Health } from '../../core/health.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
 import { sentinelOptions } from './options.ts'
 import type { SentinelOptions } from './options.types.ts'
-import { SentinelProtocol } from './sentinel-protocol.ts'
+import { SentinelProtocol } from './protocol.ts'
 
 export type { SentinelOptions }
 

@@ -1,8 +1,8 @@
 import type { Health } from '../../core/health.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
-import { HecProtocol } from './hec-protocol.ts'
 import { splunkOptions } from './options.ts'
 import type { SplunkOptions } from './options.types.ts'
+import { HecProtocol } from './protocol.ts'
 
 export type { SplunkOptions }
 

@@ -1,7 +1,7 @@
 import { BatchingWritable } from '../../sink/batching-writable.ts'
 import { restOptions } from './options.ts'
 import type { RestOptions } from './options.types.ts'
-import { RestProtocol } from './rest-protocol.ts'
+import { RestProtocol } from './protocol.ts'
 
 export type { RestOptions }
 
