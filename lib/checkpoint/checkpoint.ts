@@ -12,20 +12,20 @@ import {
 } from './state.ts'
 import type { CheckpointSession, CheckpointStore, OpenOptions, StoredText } from './store.ts'
 
-/**
- * The offset once a slice is done, by the planner. It may change the offset in place and return it. Throws where the
- * slice does not follow on the offset.
- */
-export type Advance<S extends Slice, O extends Offset> = (offset: O, slice: S) => O
+/** How slices move the offset: what a checkpoint needs of a planner. */
+export interface Course<S extends Slice, O extends Offset> {
+  /** The offset once a slice is done. It may change the offset in place and return it. @throws Error if the slice does not follow */
+  advance(offset: O, slice: S): O
+  /**
+   * Whether the slice of an id lies before an offset: a repeated commit does no harm then. Default: it is an error, once
+   * the offset has moved over the slice.
+   */
+  passed?(offset: O, id: string): boolean
+}
 
-export interface CheckpointOptions<O extends Offset> extends OpenOptions {
+export interface CheckpointOptions extends OpenOptions {
   /** Tells the checkpoints of one store apart. Default: the store keeps only one. */
   readonly name?: string | undefined
-  /**
-   * Whether the slice of an id lies before an offset, by the planner: a commit that is repeated later on does no harm
-   * then. Default: it is an error, once the offset has moved over the slice.
-   */
-  readonly passed?: ((offset: O, id: string) => boolean) | undefined
 }
 
 /** What this process wrote to the store. */
@@ -53,8 +53,7 @@ const changeLimit = 1000
 export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   readonly #session: CheckpointSession
   readonly #identity: Identity
-  readonly #advance: Advance<S, O>
-  readonly #passed: (offset: O, id: string) => boolean
+  readonly #course: Course<S, O>
   #offset: O | undefined
   /** The offset once all planned slices are done. */
   #end: O | undefined
@@ -64,16 +63,10 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   #turn: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | undefined
 
-  private constructor(
-    session: CheckpointSession,
-    identity: Identity,
-    advance: Advance<S, O>,
-    passed: (offset: O, id: string) => boolean,
-  ) {
+  private constructor(session: CheckpointSession, identity: Identity, course: Course<S, O>) {
     this.#session = session
     this.#identity = identity
-    this.#advance = advance
-    this.#passed = passed
+    this.#course = course
   }
 
   /**
@@ -87,13 +80,13 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   static async open<S extends Slice, O extends Offset>(
     place: string | CheckpointStore,
     identity: Identity,
-    advance: Advance<S, O>,
-    { name = '', passed = () => false, ...options }: CheckpointOptions<O> = {},
+    course: Course<S, O>,
+    { name = '', ...options }: CheckpointOptions = {},
   ): Promise<Checkpoint<S, O>> {
     const store = typeof place === 'string' ? new DirectoryStore(place) : place
     const session = await store.open(name, options)
     try {
-      const checkpoint = new Checkpoint(session, identity, advance, passed)
+      const checkpoint = new Checkpoint(session, identity, course)
       if (session.text !== undefined) checkpoint.#restore(session.text)
       return checkpoint
     } catch (error) {
@@ -235,20 +228,20 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
       if (this.#planned.has(slice.id) || ids.has(slice.id))
         throw this.#error(`has ${slice.id} planned already`)
       ids.add(slice.id)
-      this.#end = this.#advance(this.#end!, slice)
+      this.#end = this.#course.advance(this.#end!, slice)
     }
   }
 
   #endOfPlanned(): O {
     let end = copy(this.#offset!)
-    for (const slice of this.#planned) end = this.#advance(end, slice)
+    for (const slice of this.#planned) end = this.#course.advance(end, slice)
     return end
   }
 
   /** @throws CheckpointError for an id that was never planned */
   #isOpen(id: string): boolean {
     if (this.#planned.has(id)) return !this.#planned.isCommitted(id)
-    if (this.#offset === undefined || !this.#passed(this.#offset, id))
+    if (this.#offset === undefined || !this.#course.passed?.(this.#offset, id))
       throw this.#error(`has no ${id} under way`)
     return false
   }
@@ -256,7 +249,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   #settle(ids: readonly string[]): void {
     for (const id of ids) this.#planned.commit(id)
     for (let slice = this.#planned.shiftCommitted(); slice; slice = this.#planned.shiftCommitted()) {
-      this.#offset = this.#advance(this.#offset!, slice)
+      this.#offset = this.#course.advance(this.#offset!, slice)
     }
   }
 
@@ -318,7 +311,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
 export async function inspectCheckpoint<S extends Slice, O extends Offset>(
   { text, location }: StoredText,
   identity: Identity,
-  advance: Advance<S, O>,
+  course: Course<S, O>,
 ): Promise<O | undefined> {
   if (text === undefined) return undefined
   const session = {
@@ -330,7 +323,7 @@ export async function inspectCheckpoint<S extends Slice, O extends Offset>(
     },
     [Symbol.asyncDispose]: async () => {},
   }
-  const checkpoint = await Checkpoint.open<S, O>({ open: async () => session }, identity, advance)
+  const checkpoint = await Checkpoint.open<S, O>({ open: async () => session }, identity, course)
   const { offset } = checkpoint
   await checkpoint.close()
   return offset

@@ -55,9 +55,7 @@ async function checkCheckpoint(plan: Plan): Promise<Finding[]> {
     source.destroy()
     if (place === undefined) return []
     const stored = await openStore(place).read!('')
-    const offset = await inspectCheckpoint(stored, source.identity, (from, slice) =>
-      source.advance(from, slice),
-    )
+    const offset = await inspectCheckpoint(stored, source.identity, source.planner)
     const text =
       offset === undefined
         ? `${stored.location} is new`

@@ -4,7 +4,7 @@ import { OptionError } from '../core/errors.ts'
 import { otherSpelling } from '../core/options.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 import { rangeSpecs } from '../source/options.ts'
-import type { SliceSource } from '../source/slice-source.ts'
+import type { SliceSource } from '../source/planner.ts'
 import type { QueueOptions, WindowQueue } from '../streaming/bullmq/index.ts'
 import { planWindows } from '../streaming/plan-windows.ts'
 import { exitCodes } from './failures.ts'
@@ -135,7 +135,9 @@ export async function queueJob(job: Job): Promise<QueueJob> {
 /** The slices of a job: the windows of its range, or without a range those that its source plans. */
 async function slicesOf({ range }: QueueJob, source: SliceSource<Slice, Offset>) {
   if (Object.keys(range).length > 0) return planWindows(range) as Iterable<Slice>
-  return source.slices(await source.initialOffset(), await source.latestOffset())
+  const { planner } = source
+  const until = await planner.latestOffset(new AbortController().signal)
+  return planner.slices(await source.initialOffset(), until)
 }
 
 /** Opens the queue of a command. @throws OptionError, CheckpointError */

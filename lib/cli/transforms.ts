@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { types } from 'node:util'
 import type { Report } from '../core/options.ts'
-import type { TransformStage } from '../streaming/stages.ts'
+import type { TransformStage } from '../streaming/run-window.ts'
 
 /** Makes the stages of one run, or one window. */
 export type MakeStages = () => TransformStage[]

@@ -1,5 +1,5 @@
-import type { SinkStats } from '../sink/events.ts'
-import type { QueryNotice } from '../streaming/query-channel.ts'
+import type { SinkStats } from '../sink/observation.ts'
+import type { QueryNotice } from '../streaming/query-events.ts'
 import { listenToAll, type Notices, reasonOf } from './notices.ts'
 
 /** How far one query or worker is. Times are in milliseconds since 1970. */

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { BatchEvent, RejectedEvent, RetryEvent, SinkStats } from '../sink/events.ts'
+import type { BatchEvent, RejectedEvent, RetryEvent, SinkStats } from '../sink/observation.ts'
 import type { SourceRetryEvent, SourceSplitEvent } from '../source/events.ts'
-import type { QueryNotice } from '../streaming/query-channel.ts'
+import type { QueryNotice } from '../streaming/query-events.ts'
 
 /** What streams and queries tell on diagnostics channels, by the channel's name behind `cyber-connectors:`. */
 export interface Notices {

@@ -2,12 +2,11 @@ import { channel } from 'node:diagnostics_channel'
 import type { Readable } from 'node:stream'
 import type { ConnectorError } from '../core/errors.ts'
 import type { Slice } from '../core/slice.ts'
-import type { RetryNotice } from './asker.ts'
-import type { SourceObserver } from './protocol.ts'
+import type { SourceObserver, Row as SourceRow } from './protocol.ts'
 
 /** Counts of a source, live. */
 export interface SourceStats {
-  /** Rows given out. */
+  /** Rows read. */
   rows: number
   /** Requests sent, retries among them. */
   requests: number
@@ -16,6 +15,15 @@ export interface SourceStats {
   splits: number
   /** Bytes of the answers on the wire, most often compressed. */
   bytes: number
+}
+
+/** A request that is about to be made again. */
+export interface RequestRetry {
+  /** How many were made so far. */
+  readonly attempts: number
+  /** Milliseconds until the next one. */
+  readonly wait: number
+  readonly error: ConnectorError
 }
 
 /** Event `retry`: a request is going to be made again. */
@@ -49,8 +57,24 @@ export type SourceWindowEvent<S extends Slice = Slice> = S & {
   readonly done?: number | undefined
 }
 
+/** The events of every source, by their name, with their arguments. */
+export interface SourceEvents<Row = SourceRow, S extends Slice = Slice> {
+  data: [row: Row]
+  retry: [event: SourceRetryEvent<S>]
+  split: [event: SourceSplitEvent<S>]
+  window: [event: SourceWindowEvent<S>]
+}
+
 export function noSourceStats(): SourceStats {
   return { rows: 0, requests: 0, retries: 0, splits: 0, bytes: 0 }
+}
+
+/** Streams whose rows a query or worker reports: their windows are not published a second time. */
+const reportedElsewhere = new WeakSet<Readable>()
+
+/** Leaves the windows of a stream to who reads it window by window: they are counted once. */
+export function reportElsewhere(stream: Readable): void {
+  reportedElsewhere.add(stream)
 }
 
 const channels = {
@@ -60,10 +84,10 @@ const channels = {
 }
 
 /**
- * Counts what a source does, and tells it as events of its stream; `retry`, `split` and `window` also on the diagnostics
- * channels `cyber-connectors:source-<event>`.
+ * Counts what a source does, and reports it as events of its stream; `retry`, `split` and `window` also on the
+ * diagnostics channels `cyber-connectors:source-<event>`.
  */
-export class SourceTeller implements SourceObserver {
+export class SourceReporter implements SourceObserver {
   readonly #stream: Readable
   readonly #connector: string
   readonly #stats: SourceStats
@@ -86,9 +110,10 @@ export class SourceTeller implements SourceObserver {
     if (!this.#stream.destroyed) this.#stream.emit(event, payload)
   }
 
-  retry({ attempts, wait, error }: RetryNotice, window: Slice | undefined): void {
+  retry({ attempts, wait, error }: RequestRetry, window: Slice | undefined): void {
     this.#stats.retries++
-    const { status, message: text } = error
+    const { status } = error
+    const text = this.#textOf(error)
     this.#publish('retry', {
       connector: this.#connector,
       attempts,
@@ -99,15 +124,23 @@ export class SourceTeller implements SourceObserver {
     } satisfies SourceRetryEvent)
   }
 
-  split(window: Slice, parts: readonly Slice[], { message: text }: ConnectorError): void {
+  split(window: Slice, parts: readonly Slice[], error: ConnectorError): void {
     this.#stats.splits++
+    const text = this.#textOf(error)
     this.#publish('split', { connector: this.#connector, window, parts, text } satisfies SourceSplitEvent)
   }
 
   window(slice: Slice, rows: number, done?: number): void {
     const event: SourceWindowEvent = { ...slice, rows, ...(done === undefined ? {} : { done }) }
-    channels.window.publish({ connector: this.#connector, ...event })
+    if (!reportedElsewhere.has(this.#stream))
+      channels.window.publish({ connector: this.#connector, ...event })
     this.tell('window', event)
+  }
+
+  /** The message without the connector's name, which the event has already. */
+  #textOf({ message }: ConnectorError): string {
+    const name = `${this.#connector}: `
+    return message.startsWith(name) ? message.slice(name.length) : message
   }
 
   #publish(event: 'retry' | 'split', payload: object): void {

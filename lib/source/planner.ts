@@ -1,10 +1,13 @@
+import type { Readable } from 'node:stream'
+import type { Identity } from '../checkpoint/state.ts'
+import type { CheckpointStore } from '../checkpoint/store.ts'
 import type { ErrorDetails } from '../core/errors.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 
 /** Divides slices that are too large. */
 export interface Divider<S extends Slice = Slice> {
-  /** The parts of a slice, in order; undefined where it can't be made smaller. */
-  halves(slice: S): readonly [S, S] | undefined
+  /** The parts of a slice, in order; undefined if it can't be made smaller. Default: no slice can. */
+  halves?(slice: S): readonly [S, S] | undefined
   /** Why it can't be made smaller and what to do, for the error: a sentence without its subject and full stop. */
   readonly indivisible?: string
   /** The ends of a slice, for errors. */
@@ -12,27 +15,58 @@ export interface Divider<S extends Slice = Slice> {
 }
 
 /**
- * Lays slices between offsets. It alone looks inside of both; both are plain JSON and read again after a crash, so what
- * a slice says must be enough to read the same rows again.
+ * Lays slices between offsets. It alone looks inside of both; both are plain JSON and are read again after a crash, so
+ * what a slice says must be enough to read the same rows again.
  */
 export interface Planner<S extends Slice = Slice, O extends Offset = Offset> extends Divider<S> {
   /**
-   * Where a stream without a checkpoint begins.
+   * Where a stream without a checkpoint starts.
    * @param earliest asks the protocol for the first row there is
    */
   initialOffset(earliest: () => Promise<O | undefined>, signal: AbortSignal): Promise<O>
-  /** Up to where there is something to read by now. */
+  /** Up to where there is something to read by now. Called at each look. */
   latestOffset(signal: AbortSignal): Promise<O>
   /** Resolves when there may be something new, so that the next look need not wait for its time. */
   changed?(signal: AbortSignal): Promise<void>
-  /** The slices between two offsets, in order, made as they are asked for. */
+  /**
+   * The slices between two offsets, in order, made as they are asked for. None if there is nothing yet, as after a clock
+   * that jumped back. `from` may be advanced while they are iterated.
+   */
   slices(from: O, until: O): Iterable<S> | AsyncIterable<S>
-  /** The offset once a slice is done. It may change `offset` in place. @throws CheckpointError where the slice does not follow */
+  /** The offset once a slice is done. It may change `offset` in place. @throws CheckpointError if the slice does not follow */
   advance(offset: O, slice: S): O
-  /** Whether the slice of an id lies before an offset, so that a commit that is repeated does no harm. */
+  /** Whether the slice of an id lies before an offset, so that a repeated commit does no harm. */
   passed?(offset: O, id: string): boolean
-  /** @throws CheckpointError where a slice out of a checkpoint or queue is none of this planner */
+  /**
+   * Called after a commit, with the offset before which all slices are committed: to commit it to the service as well,
+   * such as a consumer group's. The checkpoint has it already; an error fails the commit.
+   */
+  committed?(offset: O): Promise<void>
+  /** @throws CheckpointError if a slice out of a checkpoint or queue is none of this planner */
   check?(slice: S): void
   /** Milliseconds from a slice's end to now, for slices of time. */
   lag?(slice: S): number | undefined
+}
+
+/** A source that is read slice by slice: what `streamingQuery` needs of it. */
+export interface SliceSource<S extends Slice = Slice, O extends Offset = Offset> {
+  /** Registered name, such as `azure-monitor`. */
+  readonly connector: string
+  /** What a checkpoint must belong to, to be this source's: names and strings without secrets. */
+  readonly identity: Identity
+  /** Directory of the checkpoint, if the source was given one. */
+  readonly checkpointLocation?: string | undefined
+  /** Store of the checkpoint, if the source was given one. */
+  readonly checkpoint?: CheckpointStore | undefined
+  /** Seconds from one look for new rows to the next, once caught up. */
+  readonly pollInterval: number
+  /** Whether to end when all is read that was there at the start. */
+  readonly availableNow: boolean
+  readonly planner: Omit<Planner<S, O>, 'initialOffset' | keyof Divider>
+  /** Where a stream without a checkpoint starts. Called once. */
+  initialOffset(signal?: AbortSignal): Promise<O>
+  /** The rows of one slice. It must give the same rows when it is asked again. */
+  readSlice(slice: S): Readable
+  /** Closes the connections that slices were read by. Called when a query ends; more slices may follow. */
+  release?(): void
 }

@@ -1,9 +1,9 @@
 /**
  * Opens items in their order, `count` of them ahead of the one that is worked on.
- * @param close takes those that were opened and not asked for, when the consumer stops early
+ * @param close called with those that were opened and not asked for, when the consumer stops early
  */
 export async function* readAhead<T, R>(
-  items: AsyncGenerator<T, void>,
+  items: AsyncIterator<T, void>,
   count: number,
   open: (item: T) => R | PromiseLike<R | undefined>,
   close: (opened: R) => void,

@@ -1,5 +1,13 @@
+import type { Course } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../core/errors.ts'
-import { fromDate, secondsToTicks, type Ticks, ticksPerMillisecond } from '../core/time.ts'
+import {
+  formatInstant,
+  fromDate,
+  parseInstant,
+  secondsToTicks,
+  type Ticks,
+  ticksPerMillisecond,
+} from '../core/time.ts'
 import {
   fromPlainWindow,
   nextWindow,
@@ -9,13 +17,43 @@ import {
   type Window,
 } from '../core/window.ts'
 import type { Divider, Planner } from './planner.ts'
-import { advanceOverWindow, fromOffset, isPassed, toOffset, type WindowOffset } from './window-offset.ts'
 
 /** The window that a slice is. @throws CheckpointError where it is none */
 export function windowOf(slice: PlainWindow): Window {
   const window = fromPlainWindow(slice)
   if (window) return window
   throw new CheckpointError('ERR_CHECKPOINT', `not a window: ${JSON.stringify(slice)}`)
+}
+
+/** Offset of a stream of windows: all rows before this instant (ISO 8601, up to 7 digits of a second) are out. */
+export type WindowOffset = { readonly timestamp: string }
+
+export function toOffset(ticks: Ticks): WindowOffset {
+  return { timestamp: formatInstant(ticks) }
+}
+
+/** @throws CheckpointError where it is no offset */
+export function fromOffset(offset: WindowOffset): Ticks {
+  const ticks = typeof offset?.timestamp === 'string' ? parseInstant(offset.timestamp) : undefined
+  if (ticks !== undefined) return ticks
+  throw new CheckpointError('ERR_CHECKPOINT', 'an offset should be { timestamp: <ISO 8601> }')
+}
+
+/** How windows move the offset: each starts where the one before it ends. */
+export const windowCourse: Course<PlainWindow, WindowOffset> = {
+  advance(offset, slice) {
+    const window = windowOf(slice)
+    if (window.start === fromOffset(offset)) return toOffset(window.end)
+    throw new CheckpointError(
+      'ERR_CHECKPOINT',
+      `the window ${slice.id} does not begin where the last one ends, ${offset.timestamp}`,
+    )
+  },
+
+  passed(offset, id) {
+    const end = parseInstant(id.slice(id.indexOf('/') + 1))
+    return end !== undefined && end <= fromOffset(offset)
+  },
 }
 
 /** Halves windows of time, down to the shortest. */
@@ -80,13 +118,9 @@ export class WindowPlanner extends WindowDivider implements Planner<PlainWindow,
     }
   }
 
-  advance(offset: WindowOffset, slice: PlainWindow): WindowOffset {
-    return advanceOverWindow(offset, slice)
-  }
+  readonly advance = windowCourse.advance
 
-  passed(offset: WindowOffset, id: string): boolean {
-    return isPassed(offset, id)
-  }
+  readonly passed = windowCourse.passed!
 
   check(slice: PlainWindow): void {
     windowOf(slice)

@@ -3,7 +3,7 @@ import type { Identity } from '../checkpoint/state.ts'
 import type { CheckpointStore } from '../checkpoint/store.ts'
 import { CheckpointError, OptionError } from '../core/errors.ts'
 import { fromPlainWindow, type PlainWindow, toPlainWindow } from '../core/window.ts'
-import { advanceOverWindow, isPassed, type WindowOffset } from '../source/window-offset.ts'
+import { type WindowOffset, windowCourse } from '../source/windows.ts'
 
 export interface BacklogOptions {
   /** Directory where it is kept which windows are done. Either this or `checkpoint`. */
@@ -57,12 +57,7 @@ export class Backlog {
 export async function openBacklog(options: BacklogOptions): Promise<Backlog> {
   const { identity = {} } = options
   const windows = options.windows?.map(readWindow)
-  const checkpoint = await Checkpoint.open(
-    placeOf(options),
-    { ...identity, kind: 'backlog' },
-    advanceOverWindow,
-    { passed: isPassed },
-  )
+  const checkpoint = await Checkpoint.open(placeOf(options), { ...identity, kind: 'backlog' }, windowCourse)
   try {
     if (checkpoint.offset === undefined && windows?.length) {
       await checkpoint.begin({ timestamp: windows[0]!.start }, ...windows)

@@ -5,9 +5,9 @@ import { declareOptions, type OptionSpecs, type OptionValues, option, Refusal } 
 import { retrySpecs } from '../core/retry.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 import type { PlainWindow } from '../core/window.ts'
-import type { SliceSource } from '../source/slice-source.ts'
-import type { WindowOffset } from '../source/window-offset.ts'
-import type { MakeTransform } from './stages.ts'
+import type { SliceSource } from '../source/planner.ts'
+import type { WindowOffset } from '../source/windows.ts'
+import type { MakeTransform } from './run-window.ts'
 
 /**
  * When a query looks for windows:
@@ -88,7 +88,7 @@ function isSource(value: unknown): value is SliceSource {
   return (
     typeof source === 'object' &&
     typeof source?.readSlice === 'function' &&
-    typeof source.latestOffset === 'function'
+    typeof source.planner?.latestOffset === 'function'
   )
 }
 

@@ -4,14 +4,24 @@ import { ConnectorError, OptionError } from '../core/errors.ts'
 import type { Slice } from '../core/slice.ts'
 import type { PlainWindow } from '../core/window.ts'
 import { Sharing } from '../http/sharing.ts'
-import type { SliceSource } from '../source/slice-source.ts'
-import type { MakeTransform, RowGenerator, TransformStage } from './stages.ts'
-import type { QueryPart } from './verdict.ts'
-import { WindowError } from './window-error.ts'
+import { reportElsewhere } from '../source/events.ts'
+import type { SliceSource } from '../source/planner.ts'
+import { type QueryPart, WindowError } from './window-error.ts'
+
+/** An async generator function from rows to rows, as `pipeline` takes it. */
+export type RowGenerator = (rows: AsyncIterable<Record<string, unknown>>) => AsyncIterable<unknown>
+
+/** What may stand between source and sink. */
+export type TransformStage = Duplex | RowGenerator
+
+/** Makes a window's stages afresh: one or several in order. */
+export type MakeTransform<S extends Slice = PlainWindow> = (
+  window: S,
+) => TransformStage | readonly TransformStage[]
 
 /** Reads windows: a streaming source, or a function that makes the Readable of a window's rows. */
 export type WindowSource<S extends Slice = PlainWindow> =
-  | Pick<SliceSource<S>, 'readSlice'>
+  | Pick<SliceSource<S>, 'readSlice' | 'release'>
   | ((window: S) => Readable)
 
 /** How far a window is. */
@@ -42,21 +52,142 @@ export interface RunWindowOptions<S extends Slice = PlainWindow> {
   readonly onProgress?: ((progress: WindowProgress) => void) | undefined
 }
 
-/** What the sinks of windows with one source have in common, for as long as the source lives. */
-const sharings = new WeakMap<object, Sharing>()
-
-/** Connections that nobody uses any more close by themselves after some seconds: so a function as a source needs no end. */
-function sharingOf(source: object): Sharing {
-  const known = sharings.get(source)
-  if (known) return known
-  const sharing = new Sharing()
-  sharings.set(source, sharing)
-  ;(source as Partial<NodeJS.EventEmitter>).once?.('close', () => sharing.close())
-  return sharing
-}
-
 /** Milliseconds from one call of `onProgress` to the next. */
 const progressInterval = 1000
+
+/** A window whose rows are on their way. */
+export interface OpenWindow<S extends Slice = PlainWindow> {
+  readonly window: S
+  rows: Readable
+  /** Requests that source and sink repeated, over all attempts. */
+  retries: number
+}
+
+/** How a window is delivered. */
+export type DeliveryOptions<S extends Slice> = Omit<RunWindowOptions<S>, 'source'>
+
+/**
+ * Delivers windows of one source, each through a pipeline of its own. The sinks share their connections and their token,
+ * until `close()`.
+ */
+export class WindowRunner<S extends Slice = PlainWindow> {
+  readonly #source: WindowSource<S>
+  readonly #isReported: boolean
+  readonly #sharing = new Sharing()
+
+  /** @param isReported whether a query or worker reports the windows, so that their rows are not counted twice */
+  constructor(source: WindowSource<S>, isReported = false) {
+    this.#source = source
+    this.#isReported = isReported
+  }
+
+  /** A window, whose rows are asked for at once. */
+  open(window: S): OpenWindow<S> {
+    const open = { window, rows: this.#read(window), retries: 0 }
+    this.#watch(open)
+    return open
+  }
+
+  /** Asks for the rows of a window again, after it failed. */
+  reopen(open: OpenWindow<S>): void {
+    open.rows = this.#read(open.window)
+    this.#watch(open)
+  }
+
+  /** Runs a window once. @throws WindowError, AbortError */
+  async run(open: OpenWindow<S>, options: DeliveryOptions<S>): Promise<WindowProgress> {
+    const { window, rows } = open
+    const { transform, sink: makeSink, signal, onProgress } = options
+    const started = performance.now()
+    let culprit: QueryPart | undefined
+    // A pipeline destroys all its streams with the error of the one that failed: the first to have one is that one.
+    const blame = (part: QueryPart) => {
+      culprit ??= part
+    }
+    const watch = (stream: NodeJS.EventEmitter, part: QueryPart) => {
+      stream.on('error', () => blame(part))
+      // Some end too early without an error.
+      stream.on('close', () => {
+        const { readableEnded = true, writableFinished = true } = stream as Partial<Duplex>
+        if (!readableEnded || !writableFinished) blame(part)
+      })
+    }
+    const making = <T>(part: QueryPart, make: () => T): T => {
+      try {
+        return make()
+      } catch (error) {
+        blame(part)
+        throw error
+      }
+    }
+    const rowsIn = new RowCounter()
+    let rowsOut = rowsIn
+    const progress = (): WindowProgress => ({
+      rowsIn: rowsIn.rows,
+      rowsOut: rowsOut.rows,
+      retries: open.retries,
+      duration: performance.now() - started,
+    })
+    const timer = onProgress && setInterval(() => onProgress(progress()), progressInterval)
+    try {
+      if (rows.errored) blame('source')
+      watch(rows, 'source')
+      const stages = making('transform', () => makeStages(transform, window)).map((stage) => {
+        if (typeof stage === 'function') return blaming(stage, () => blame('transform'))
+        watch(stage, 'transform')
+        return stage
+      })
+      const sink = making('sink', () => checkSink(this.#sharing.within(() => makeSink(window))))
+      watch(sink, 'sink')
+      sink.on('retry', () => open.retries++)
+      if (stages.length > 0) rowsOut = new RowCounter()
+      const counted = rowsOut === rowsIn ? [rowsIn] : [rowsIn, ...stages, rowsOut]
+      const streams = [rows, ...counted, sink] as unknown as readonly NodeJS.ReadWriteStream[]
+      await pipeline(streams, signal ? { signal } : {})
+    } catch (error) {
+      rows.destroy()
+      if (signal?.aborted) throw abortError(signal)
+      throw new WindowError(culprit ?? 'sink', asError(error), window)
+    } finally {
+      clearInterval(timer)
+    }
+    return progress()
+  }
+
+  /** Closes the connections of the source and of its sinks. More windows may follow. */
+  close(): void {
+    if (typeof this.#source !== 'function') this.#source.release?.()
+    this.#sharing.close()
+  }
+
+  #read(window: S): Readable {
+    return checkRows(
+      typeof this.#source === 'function' ? this.#source(window) : this.#source.readSlice(window),
+    )
+  }
+
+  #watch(open: OpenWindow<S>): void {
+    const { rows } = open
+    // It may fail before its turn has come; its pipeline sees that.
+    rows.on('error', () => {})
+    rows.on('retry', () => open.retries++)
+    if (this.#isReported) reportElsewhere(rows)
+    rows.read(0)
+  }
+}
+
+/** The runner of each source that `runWindow` was given, for as long as the source lives. */
+const runners = new WeakMap<object, WindowRunner<never>>()
+
+/** Connections that nobody uses any more close by themselves after some seconds: so a function as a source needs no end. */
+function runnerOf<S extends Slice>(source: WindowSource<S>): WindowRunner<S> {
+  const known = runners.get(source) as WindowRunner<S> | undefined
+  if (known) return known
+  const runner = new WindowRunner(source)
+  runners.set(source, runner as unknown as WindowRunner<never>)
+  ;(source as Partial<NodeJS.EventEmitter>).once?.('close', () => runner.close())
+  return runner
+}
 
 /**
  * One window's rows through a pipeline of their own, from the source to a sink that is finished: the unit of work for any
@@ -66,7 +197,7 @@ const progressInterval = 1000
  *     await runWindow(window, { source, sink: () => new SplunkWritable({ url, token }) })
  *
  * @param window one of `planWindows`, or another slice that the source understands
- * @returns how much went through
+ * @returns how much was read and delivered
  * @throws WindowError whose `verdict` says what is to become of the window, and whose `retryAfter` (milliseconds) how long
  *   the service asked to wait; OptionError for wrong arguments; AbortError once the signal fires
  */
@@ -75,73 +206,19 @@ export async function runWindow<S extends Slice = PlainWindow>(
   options: RunWindowOptions<S>,
 ): Promise<WindowProgress> {
   checkArguments(window, options)
-  const { source, transform, sink: makeSink, signal, onProgress } = options
-  signal?.throwIfAborted()
-  const begun = performance.now()
-  let culprit: QueryPart | undefined
-  // A pipeline destroys all its streams with the error of the one that failed: the first to have one is that one.
-  const blame = (part: QueryPart) => {
-    culprit ??= part
-  }
-  const watch = (stream: NodeJS.EventEmitter, part: QueryPart) => {
-    stream.on('error', () => blame(part))
-    // Some end too early without an error.
-    stream.on('close', () => {
-      const { readableEnded = true, writableFinished = true } = stream as Partial<Duplex>
-      if (!readableEnded || !writableFinished) blame(part)
-    })
-  }
-  let retries = 0
-  const onRetry = () => retries++
-  const rowsIn = new RowCounter()
-  let rowsOut = rowsIn
-  const progress = (): WindowProgress => ({
-    rowsIn: rowsIn.rows,
-    rowsOut: rowsOut.rows,
-    retries,
-    duration: performance.now() - begun,
-  })
-  const timer = onProgress && setInterval(() => onProgress(progress()), progressInterval)
-  let rows: Readable | undefined
-  const making = <T>(part: QueryPart, make: () => T): T => {
-    try {
-      return make()
-    } catch (error) {
-      blame(part)
-      throw error
-    }
-  }
+  options.signal?.throwIfAborted()
+  const runner = runnerOf(options.source)
+  let open: OpenWindow<S>
   try {
-    rows = making('source', () =>
-      checkRows(typeof source === 'function' ? source(window) : source.readSlice(window)),
-    )
-    if (rows.errored) blame('source')
-    watch(rows, 'source')
-    rows.on('retry', onRetry)
-    const stages = making('transform', () => makeStages(transform, window)).map((stage) => {
-      if (typeof stage === 'function') return blaming(stage, () => blame('transform'))
-      watch(stage, 'transform')
-      return stage
-    })
-    const sink = making('sink', () => checkSink(sharingOf(source).within(() => makeSink(window))))
-    watch(sink, 'sink')
-    sink.on('retry', onRetry)
-    if (stages.length > 0) rowsOut = new RowCounter()
-    const counted = rowsOut === rowsIn ? [rowsIn] : [rowsIn, ...stages, rowsOut]
-    const streams = [rows, ...counted, sink] as unknown as readonly NodeJS.ReadWriteStream[]
-    await pipeline(streams, signal ? { signal } : {})
+    open = runner.open(window)
   } catch (error) {
-    rows?.destroy()
-    if (signal?.aborted) throw abortError(signal)
-    throw new WindowError(
-      culprit ?? 'sink',
-      error instanceof Error ? error : new Error(String(error)),
-      window,
-    )
-  } finally {
-    clearInterval(timer)
+    throw new WindowError('source', asError(error), window)
   }
-  return progress()
+  return runner.run(open, options)
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
 }
 
 function checkArguments({ id }: Slice, { source, transform, sink }: RunWindowOptions<never>): void {

@@ -1,35 +1,22 @@
 import { channel } from 'node:diagnostics_channel'
 import { EventEmitter, setMaxListeners } from 'node:events'
-import type { Readable } from 'node:stream'
-import { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { backoff, pause } from '../core/retry.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 import type { PlainWindow } from '../core/window.ts'
-import { Sharing } from '../http/sharing.ts'
-import { readAhead } from '../source/read-ahead.ts'
-import { feedSlices } from '../source/slice-feed.ts'
-import type { SliceSource } from '../source/slice-source.ts'
-import type { WindowOffset } from '../source/window-offset.ts'
-import type { QueryEvents, QueryProgress } from './progress.ts'
-import { type QueryNotices, tellQuery } from './query-channel.ts'
+import type { SliceSource } from '../source/planner.ts'
+import { SourceRun } from '../source/source-run.ts'
+import type { WindowOffset } from '../source/windows.ts'
+import { type QueryEvents, type QueryNotices, type QueryProgress, reportQuery } from './query-events.ts'
 import {
   type QuerySettings,
   queryOptions,
   type StreamingQueryOptions,
   type Trigger,
 } from './query-options.ts'
-import { abortError, runWindow } from './run-window.ts'
+import { abortError, type OpenWindow, WindowRunner } from './run-window.ts'
 import { StreamingError, WindowError } from './window-error.ts'
 
 const progressChannel = channel('cyber-connectors:progress')
-
-/** A window whose rows are on their way. */
-interface OpenWindow<S extends Slice> {
-  readonly window: S
-  rows: Readable
-  /** Requests that source and sink repeated so far. */
-  retries: number
-}
 
 /**
  * A query that runs by itself, window by window: read, transformed, delivered, committed. At least once: rows that come
@@ -48,16 +35,11 @@ export class StreamingQuery<
   #iterators = 0
   readonly #settings: QuerySettings
   readonly #source: SliceSource<S, O>
-  /** Connections and tokens of the sinks: one is made for each window. */
-  readonly #sharing = new Sharing()
-  readonly #stop = new AbortController()
+  readonly #runner: WindowRunner<S>
+  readonly #run: SourceRun<S, O, OpenWindow<S>>
+  /** Ends the windows that are being delivered. */
   readonly #abort = new AbortController()
-  #checkpoint: Checkpoint<S, O> | undefined
   #offset: O | undefined
-  /** Windows that the feed gave and that are not delivered. */
-  #undelivered = 0
-  /** When to look for new windows, where the feed waits. */
-  #nextLook: number | undefined
 
   /** @throws OptionError that lists every wrong option */
   constructor(options: StreamingQueryOptions<S, O>) {
@@ -65,9 +47,11 @@ export class StreamingQuery<
     const settings = queryOptions.resolve(options)
     this.#settings = settings
     this.#source = options.source
-    setMaxListeners(0, this.#abort.signal, this.#stop.signal)
+    this.#runner = new WindowRunner(options.source, true)
+    this.#run = this.#newRun(options.source)
+    setMaxListeners(0, this.#abort.signal, this.#run.stopped)
     this.#notify('open', {})
-    this.#done = this.#run(settings.signal)
+    this.#done = this.#runAll(settings.signal)
   }
 
   /**
@@ -87,7 +71,7 @@ export class StreamingQuery<
 
   /** Ends the query after the windows under way. @returns `done` */
   stop(): Promise<void> {
-    this.#stop.abort()
+    this.#run.stop()
     return this.done
   }
 
@@ -129,10 +113,34 @@ export class StreamingQuery<
     }
   }
 
-  async #run(signal: AbortSignal | undefined): Promise<void> {
+  #newRun(source: SliceSource<S, O>): SourceRun<S, O, OpenWindow<S>> {
+    const { checkpointLocation, checkpoint, standby, trigger, windows_in_flight } = this.#settings
+    const { read_ahead = windows_in_flight } = this.#settings
+    return new SourceRun<S, O, OpenWindow<S>>({
+      source,
+      place: checkpoint ?? checkpointLocation ?? source.checkpoint ?? source.checkpointLocation,
+      ...pace(trigger, source),
+      readAhead: trigger === 'once' ? 0 : read_ahead,
+      standby,
+      open: (window) => this.#runner.open(window),
+      close: ({ rows }) => rows.destroy(),
+      onStart: (offset) => {
+        this.#offset = offset
+        this.#notify('start', { offset })
+        this.#report('start', offset)
+      },
+      onIdle: (wait) => {
+        this.#notify('idle', {})
+        this.#report('idle', { wait })
+      },
+      onLost: (reason) => this.#abort.abort(reason),
+    })
+  }
+
+  async #runAll(signal: AbortSignal | undefined): Promise<void> {
     const cancel = () => {
       this.#abort.abort(signal?.reason)
-      this.#stop.abort()
+      this.#run.stop()
     }
     if (signal?.aborted) cancel()
     signal?.addEventListener('abort', cancel, { once: true })
@@ -146,188 +154,85 @@ export class StreamingQuery<
       throw reason
     } finally {
       signal?.removeEventListener('abort', cancel)
-      this.#stop.abort()
-      this.#source.release?.()
-      this.#sharing.close()
-      await this.#checkpoint?.close()
+      this.#runner.close()
+      await this.#run.close()
     }
   }
 
   async #deliverAll(): Promise<void> {
-    const checkpoint = await this.#openCheckpoint()
-    if (!checkpoint) return
-    this.#checkpoint = checkpoint
-    const { trigger, windows_in_flight, read_ahead = windows_in_flight } = this.#settings
+    const { trigger, windows_in_flight } = this.#settings
     const once = trigger === 'once'
-    const opened = readAhead(
-      this.#feed(checkpoint),
-      once ? 0 : read_ahead,
-      (window) => this.#open(window),
-      ({ rows }) => rows.destroy(),
-    )
     const underWay = new Set<Promise<void>>()
     let failure: { readonly error: unknown } | undefined
-    for await (const next of opened) {
-      // Stopped while this one was read ahead: it stays planned.
-      if (this.#stop.signal.aborted) {
-        next.rows.destroy()
-        break
+    const fail = (error: unknown) => {
+      failure ??= { error }
+      // The others under way are delivered: their rows would come twice.
+      this.#run.stop()
+    }
+    try {
+      for await (const { opened } of this.#run.slices()) {
+        const delivery = this.#deliver(opened)
+          .then(() => this.#run.done(), fail)
+          .finally(() => underWay.delete(delivery))
+        underWay.add(delivery)
+        if (once || underWay.size >= windows_in_flight) await Promise.race(underWay)
+        if (once) break
       }
-      const delivery = this.#deliver(next)
-        .then(() => {
-          this.#undelivered--
-          this.#tellIdle()
-        })
-        .catch((error) => {
-          failure ??= { error }
-          // The others under way are delivered: their rows would come twice.
-          this.#stop.abort()
-        })
-        .finally(() => underWay.delete(delivery))
-      underWay.add(delivery)
-      if (once || underWay.size >= windows_in_flight) await Promise.race(underWay)
-      if (once) break
+    } catch (error) {
+      fail(error)
     }
     await Promise.all(underWay)
     if (failure) throw failure.error
-    // Lost between two windows: it is no stop that was asked for.
-    if (checkpoint.lost.aborted) throw checkpoint.lost.reason
-  }
-
-  /** @returns undefined where the query was stopped while it waited as a standby */
-  async #openCheckpoint(): Promise<Checkpoint<S, O> | undefined> {
-    const { checkpointLocation, checkpoint, standby } = this.#settings
-    const source = this.#source
-    const { signal } = this.#stop
-    let opened: Checkpoint<S, O>
-    try {
-      opened = await Checkpoint.open(
-        (checkpoint ?? checkpointLocation ?? source.checkpoint ?? source.checkpointLocation)!,
-        source.identity,
-        (offset: O, slice: S) => source.advance(offset, slice),
-        { passed: (offset, id) => source.passed?.(offset, id) ?? false, wait: standby, signal },
-      )
-    } catch (error) {
-      if (signal.aborted) return undefined
-      throw error
-    }
-    const { lost } = opened
-    const lose = () => {
-      this.#abort.abort(lost.reason)
-      this.#stop.abort()
-    }
-    if (lost.aborted) lose()
-    lost.addEventListener('abort', lose, { once: true })
-    return opened
-  }
-
-  async *#feed(checkpoint: Checkpoint<S, O>): AsyncGenerator<S, void> {
-    const source = this.#source
-    const { trigger } = this.#settings
-    const windows = feedSlices({
-      source,
-      checkpoint,
-      ...pace(trigger, source),
-      signal: this.#stop.signal,
-      onStart: (offset) => {
-        this.#offset = offset
-        this.#notify('start', { offset })
-        this.#tell('start', offset)
-      },
-      onIdle: (wait) => {
-        this.#nextLook = Date.now() + wait
-        this.#tellIdle()
-      },
-    })
-    for await (const window of windows) {
-      this.#undelivered++
-      this.#nextLook = undefined
-      yield window
-    }
-  }
-
-  /** The feed finds nothing new while windows read ahead are still to be delivered: idle is who has delivered them. */
-  #tellIdle(): void {
-    if (this.#undelivered > 0 || this.#nextLook === undefined) return
-    const wait = Math.max(0, this.#nextLook - Date.now())
-    this.#nextLook = undefined
-    this.#notify('idle', {})
-    this.#tell('idle', { wait })
-  }
-
-  #open(window: S): OpenWindow<S> {
-    const open: OpenWindow<S> = { window, rows: this.#read(window, () => open.retries++), retries: 0 }
-    return open
-  }
-
-  /** A window's rows, asked for at once. @param onRetry told of what is repeated before their turn has come */
-  #read(window: S, onRetry: () => void): Readable {
-    const rows = this.#source.readSlice(window)
-    // It may fail before its turn has come; its pipeline sees that.
-    rows.on('error', () => {})
-    rows.on('retry', onRetry)
-    rows.read(0)
-    return rows
   }
 
   async #deliver(open: OpenWindow<S>): Promise<void> {
     const { window } = open
-    const begun = performance.now()
+    const started = performance.now()
     for (let attempts = 1; ; attempts++) {
       try {
-        const { rowsIn, rowsOut } = await this.#runOnce(open)
-        await this.#checkpoint!.commit(window.id)
-        const offset = this.#checkpoint!.offset!
+        const { transform, sink } = this.#settings
+        const { signal } = this.#abort
+        const { rowsIn, rowsOut, retries } = await this.#runner.run(open, { transform, sink, signal })
+        const offset = await this.#run.commit(window.id)
         this.#offset = offset
-        const { retries } = open
-        const lag = this.#source.lag?.(window)
-        const duration = performance.now() - begun
+        const lag = this.#source.planner.lag?.(window)
+        const duration = performance.now() - started
         const progress = { window, offset, rowsIn, rowsOut, lag, duration, attempts, retries }
         progressChannel.publish(progress)
         this.#notify('progress', progress)
-        this.#tell('progress', progress)
+        this.#report('progress', progress)
         return
       } catch (error) {
-        if (this.#checkpoint!.lost.aborted) throw this.#checkpoint!.lost.reason
+        this.#run.throwIfLost()
         if (!(error instanceof WindowError)) throw error
         await this.#beforeRetry(error, window, attempts)
-        open.rows = this.#read(window, () => open.retries++)
+        this.#runner.reopen(open)
       }
     }
-  }
-
-  async #runOnce(open: OpenWindow<S>): Promise<{ rowsIn: number; rowsOut: number }> {
-    const { transform, sink: makeSink } = this.#settings
-    const sink = (window: S) => {
-      const made = this.#sharing.within(() => makeSink(window))
-      ;(made as Partial<NodeJS.EventEmitter> | undefined)?.on?.('retry', () => open.retries++)
-      return made
-    }
-    return runWindow(open.window, { source: () => open.rows, transform, sink, signal: this.#abort.signal })
   }
 
   /** Waits until the window may be run again. @throws StreamingError where it may not */
   async #beforeRetry(failure: WindowError, window: S, attempts: number): Promise<void> {
     const final = () => new StreamingError(failure, window, this.#offset!, attempts)
     if (failure.verdict !== 'retry') throw final()
-    if (attempts > this.#settings.max_retries || this.#stop.signal.aborted) throw final()
+    if (attempts > this.#settings.max_retries || this.#run.stopped.aborted) throw final()
     const wait = Math.max(backoff(this.#settings, attempts - 1), failure.retryAfter ?? 0)
     this.#notify('retry', { window, error: failure.cause, wait })
-    this.#tell('retry', { window, part: failure.part, error: failure.cause, attempts, wait })
+    this.#report('retry', { window, part: failure.part, error: failure.cause, attempts, wait })
     try {
-      await pause(wait, this.#stop.signal)
+      await pause(wait, this.#run.stopped)
     } catch {
       throw final()
     }
   }
 
   #notify<E extends keyof QueryNotices>(event: E, details: QueryNotices[E]): void {
-    tellQuery(this, this.#source.connector, event, details)
+    reportQuery(this, this.#source.connector, event, details)
   }
 
-  #tell<E extends keyof QueryEvents<S, O>>(event: E, ...told: QueryEvents<S, O>[E]): void {
+  #report<E extends keyof QueryEvents<S, O>>(event: E, ...payload: QueryEvents<S, O>[E]): void {
     const emitter = this as unknown as EventEmitter
-    emitter.emit(event, ...told)
+    emitter.emit(event, ...payload)
   }
 }
 

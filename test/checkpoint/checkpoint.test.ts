@@ -33,8 +33,8 @@ const passed = ({ at }: { at: number }, id: string) => Number(id.split('-')[1]) 
 const open = (
   place: string | CheckpointStore,
   whose: Record<string, string> = identity,
-  options: CheckpointOptions<{ at: number }> = {},
-) => Checkpoint.open(place, whose, advance, { passed, ...options })
+  options: CheckpointOptions = {},
+) => Checkpoint.open(place, whose, { advance, passed }, options)
 
 /** The directory's file that counts. */
 async function newestState(directory: string): Promise<string> {

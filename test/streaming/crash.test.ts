@@ -8,7 +8,7 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.ts'
 import { formatInstant, parseInstant, ticksPerSecond } from '../../lib/core/time.ts'
 import { windowId } from '../../lib/core/window.ts'
 import { createCertificateAuthority, HecEmulator, LogAnalyticsEmulator } from '../../lib/emulators/index.ts'
-import { advanceOverWindow } from '../../lib/source/window-offset.ts'
+import { windowCourse } from '../../lib/source/windows.ts'
 import { scaled } from '../fixtures/scale.ts'
 
 const kills = scaled(3, 50)
@@ -86,7 +86,7 @@ t.test(
       if (ended) break
       killed++
       // The lock of the dead process is taken over, and the state it left is whole.
-      const checkpoint = await Checkpoint.open(checkpointLocation, identity, advanceOverWindow)
+      const checkpoint = await Checkpoint.open(checkpointLocation, identity, windowCourse)
       const [first] = checkpoint.planned
       if (first) underWay.set(first.id, (underWay.get(first.id) ?? 0) + 1)
       await checkpoint.close()

@@ -13,7 +13,8 @@ import { findProgram } from '../services/service.ts'
 
 const folder = fileURLToPath(new URL('../examples/', import.meta.url))
 const missing =
-  !existsSync(`${folder}node_modules`) && 'the clients of the examples are not installed: run .ci/services'
+  !existsSync(`${folder}node_modules`) &&
+  'the clients of the examples are not installed: npm ci --prefix test/examples'
 
 interface Manifest {
   kind: string

@@ -7,8 +7,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.ts'
 import { ConnectorError } from '../../lib/core/errors.ts'
-import { advanceOverWindow } from '../../lib/source/window-offset.ts'
-import type { QueryProgress } from '../../lib/streaming/progress.ts'
+import { windowCourse } from '../../lib/source/windows.ts'
+import type { QueryProgress } from '../../lib/streaming/query-events.ts'
 import { type StreamingQuery, streamingQuery } from '../../lib/streaming/streaming-query.ts'
 import { MemorySource } from '../fixtures/memory-source.ts'
 
@@ -208,11 +208,7 @@ t.test('a transform that fails ends the query with the window uncommitted', asyn
     )
     t.ok(made() <= 2)
     t.same(query.offset, { timestamp: at(10) })
-    const left = await Checkpoint.open(
-      checkpointLocation,
-      { connector: 'memory', query: 'T' },
-      advanceOverWindow,
-    )
+    const left = await Checkpoint.open(checkpointLocation, { connector: 'memory', query: 'T' }, windowCourse)
     t.equal(left.planned[0]?.start, left.offset?.timestamp)
     await left.close()
   }
@@ -503,7 +499,7 @@ t.test('the end', async (t) => {
     t.same(rest.ats(), seconds(0, 20))
     const late = streamingQuery({ source, sink, checkpointLocation, signal: controller.signal })
     await t.rejects(late.done, { name: 'AbortError' }, 'aborted before it began')
-    await (await Checkpoint.open(checkpointLocation, source.identity, advanceOverWindow)).close()
+    await (await Checkpoint.open(checkpointLocation, source.identity, windowCourse)).close()
   })
 
   await t.test('await using stops it', async (t) => {
@@ -590,14 +586,17 @@ t.test('the end', async (t) => {
       const query = streamingQuery({
         source: {
           connector: 'own', identity: {}, pollInterval: 60, availableNow: true,
-          initialOffset: async () => offset(0), latestOffset: async () => offset(20),
-          *slices(from, until) {
-            for (let at = Date.parse(from.timestamp) / 1000; at * 1000 < Date.parse(until.timestamp); at += 10) {
-              const [start, end] = [offset(at).timestamp, offset(at + 10).timestamp]
-              yield { id: start + '/' + end, start, end }
-            }
+          initialOffset: async () => offset(0),
+          planner: {
+            latestOffset: async () => offset(20),
+            *slices(from, until) {
+              for (let at = Date.parse(from.timestamp) / 1000; at * 1000 < Date.parse(until.timestamp); at += 10) {
+                const [start, end] = [offset(at).timestamp, offset(at + 10).timestamp]
+                yield { id: start + '/' + end, start, end }
+              }
+            },
+            advance: (from, { end }) => ({ timestamp: end }),
           },
-          advance: (from, { end }) => ({ timestamp: end }),
           readSlice: ({ start }) => Readable.from([{ start }]),
         },
         transform: ({ start }) => start === offset(0).timestamp ? [] : async function* () { throw new Error('no tens') },
@@ -617,7 +616,7 @@ t.test('a checkpoint that is held or belongs to another query', async (t) => {
   const checkpointLocation = t.testdir()
   const source = new MemorySource(20)
   const { sink, made } = memorySink()
-  const holder = await Checkpoint.open(checkpointLocation, source.identity, advanceOverWindow)
+  const holder = await Checkpoint.open(checkpointLocation, source.identity, windowCourse)
   await t.rejects(streamingQuery({ source, sink, checkpointLocation }).done, {
     code: 'ERR_CHECKPOINT',
     message: /held by process/,

@@ -1,15 +1,11 @@
-import type { Readable } from 'node:stream'
 import type { PlainWindow } from '../../core/window.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
-import type { SourceRetryEvent, SourceSplitEvent, SourceWindowEvent } from '../../source/events.ts'
 import { rangeWindows } from '../../source/options.ts'
 import type { RowOf, RowSchema, TableSchema } from '../../source/row-schema.ts'
 import { WindowDivider } from '../../source/windows.ts'
+import { KqlProtocol } from './kql-protocol.ts'
 import { boundedDeclaration, connectorName } from './options.ts'
 import type { AzureMonitorReadableOptions } from './options.types.ts'
-import { KqlProtocol } from './protocol.ts'
-
-type Listener = Parameters<Readable['on']>[1]
 
 /**
  * The rows of a KQL query over a range of time, from a Log Analytics workspace or an Azure resource, as plain objects.
@@ -28,7 +24,7 @@ type Listener = Parameters<Readable['on']>[1]
 export class AzureMonitorReadable<
   const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
-> extends BoundedReadable<PlainWindow> {
+> extends BoundedReadable<PlainWindow, RowOf<S, D>, { schema: [schema: TableSchema] }> {
   constructor(
     options: AzureMonitorReadableOptions & {
       readonly schema?: S | undefined
@@ -47,27 +43,5 @@ export class AzureMonitorReadable<
       },
       values,
     )
-  }
-
-  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S, D>> {
-    return super[Symbol.asyncIterator]()
-  }
-
-  override read(size?: number): RowOf<S, D> | null {
-    return super.read(size) as RowOf<S, D> | null
-  }
-
-  override toArray(options?: { signal?: AbortSignal }): Promise<RowOf<S, D>[]> {
-    return super.toArray(options)
-  }
-
-  override on(event: 'data', listener: (row: RowOf<S, D>) => void): this
-  override on(event: 'schema', listener: (schema: TableSchema) => void): this
-  override on(event: 'retry', listener: (event: SourceRetryEvent<PlainWindow>) => void): this
-  override on(event: 'split', listener: (event: SourceSplitEvent<PlainWindow>) => void): this
-  override on(event: 'window', listener: (event: SourceWindowEvent<PlainWindow>) => void): this
-  override on(event: string | symbol, listener: Listener): this
-  override on(event: string | symbol, listener: Listener): this {
-    return super.on(event, listener)
   }
 }

@@ -1,11 +1,12 @@
 import type { PlainWindow } from '../../core/window.ts'
-import type { RowOf, RowSchema } from '../../source/row-schema.ts'
+import type { RowOf, RowSchema, TableSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
-import type { WindowOffset } from '../../source/window-offset.ts'
+import type { WindowOffset } from '../../source/windows.ts'
 import { WindowPlanner } from '../../source/windows.ts'
-import { connectorName, streamDeclaration } from './options.ts'
+import { identityOf, KqlProtocol } from './kql-protocol.ts'
+import { connectorName } from './options.ts'
 import type { AzureMonitorStreamReadableOptions } from './options.types.ts'
-import { identityOf, KqlProtocol } from './protocol.ts'
+import { streamDeclaration } from './stream-options.ts'
 
 /**
  * The rows of a KQL query as time goes on: window after window, half-open and abutting, each at most
@@ -30,7 +31,7 @@ import { identityOf, KqlProtocol } from './protocol.ts'
 export class AzureMonitorStreamReadable<
   const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
-> extends StreamReadable<PlainWindow, WindowOffset> {
+> extends StreamReadable<PlainWindow, WindowOffset, RowOf<S, D>, { schema: [schema: TableSchema] }> {
   /** @throws OptionError that lists every wrong option */
   constructor(options: AzureMonitorStreamReadableOptions & { readonly schema?: S; readonly datetime?: D }) {
     const values = streamDeclaration.resolve(options)
@@ -43,13 +44,5 @@ export class AzureMonitorStreamReadable<
       },
       values,
     )
-  }
-
-  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S, D>> {
-    return super[Symbol.asyncIterator]()
-  }
-
-  override read(size?: number): RowOf<S, D> | null {
-    return super.read(size) as RowOf<S, D> | null
   }
 }

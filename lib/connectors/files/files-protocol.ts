@@ -1,45 +1,65 @@
-import { ConnectorError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
 import type { SourceVerdict } from '../../core/verdict.ts'
 import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
 import { csvColumns } from './csv-format.ts'
 import { FileBytes } from './file-bytes.ts'
 import { connectorName, FileError, fileError, RecordError } from './file-error.ts'
-import type { FileRange, FilesOffset, FilesSlice } from './files-offset.ts'
-import { readStart } from './fingerprint.ts'
+import type { FileRange, FilesSlice } from './file-slice.ts'
+import type { FilesOffset } from './files-offset.ts'
+import { findText } from './find-text.ts'
+import type { HeldTexts } from './held-texts.ts'
 import { listFiles } from './listing.ts'
-import { FaultyRecord, MalformedRecords } from './malformed.ts'
+import { FaultyRecord, type MalformedEvent, MalformedRecords } from './malformed.ts'
 import { csvHeadBytes, type FilesValues, listingSettings, schemaNames } from './options.ts'
-import { findText, type PlannedTexts } from './planned-texts.ts'
+import { textOf } from './prints.ts'
 import { RecordReader, type RecordText } from './read-records.ts'
 
-/** Event `skipped`: a file, or a part of it, is not read, for now or for good. */
+/** Event `skipped`: a file, or what was left of it, was passed over. */
 export interface SkippedEvent {
   readonly path: string
   readonly problem: string
 }
 
+/** The events of files besides those of every source, with their arguments. */
+export interface FileEvents {
+  malformed: [event: MalformedEvent]
+  skipped: [event: SkippedEvent]
+}
+
 /** What a protocol works with beside its options. */
 interface FilesProtocolParts {
   /** Texts that were read to plan them. */
-  readonly texts?: PlannedTexts
+  readonly held?: HeldTexts
   /** Called for each record that is left out or put aside. */
   readonly onMalformed: () => void
 }
+
+/** Transient faults of a file system: too many open files, a network file system that does not answer. */
+const transientCodes = new Set([
+  'EMFILE',
+  'ENFILE',
+  'EAGAIN',
+  'EBUSY',
+  'ESTALE',
+  'ETIMEDOUT',
+  'EHOSTDOWN',
+  'EINTR',
+  'ENOMEM',
+])
 
 /** Reads slices of files. */
 export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   readonly connector = connectorName
   readonly #values: FilesValues
   readonly #observer: SourceObserver
-  readonly #texts: PlannedTexts | undefined
+  readonly #held: HeldTexts | undefined
   readonly #malformed: MalformedRecords
   readonly #reader: RecordReader
 
-  constructor(values: FilesValues, observer: SourceObserver, { texts, onMalformed }: FilesProtocolParts) {
+  constructor(values: FilesValues, observer: SourceObserver, { held, onMalformed }: FilesProtocolParts) {
     this.#values = values
     this.#observer = observer
-    this.#texts = texts
+    this.#held = held
     this.#malformed = new MalformedRecords(values, (event) => {
       onMalformed()
       observer.tell('malformed', event)
@@ -50,16 +70,16 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   async ask({ slice }: Ask<FilesSlice>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     this.#observer.request()
     try {
-      const isPlanned = slice.number !== undefined
+      const isPlanned = slice.ranges.some(({ crc }) => crc !== undefined)
       return {
         kind: 'accepted',
         value: await (isPlanned ? this.#planned(slice, signal) : this.#whole(slice, signal)),
       }
     } catch (error) {
       signal.throwIfAborted()
-      if (error instanceof ConnectorError && !(error instanceof FileError)) return { kind: 'fatal', error }
       const failure = fileError(slice.ranges[0]?.path ?? slice.id, error)
-      return { kind: failure.isTransient ? 'retry' : 'fatal', error: failure }
+      const { code = '' } = (failure.cause ?? {}) as NodeJS.ErrnoException
+      return { kind: transientCodes.has(code) ? 'retry' : 'fatal', error: failure }
     }
   }
 
@@ -79,12 +99,12 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
 
   close(): void {
     this.#malformed.close()
-    this.#texts?.clear()
+    this.#held?.clear()
   }
 
   /** A slice of a stream: its text is held, and is what it was when it was planned. */
   async #planned(slice: FilesSlice, signal: AbortSignal): Promise<Page> {
-    const held = this.#texts?.take(slice.id)
+    const held = this.#held?.take(slice.id)
     const texts: RecordText[] = []
     let bytes = 0
     for (const [index, range] of slice.ranges.entries()) {
@@ -104,13 +124,12 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     return { rows: this.#rows(texts, signal), bytes }
   }
 
-  /** @returns undefined if it is gone: unless an option says so, that is no reason to end the stream at each start */
+  /** @returns undefined where it is gone and passed over */
   async #found(range: FileRange, signal: AbortSignal): Promise<readonly Buffer[] | undefined> {
     try {
       return await findText(range, listingSettings(this.#values), signal)
     } catch (error) {
-      if (!(error instanceof FileError && error.isLost) || this.#values.ignoreMissingFiles === false)
-        throw error
+      if (!(error instanceof FileError && error.isLost && this.#values.ignoreMissingFiles)) throw error
       this.#skip(error)
       return undefined
     }
@@ -118,12 +137,12 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
 
   /** A slice of a bounded read: one file, read as its rows are asked for. */
   async #whole({ ranges }: FilesSlice, signal: AbortSignal): Promise<Page> {
-    const { path, key, end: size, modified } = ranges[0]!
+    const { path, key, size, modified } = ranges[0]!
     let file: FileBytes
     try {
       file = await FileBytes.open(path, key)
     } catch (error) {
-      if (!(error instanceof FileError) || !this.#isPassedOver(error)) throw error
+      if (!(error instanceof FileError && error.isMissing && this.#values.ignoreMissingFiles)) throw error
       this.#skip(error)
       return { rows: each([]), bytes: 0 }
     }
@@ -134,7 +153,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
         const columns =
           this.#values.format === 'csv'
             ? csvColumns(
-                await readStart(file, csvHeadBytes, size, signal),
+                Buffer.concat(await textOf(file, 0, csvHeadBytes, size, signal)),
                 this.#values,
                 schemaNames(this.#values),
               )
@@ -164,12 +183,6 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
         this.#skip(error)
       }
     }
-  }
-
-  /** Whether a file that can't be opened is no reason to end a bounded read. */
-  #isPassedOver(error: FileError): boolean {
-    const { ignoreMissingFiles, ignoreCorruptFiles } = this.#values
-    return error.isMissing ? ignoreMissingFiles === true : error.isUnreadable && ignoreCorruptFiles !== false
   }
 
   #skip({ path, message: problem }: FileError): void {

@@ -1,16 +1,11 @@
-import type { Readable } from 'node:stream'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
-import type { SourceRetryEvent, SourceWindowEvent } from '../../source/events.ts'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { connectorName, FileError } from './file-error.ts'
-import type { FilesSlice } from './files-offset.ts'
-import { FilesProtocol, type SkippedEvent } from './files-protocol.ts'
+import type { FilesSlice } from './file-slice.ts'
+import { type FileEvents, FilesProtocol } from './files-protocol.ts'
 import { listFiles } from './listing.ts'
-import type { MalformedEvent } from './malformed.ts'
 import { boundedDeclaration, type FilesValues, listingSettings } from './options.ts'
 import type { FilesReadableOptions } from './options.types.ts'
-
-type Listener = Parameters<Readable['on']>[1]
 
 /**
  * The records of files, as plain objects: of a file, a folder, or all that match a pattern. Files come in the order of
@@ -25,9 +20,11 @@ type Listener = Parameters<Readable['on']>[1]
  * Errors: ERR_OPTION from the constructor; ERR_FILE where a path is not there, nothing matches, or a file can't be read,
  * ERR_RECORD for a record that can't be read, from the stream.
  */
-export class FilesReadable<
-  const S extends RowSchema | undefined = undefined,
-> extends BoundedReadable<FilesSlice> {
+export class FilesReadable<const S extends RowSchema | undefined = undefined> extends BoundedReadable<
+  FilesSlice,
+  RowOf<S>,
+  FileEvents
+> {
   /** Records so far that could not be read and were left out or put aside. */
   malformed = 0
 
@@ -38,48 +35,19 @@ export class FilesReadable<
       {
         connector: connectorName,
         protocol: (observer) => new FilesProtocol(values, observer, { onMalformed: () => this.malformed++ }),
-        divider: { halves: () => undefined },
-        slices: (signal) =>
-          filesToRead(values, signal, ({ path, message: problem }) =>
-            this.emit('skipped', { path, problem } satisfies SkippedEvent),
-          ),
+        slices: (signal) => filesToRead(values, signal),
       },
       { ...values, max_in_flight: 2 },
     )
   }
-
-  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S>> {
-    return super[Symbol.asyncIterator]()
-  }
-
-  override read(size?: number): RowOf<S> | null {
-    return super.read(size) as RowOf<S> | null
-  }
-
-  override on(event: 'data', listener: (row: RowOf<S>) => void): this
-  override on(event: 'malformed', listener: (event: MalformedEvent) => void): this
-  override on(event: 'skipped', listener: (event: SkippedEvent) => void): this
-  override on(event: 'window', listener: (event: SourceWindowEvent<FilesSlice>) => void): this
-  override on(event: 'retry', listener: (event: SourceRetryEvent<FilesSlice>) => void): this
-  override on(event: string | symbol, listener: Listener): this
-  override on(event: string | symbol, listener: Listener): this {
-    return super.on(event, listener)
-  }
 }
 
-/** A slice for each file. @throws FileError if there is none */
-async function filesToRead(
-  values: FilesValues,
-  signal: AbortSignal,
-  skip: (error: FileError) => void,
-): Promise<FilesSlice[]> {
-  const { ignoreMissingFiles, ignoreCorruptFiles } = values
-  const { files, missing, unreadable } = await listFiles(listingSettings(values), signal)
-  if (missing.length > 0 && !ignoreMissingFiles)
+/** A slice for each file. @throws FileError where there is none */
+async function filesToRead(values: FilesValues, signal: AbortSignal): Promise<FilesSlice[]> {
+  const { files, missing } = await listFiles(listingSettings(values), signal)
+  if (missing.length > 0 && !values.ignoreMissingFiles)
     throw new FileError(missing[0]!, 'is not there', undefined, 'missing')
-  const [fault] = unreadable
-  if (fault && (ignoreCorruptFiles === false || (files.length === 0 && !ignoreCorruptFiles))) throw fault
-  if (files.length === 0 && !ignoreMissingFiles && !fault) {
+  if (files.length === 0 && !values.ignoreMissingFiles) {
     throw new FileError(
       values.path.join(', '),
       'has no file that is meant: nothing matches',
@@ -87,9 +55,8 @@ async function filesToRead(
       'missing',
     )
   }
-  for (const error of unreadable) skip(error)
   return files.map(({ path, key, size, modified }) => ({
     id: path,
-    ranges: [{ path, key, start: 0, end: size, modified }],
+    ranges: [{ path, key, start: 0, end: size, size, modified }],
   }))
 }

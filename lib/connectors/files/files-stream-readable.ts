@@ -1,26 +1,15 @@
-import type { Readable } from 'node:stream'
-import type { SourceRetryEvent, SourceWindowEvent } from '../../source/events.ts'
+import { resolve } from 'node:path'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import { connectorName } from './file-error.ts'
-import type { FilesOffset, FilesSlice } from './files-offset.ts'
+import type { FilesSlice } from './file-slice.ts'
+import type { FilesOffset } from './files-offset.ts'
 import { FilesPlanner } from './files-planner.ts'
-import { FilesProtocol, type SkippedEvent } from './files-protocol.ts'
-import type { MalformedEvent } from './malformed.ts'
+import { type FileEvents, FilesProtocol, type SkippedEvent } from './files-protocol.ts'
+import { FolderWatch } from './folder-watch.ts'
+import { HeldTexts } from './held-texts.ts'
 import { type FilesStreamValues, streamDeclaration } from './options.ts'
 import type { FilesStreamReadableOptions } from './options.types.ts'
-import { PlannedTexts } from './planned-texts.ts'
-
-type Listener = Parameters<Readable['on']>[1]
-
-/** Event `copy`: a file has the text of another one that was read, up to where that was read to. */
-export interface CopyEvent {
-  readonly path: string
-  /** Where the other one was seen last. */
-  readonly original: string
-  /** Byte from which the file is read: where the original was read to; 0 if it is read again from its start. */
-  readonly offset: number
-}
 
 /** Event `waiting`: nothing is there yet of what the paths mean. */
 export interface WaitingEvent {
@@ -31,9 +20,9 @@ export interface WaitingEvent {
  * The records of files as these come and grow: each whole line once it is there, of files that are appended to, rotated
  * (renamed, or copied and cut), packed or removed. It ends with `available_now`, or by `stop()`.
  *
- * Where it stands in each file is kept in `checkpointLocation`, by the file's device, inode and birth. A slice, which
+ * Where it stands in each file is kept in `checkpointLocation`, by the file's device, inode and content. A slice, which
  * is some ranges of files, is noted there before its rows come out, and as done by `commit()`; one that is read again
- * after a crash has the same content, or is reported as `skipped`.
+ * after a crash has the same content, or is an error that says what became of it.
  *
  *     const source = new FilesStreamReadable({ path: '/var/log/zeek', available_now: true, checkpointLocation })
  *     await pipeline(source, new SplunkWritable({ … }))
@@ -43,24 +32,26 @@ export interface WaitingEvent {
  *
  * Events besides those of a Readable: `window` when a slice's rows are all handed on, `idle` ({ wait } in milliseconds)
  * when all is read, `waiting` (a {@link WaitingEvent}) when there is no file, `malformed` (a {@link MalformedEvent}),
- * `skipped` (a {@link SkippedEvent}), `copy` (a {@link CopyEvent}), `retry` (a {@link SourceRetryEvent}).
+ * `skipped` (a {@link SkippedEvent}), `retry` (a {@link SourceRetryEvent}).
  *
  * Errors: ERR_OPTION from the constructor; ERR_FILE, ERR_RECORD, ERR_CHECKPOINT from the stream.
  */
 export class FilesStreamReadable<const S extends RowSchema | undefined = undefined> extends StreamReadable<
   FilesSlice,
-  FilesOffset
+  FilesOffset,
+  RowOf<S>,
+  FileEvents & { waiting: [event: WaitingEvent] }
 > {
   /** Records so far that could not be read and were left out or put aside. */
   malformed = 0
-  readonly #planner: FilesPlanner
+  readonly #watch: FolderWatch
 
   /** @throws OptionError that lists every wrong option */
   constructor(options: FilesStreamReadableOptions & { readonly schema?: S | undefined }) {
     const values = streamDeclaration.resolve(options)
-    const texts = new PlannedTexts()
-    const planner = new FilesPlanner(values, texts, {
-      copy: (path, original, offset) => this.emit('copy', { path, original, offset } satisfies CopyEvent),
+    const held = new HeldTexts()
+    const watch = new FolderWatch()
+    const planner = new FilesPlanner(values, held, watch, {
       skipped: (path, problem) => this.emit('skipped', { path, problem } satisfies SkippedEvent),
       waiting: (path) => this.emit('waiting', { path } satisfies WaitingEvent),
     })
@@ -69,42 +60,21 @@ export class FilesStreamReadable<const S extends RowSchema | undefined = undefin
         connector: connectorName,
         identity: identityOf(values),
         protocol: (observer) =>
-          new FilesProtocol(values, observer, { texts, onMalformed: () => this.malformed++ }),
+          new FilesProtocol(values, observer, { held, onMalformed: () => this.malformed++ }),
         planner,
       },
       { ...values, max_in_flight: 2 },
     )
-    this.#planner = planner
+    this.#watch = watch
   }
 
   override release(): void {
     super.release()
-    void this.#planner.close()
-  }
-
-  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S>> {
-    return super[Symbol.asyncIterator]()
-  }
-
-  override read(size?: number): RowOf<S> | null {
-    return super.read(size) as RowOf<S> | null
-  }
-
-  override on(event: 'data', listener: (row: RowOf<S>) => void): this
-  override on(event: 'malformed', listener: (event: MalformedEvent) => void): this
-  override on(event: 'skipped', listener: (event: SkippedEvent) => void): this
-  override on(event: 'copy', listener: (event: CopyEvent) => void): this
-  override on(event: 'waiting', listener: (event: WaitingEvent) => void): this
-  override on(event: 'window', listener: (event: SourceWindowEvent<FilesSlice>) => void): this
-  override on(event: 'idle', listener: (event: { readonly wait: number }) => void): this
-  override on(event: 'retry', listener: (event: SourceRetryEvent<FilesSlice>) => void): this
-  override on(event: string | symbol, listener: Listener): this
-  override on(event: string | symbol, listener: Listener): this {
-    return super.on(event, listener)
+    this.#watch.close()
   }
 }
 
-/** What a checkpoint belongs to. The paths may change: files are known by what they are. */
-function identityOf({ format }: FilesStreamValues): Record<string, string> {
-  return { connector: connectorName, format }
+/** What a checkpoint belongs to. */
+function identityOf({ path, format }: FilesStreamValues): Record<string, string> {
+  return { connector: connectorName, path: path.map((each) => resolve(each)).join('\n'), format }
 }

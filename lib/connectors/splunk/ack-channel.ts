@@ -1,5 +1,8 @@
-import { isTransientStatus, pause } from '../../core/retry.ts'
+import { DeliveryError } from '../../core/errors.ts'
+import type { Redact } from '../../core/redaction.ts'
+import { pause } from '../../core/retry.ts'
 import type { HttpResponse } from '../../http/client.ts'
+import { fatalError, isTransientReply, readReply } from './hec-response.ts'
 
 /** Milliseconds between questions: soon at first, then less and less often while nothing is acknowledged. */
 const shortestPoll = 100
@@ -13,12 +16,8 @@ interface Waiter {
   reject(error: Error): void
 }
 
-/**
- * Asks for the state of acks: POST /services/collector/ack on the channel they were given on.
- * @returns the ids that are indexed; undefined after a transient fault
- * @throws ConnectorError if no question will be answered
- */
-export type AskAcks = (channel: AckChannel, ids: readonly number[]) => Promise<readonly number[] | undefined>
+/** Asks for the state of acks: POST /services/collector/ack on the channel they were given on. */
+export type AskAcks = (channel: AckChannel, ids: readonly number[]) => Promise<HttpResponse>
 
 /**
  * One channel of indexer acknowledgement: the ids that wait on it, and the cookies by which a load balancer leads each of
@@ -27,6 +26,7 @@ export type AskAcks = (channel: AckChannel, ids: readonly number[]) => Promise<r
 export class AckChannel {
   readonly id: string
   readonly #ask: AskAcks
+  readonly #redact: Redact
   readonly #signal: AbortSignal
   readonly #waiting = new Map<number, Waiter>()
   readonly #cookies = new Map<string, string>()
@@ -34,9 +34,10 @@ export class AckChannel {
   #opening: Promise<void> = Promise.resolve()
   #opened = false
 
-  constructor(id: string, ask: AskAcks, signal: AbortSignal) {
+  constructor(id: string, ask: AskAcks, redact: Redact, signal: AbortSignal) {
     this.id = id
     this.#ask = ask
+    this.#redact = redact
     this.#signal = signal
   }
 
@@ -62,7 +63,7 @@ export class AckChannel {
     if (this.#opened) return send()
     const turn = this.#opening.then(async () => {
       const response = await send()
-      if (!isTransientStatus(response.status)) this.#opened = true
+      if (!isTransientReply(response.status, undefined)) this.#opened = true
       return response
     })
     this.#opening = turn.then(
@@ -79,7 +80,7 @@ export class AckChannel {
   indexed(ackId: number, timeout: number): Promise<AckOutcome> {
     this.#waiting.get(ackId)?.resolve('lost')
     return new Promise((resolve, reject) => {
-      this.#waiting.set(ackId, { deadline: performance.now() + timeout, resolve, reject })
+      this.#waiting.set(ackId, { deadline: Date.now() + timeout, resolve, reject })
       if (!this.#polling) this.#poll().catch((error) => this.#failAll(error))
     })
   }
@@ -99,17 +100,30 @@ export class AckChannel {
 
   #untilDeadline(wait: number): number {
     const first = Math.min(...[...this.#waiting.values()].map(({ deadline }) => deadline))
-    return Math.max(0, Math.min(wait, first - performance.now()))
+    return Math.max(0, Math.min(wait, first - Date.now()))
   }
 
   /** @returns whether any id was acknowledged */
   async #question(): Promise<boolean> {
-    const indexed = (await this.#ask(this, [...this.#waiting.keys()])) ?? []
+    let response: HttpResponse
+    try {
+      response = await this.#ask(this, [...this.#waiting.keys()])
+    } catch (error) {
+      if (this.#signal.aborted) throw error
+      return false // A fault of the connection: the next question may be answered.
+    }
+    this.keepCookies(response)
+    const { status } = response
+    const { code, text } = readReply(response, this.#redact)
+    if (status >= 300) {
+      if (isTransientReply(status, code)) return false
+      throw fatalError({ status, code, text: text || `HTTP status ${status}` })
+    }
     let progress = false
-    for (const id of indexed) {
-      const waiter = this.#waiting.get(id)
-      if (!waiter) continue
-      this.#waiting.delete(id)
+    for (const [id, indexed] of Object.entries(readAcks(response.text))) {
+      const waiter = this.#waiting.get(Number(id))
+      if (indexed !== true || !waiter) continue
+      this.#waiting.delete(Number(id))
       waiter.resolve('indexed')
       progress = true
     }
@@ -118,14 +132,27 @@ export class AckChannel {
 
   #expire(): void {
     for (const [id, { deadline, resolve }] of this.#waiting) {
-      if (deadline > performance.now()) continue
+      if (deadline > Date.now()) continue
       this.#waiting.delete(id)
       resolve('timeout')
     }
   }
 
   #failAll(error: unknown): void {
-    for (const { reject } of this.#waiting.values()) reject(error as Error)
+    const failure =
+      error instanceof Error
+        ? error
+        : new DeliveryError('ERR_DELIVERY', String(error), { connector: 'splunk' })
+    for (const { reject } of this.#waiting.values()) reject(failure)
     this.#waiting.clear()
+  }
+}
+
+function readAcks(text: string): Record<string, unknown> {
+  try {
+    const { acks } = JSON.parse(text) as { acks?: unknown }
+    return typeof acks === 'object' && acks !== null ? (acks as Record<string, unknown>) : {}
+  } catch {
+    return {}
   }
 }

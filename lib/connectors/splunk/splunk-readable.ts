@@ -1,17 +1,13 @@
-import type { Readable } from 'node:stream'
 import type { PlainWindow } from '../../core/window.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
-import type { SourceRetryEvent, SourceSplitEvent, SourceWindowEvent } from '../../source/events.ts'
 import { rangeWindows } from '../../source/options.ts'
-import type { Column, RowOf, RowSchema } from '../../source/row-schema.ts'
 import { WindowDivider } from '../../source/windows.ts'
 import { boundedSearch } from './search/options.ts'
-import { SearchProtocol, type SplunkMessageEvent, type SplunkSearchEvent } from './search/search-protocol.ts'
+import type { SplunkRowOf, SplunkRowSchema } from './search/schema.ts'
+import { SearchProtocol, type SplunkSearchEvents } from './search/search-protocol.ts'
 import type { SplunkReadableOptions } from './search-options.types.ts'
 
 export type { SplunkReadableOptions }
-
-type Listener = Parameters<Readable['on']>[1]
 
 /**
  * The results of a Splunk search over a range of time, as plain objects.
@@ -31,9 +27,9 @@ type Listener = Parameters<Readable['on']>[1]
  * https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch
  */
 export class SplunkReadable<
-  const S extends RowSchema | undefined = undefined,
+  const S extends SplunkRowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
-> extends BoundedReadable<PlainWindow> {
+> extends BoundedReadable<PlainWindow, SplunkRowOf<S, D>, SplunkSearchEvents> {
   /** @throws OptionError that lists every wrong option */
   constructor(
     options: SplunkReadableOptions & { readonly schema?: S | undefined; readonly datetime?: D | undefined },
@@ -50,29 +46,5 @@ export class SplunkReadable<
       },
       values,
     )
-  }
-
-  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<RowOf<S, D>> {
-    return super[Symbol.asyncIterator]()
-  }
-
-  override read(size?: number): RowOf<S, D> | null {
-    return super.read(size) as RowOf<S, D> | null
-  }
-
-  override toArray(options?: { signal?: AbortSignal }): Promise<RowOf<S, D>[]> {
-    return super.toArray(options)
-  }
-
-  override on(event: 'data', listener: (row: RowOf<S, D>) => void): this
-  override on(event: 'search', listener: (event: SplunkSearchEvent) => void): this
-  override on(event: 'message', listener: (event: SplunkMessageEvent) => void): this
-  override on(event: 'schema', listener: (event: { readonly columns: readonly Column[] }) => void): this
-  override on(event: 'retry', listener: (event: SourceRetryEvent<PlainWindow>) => void): this
-  override on(event: 'split', listener: (event: SourceSplitEvent<PlainWindow>) => void): this
-  override on(event: 'window', listener: (event: SourceWindowEvent<PlainWindow>) => void): this
-  override on(event: string | symbol, listener: Listener): this
-  override on(event: string | symbol, listener: Listener): this {
-    return super.on(event, listener)
   }
 }

@@ -7,10 +7,8 @@ import { ConnectorError, OptionError } from '../../core/errors.ts'
 import { backoff, isTransientFault, pause } from '../../core/retry.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { PlainWindow } from '../../core/window.ts'
-import { Sharing } from '../../http/sharing.ts'
-import { type QueryNotices, tellQuery } from '../query-channel.ts'
-import { runWindow, type WindowProgress, type WindowSource } from '../run-window.ts'
-import type { MakeTransform } from '../stages.ts'
+import { type QueryNotices, reportQuery } from '../query-events.ts'
+import { type MakeTransform, type WindowProgress, WindowRunner, type WindowSource } from '../run-window.ts'
 import { WindowError } from '../window-error.ts'
 import { backendOf } from './backend.ts'
 import { type WorkerSettings, workerDeclaration } from './options.ts'
@@ -81,8 +79,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
   readonly done: Promise<void>
   readonly #options: WorkerOptions<S>
   readonly #settings: WorkerSettings
-  /** Connections and tokens of the sinks: one is made for each window. */
-  readonly #sharing = new Sharing()
+  readonly #runner: WindowRunner<S>
   readonly #stop = new AbortController()
   readonly #lost = new Map<string, AbortController>()
   /** When a window's lock was renewed last, by our own clock. */
@@ -94,6 +91,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     super()
     this.#options = options
     this.#settings = settings
+    this.#runner = new WindowRunner(options.source, true)
     setMaxListeners(0, this.#stop.signal)
     this.#notify('open', {})
     this.done = this.#run().then(
@@ -144,8 +142,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
       clearInterval(watch)
       signal?.removeEventListener('abort', stop)
       await worker?.close()
-      if (typeof source !== 'function') (source as { release?(): void }).release?.()
-      this.#sharing.close()
+      this.#runner.close()
     }
   }
 
@@ -166,8 +163,8 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
         drainDelay: 1,
       }),
     )
-    worker.on('error', (error) => this.#tell('queueError', queue.error(`: ${error.message}`, error)))
-    worker.on('stalled', (id) => this.#tell('stalled', { id }))
+    worker.on('error', (error) => this.#report('queueError', queue.error(`: ${error.message}`, error)))
+    worker.on('stalled', (id) => this.#report('stalled', { id }))
     worker.on('locksRenewed', ({ jobIds }) => {
       for (const id of jobIds) this.#renewed.set(id, performance.now())
     })
@@ -196,14 +193,13 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
         const { waiting, active, delayed } = await queue.status()
         if (waiting + active + delayed === 0) return
       } catch (error) {
-        this.#tell('queueError', error as Error)
+        this.#report('queueError', error as Error)
       }
     }
   }
 
   async #process(job: Job, token: string, cancelled: AbortSignal): Promise<WindowProgress> {
-    const { queue, source, transform, sink: makeSink } = this.#options
-    const sink = (window: S) => this.#sharing.within(() => makeSink(window))
+    const { queue, transform, sink } = this.#options
     const { window, identity } = job.data as WindowJob<S>
     const id = job.id!
     const lost = new AbortController()
@@ -215,11 +211,12 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
       queue.requireSame(identity)
       const onProgress = (progress: WindowProgress) =>
         void job.updateProgress({ ...progress }).catch(() => {})
-      const progress = await runWindow(window, { source, transform, sink, signal, onProgress })
+      const open = this.#runner.open(window)
+      const progress = await this.#runner.run(open, { transform, sink, signal, onProgress })
       // It is another's by now, and not to be noted as done with a lock that we do not have.
       if (lost.signal.aborted) throw new WaitingError()
       this.#notify('progress', { window, ...progress })
-      this.#tell('progress', { window, ...progress })
+      this.#report('progress', { window, ...progress })
       return progress
     } catch (error) {
       if (error instanceof WaitingError || lost.signal.aborted || cancelled.aborted) throw new WaitingError()
@@ -244,7 +241,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     const verdict = error instanceof WindowError ? error.verdict : 'fatal'
     if (verdict === 'refused') {
       this.#notify('failed', { window, error })
-      this.#tell('failed', { window, error })
+      this.#report('failed', { window, error })
       return new UnrecoverableError(`${(error as ConnectorError).code}: ${error.message}`)
     }
     if (verdict === 'fatal') {
@@ -257,7 +254,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     const wait = this.#waitOf(job, error as WindowError)
     const holdAll = (error as WindowError).cause instanceof ConnectorError
     this.#notify('retry', { window, error, wait })
-    this.#tell('retry', { window, error, wait, holdAll })
+    this.#report('retry', { window, error, wait, holdAll })
     if (holdAll) {
       await queue.bull.rateLimit(wait)
       return Worker.RateLimitError()
@@ -276,12 +273,12 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
 
   #notify<E extends keyof QueryNotices>(event: E, details: QueryNotices[E]): void {
     const { source } = this.#options
-    tellQuery(this, typeof source === 'function' ? undefined : source.identity?.connector, event, details)
+    reportQuery(this, typeof source === 'function' ? undefined : source.identity?.connector, event, details)
   }
 
-  #tell<E extends keyof WorkerEvents<S>>(event: E, ...told: WorkerEvents<S>[E]): void {
+  #report<E extends keyof WorkerEvents<S>>(event: E, ...payload: WorkerEvents<S>[E]): void {
     const emitter = this as unknown as EventEmitter
-    emitter.emit(event, ...told)
+    emitter.emit(event, ...payload)
   }
 }
 

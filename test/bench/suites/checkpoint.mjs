@@ -15,7 +15,7 @@ export const contestants = {
   async 'cyber-connectors'({ planned, commits }) {
     const { Checkpoint } = await product('checkpoint/checkpoint')
     const folder = await mkdtemp(join(tmpdir(), 'checkpoint-'))
-    const checkpoint = await Checkpoint.open(folder, { query: 'T' }, advance)
+    const checkpoint = await Checkpoint.open(folder, { query: 'T' }, { advance })
     await checkpoint.begin({ at: 0 }, ...Array.from({ length: planned }, (_, at) => slice(at)))
     let next = planned
     let done = 0

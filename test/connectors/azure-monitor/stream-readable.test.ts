@@ -6,7 +6,7 @@ import t from 'tap'
 import { AzureMonitorStreamReadable } from '../../../lib/connectors/azure-monitor/azure-monitor-stream-readable.ts'
 import { formatInstant, fromDate, parseInstant, ticksPerSecond } from '../../../lib/core/time.ts'
 import { startEmulators } from '../../../lib/emulators/index.ts'
-import type { QueryProgress } from '../../../lib/streaming/progress.ts'
+import type { QueryProgress } from '../../../lib/streaming/query-events.ts'
 import { streamingQuery } from '../../../lib/streaming/streaming-query.ts'
 
 const columns = [
@@ -105,7 +105,10 @@ t.test('offsets', async (t) => {
   ])
   const offsets = async (over: object) => {
     const stream = new AzureMonitorStreamReadable({ ...options, ...over })
-    const both = [await stream.initialOffset(), await stream.latestOffset()] as const
+    const both = [
+      await stream.initialOffset(),
+      await stream.planner.latestOffset(new AbortController().signal),
+    ] as const
     stream.destroy()
     return both
   }

@@ -5,17 +5,18 @@ import { fromDate, type Ticks, ticksPerSecond } from '../../../core/time.ts'
 import type { SourceFailure, SourceVerdict } from '../../../core/verdict.ts'
 import type { PlainWindow } from '../../../core/window.ts'
 import type { Ask, Page, SourceObserver, SourceProtocol } from '../../../source/protocol.ts'
-import { toOffset, type WindowOffset } from '../../../source/window-offset.ts'
-import { windowOf } from '../../../source/windows.ts'
-import { ExportAnswer } from './export.ts'
-import { SearchJob } from './job.ts'
-import { judged, type SplunkMessage } from './messages.ts'
+import { toOffset, type WindowOffset, windowOf } from '../../../source/windows.ts'
+import { ExportAnswer } from './export-answer.ts'
+import { judged, openWithFallback, SearchJob } from './job.ts'
+import type { SplunkMessage } from './messages.ts'
 import { type SearchValues, searchOf } from './options.ts'
-import { timeBounds, withPrivateFields } from './search-request.ts'
+import { withPrivateFields } from './private-fields.ts'
+import { type SplunkColumn, sampleRows } from './schema.ts'
 import { type KeptBy, SearchRows } from './search-rows.ts'
+import { timeBounds } from './search-window.ts'
 import { transformingCommand, wholeRangeCommand } from './spl.ts'
 import { SplunkdClient } from './splunkd-client.ts'
-import { instantTicks, sampleRows } from './values.ts'
+import { instantTicks } from './values.ts'
 
 export type SearchSettings = SearchValues & { readonly window_by: 'event_time' | 'index_time' }
 
@@ -31,6 +32,13 @@ export interface SplunkSearchEvent {
 /** Event `message`: splunkd has something to say about a search, which does no harm to its result. */
 export interface SplunkMessageEvent extends SplunkMessage {
   readonly window: PlainWindow
+}
+
+/** The events of a search besides those of every source, with their arguments. */
+export interface SplunkSearchEvents {
+  search: [event: SplunkSearchEvent]
+  message: [event: SplunkMessageEvent]
+  schema: [event: { readonly columns: readonly SplunkColumn[] }]
 }
 
 /** Milliseconds for which a source that is closed waits for its jobs to be deleted. */
@@ -163,7 +171,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       parameters: { ...common, ...parameters },
       signal,
     } as const
-    const opened = await this.#client.openLatest(request)
+    const opened = await openWithFallback(this.#client, request)
     if (opened.kind !== 'accepted') return opened
     let answer: ExportAnswer
     try {
@@ -182,7 +190,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
 
   #unwhole({ summary: { messages, torn, garbled, ended } }: ExportAnswer): SourceFailure | undefined {
     const client = this.#client
-    const verdict = judged(messages, client)
+    const verdict = judged(client, messages)
     if (verdict) return verdict
     if (garbled !== undefined)
       return { kind: 'retry', error: client.error(`the answer has a line that is no JSON: ${garbled}`) }

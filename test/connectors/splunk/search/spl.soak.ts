@@ -1,0 +1,2 @@
+import '../../../fixtures/full-scale.ts'
+import './spl.test.ts'

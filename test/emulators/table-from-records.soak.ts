@@ -1,0 +1,2 @@
+import '../fixtures/full-scale.ts'
+import './table-from-records.test.ts'

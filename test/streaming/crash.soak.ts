@@ -1,0 +1,2 @@
+import '../fixtures/full-scale.ts'
+import './crash.test.ts'
