@@ -1,8 +1,11 @@
 // Every option declaration, and where its type is written, unless that is done by hand. `any` lists groups of options of
 // which at least one must be given whole, `one` lists options of which just one is given: calls without do not compile.
 import { azureSpecs } from '../dist/connectors/azure/options.js'
-import { boundedDeclaration, targetDeclaration } from '../dist/connectors/azure-monitor/options.js'
-import { streamDeclaration } from '../dist/connectors/azure-monitor/stream-options.js'
+import {
+  boundedDeclaration,
+  streamDeclaration,
+  targetDeclaration,
+} from '../dist/connectors/azure-monitor/options.js'
 import {
   boundedDeclaration as filesDeclaration,
   streamDeclaration as filesStreamDeclaration,

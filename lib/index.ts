@@ -18,11 +18,14 @@ export type {
 } from './connectors/azure-monitor/options.types.ts'
 export { listTables, type TableInfo, tableSchema } from './connectors/azure-monitor/tables.ts'
 export { FileError, RecordError } from './connectors/files/file-error.ts'
-export type { FileRange, FilesSlice, Print } from './connectors/files/file-slice.ts'
-export type { FilesOffset } from './connectors/files/files-offset.ts'
+export type { FileRange, FilesOffset, FilesSlice } from './connectors/files/files-offset.ts'
 export type { SkippedEvent } from './connectors/files/files-protocol.ts'
 export { FilesReadable } from './connectors/files/files-readable.ts'
-export { FilesStreamReadable, type WaitingEvent } from './connectors/files/files-stream-readable.ts'
+export {
+  type CopyEvent,
+  FilesStreamReadable,
+  type WaitingEvent,
+} from './connectors/files/files-stream-readable.ts'
 export type { MalformedEvent } from './connectors/files/malformed.ts'
 export type {
   FilesReadableFields,
@@ -30,21 +33,12 @@ export type {
   FilesStreamReadableFields,
   FilesStreamReadableOptions,
 } from './connectors/files/options.types.ts'
+export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 export type { RestFields } from './connectors/rest/options.types.ts'
-export { type RestOptions, RestWritable } from './connectors/rest/rest-writable.ts'
+export { type SentinelOptions, SentinelWritable } from './connectors/sentinel/index.ts'
 export type { SentinelFields } from './connectors/sentinel/options.types.ts'
-export { type SentinelOptions, SentinelWritable } from './connectors/sentinel/sentinel-writable.ts'
-
+export { type SplunkOptions, SplunkWritable } from './connectors/splunk/index.ts'
 export type { SplunkFields } from './connectors/splunk/options.types.ts'
-export type {
-  SplunkColumn,
-  SplunkColumnTypes,
-  SplunkRowOf,
-  SplunkRowSchema,
-  SplunkType,
-  SplunkTypeName,
-  SplunkValues,
-} from './connectors/splunk/search/schema.ts'
 export type { SplunkMessageEvent, SplunkSearchEvent } from './connectors/splunk/search/search-protocol.ts'
 export type {
   SplunkReadableFields,
@@ -55,8 +49,6 @@ export {
   SplunkStreamReadable,
   type SplunkStreamReadableOptions,
 } from './connectors/splunk/splunk-stream-readable.ts'
-
-export { type SplunkOptions, SplunkWritable } from './connectors/splunk/splunk-writable.ts'
 export {
   CheckpointError,
   ConnectorError,
@@ -109,7 +101,6 @@ export {
   type AnswerLimit,
   AnswerTooLong,
   HttpClient,
-  type HttpExchange,
   type HttpRequest,
   type HttpResponse,
   type HttpStream,
@@ -133,9 +124,9 @@ export {
 } from './registry.ts'
 export { BatchingWritable } from './sink/batching-writable.ts'
 export { type DeadLetter, DeadLetterFile } from './sink/dead-letter.ts'
-export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './sink/observation.ts'
+export type { BatchEvent, RejectedEvent, RetryEvent, SinkEvents, SinkStats } from './sink/events.ts'
 export { type SinkSettings, sinkSpecs } from './sink/options.ts'
-export type { Attempt, EncodedRow, Entry, SinkProtocol } from './sink/protocol.ts'
+export type { Attempt, Body, EncodedRow, Framing, SinkProtocol } from './sink/protocol.ts'
 export { BoundedReadable, type BoundedSettings, type BoundedSource } from './source/bounded-readable.ts'
 export type { SourceRetryEvent, SourceSplitEvent, SourceStats, SourceWindowEvent } from './source/events.ts'
 export { HeldBody, type HeldBodyOptions } from './source/held-body.ts'
@@ -153,10 +144,10 @@ export type { Divider, Planner, SliceSource } from './source/planner.ts'
 export type { Ask, Page, Row, SourceObserver, SourceProtocol } from './source/protocol.ts'
 export type {
   Column,
+  ColumnType,
+  ColumnTypeName,
   ColumnTypes,
-  KqlType,
-  KqlTypeName,
-  KqlValues,
+  ColumnValues,
   RowOf,
   RowSchema,
   TableSchema,

@@ -1,12 +1,11 @@
 import type { Readable, Writable } from 'node:stream'
 import { AzureMonitorReadable } from './connectors/azure-monitor/azure-monitor-readable.ts'
 import { AzureMonitorStreamReadable } from './connectors/azure-monitor/azure-monitor-stream-readable.ts'
-import { boundedDeclaration } from './connectors/azure-monitor/options.ts'
+import { boundedDeclaration, streamDeclaration } from './connectors/azure-monitor/options.ts'
 import type {
   AzureMonitorReadableOptions,
   AzureMonitorStreamReadableOptions,
 } from './connectors/azure-monitor/options.types.ts'
-import { streamDeclaration } from './connectors/azure-monitor/stream-options.ts'
 import { FilesReadable } from './connectors/files/files-readable.ts'
 import { FilesStreamReadable } from './connectors/files/files-stream-readable.ts'
 import {
@@ -14,19 +13,18 @@ import {
   streamDeclaration as filesStreamDeclaration,
 } from './connectors/files/options.ts'
 import type { FilesReadableOptions, FilesStreamReadableOptions } from './connectors/files/options.types.ts'
+import { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 import { restOptions } from './connectors/rest/options.ts'
-import { type RestOptions, RestWritable } from './connectors/rest/rest-writable.ts'
+import { type SentinelOptions, SentinelWritable } from './connectors/sentinel/index.ts'
 import { sentinelOptions } from './connectors/sentinel/options.ts'
-import { type SentinelOptions, SentinelWritable } from './connectors/sentinel/sentinel-writable.ts'
+import { type SplunkOptions, SplunkWritable } from './connectors/splunk/index.ts'
 import { splunkOptions } from './connectors/splunk/options.ts'
 import { boundedSearch, streamSearch } from './connectors/splunk/search/options.ts'
-import type { SplunkRowSchema } from './connectors/splunk/search/schema.ts'
 import { SplunkReadable, type SplunkReadableOptions } from './connectors/splunk/splunk-readable.ts'
 import {
   SplunkStreamReadable,
   type SplunkStreamReadableOptions,
 } from './connectors/splunk/splunk-stream-readable.ts'
-import { type SplunkOptions, SplunkWritable } from './connectors/splunk/splunk-writable.ts'
 import { OptionError } from './core/errors.ts'
 import { nearest } from './core/nearest-name.ts'
 import type { OptionDeclaration, OptionSpecs } from './core/options.ts'
@@ -154,7 +152,7 @@ export function createReadable<
   options: AzureMonitorReadableOptions & { readonly schema?: S; readonly datetime?: D },
 ): AzureMonitorReadable<S, D>
 export function createReadable<
-  const S extends SplunkRowSchema | undefined = undefined,
+  const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 >(
   name: 'splunk',
@@ -180,7 +178,7 @@ export function createStreamReadable<
   options: AzureMonitorStreamReadableOptions & { readonly schema?: S; readonly datetime?: D },
 ): AzureMonitorStreamReadable<S, D>
 export function createStreamReadable<
-  const S extends SplunkRowSchema | undefined = undefined,
+  const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 >(
   name: 'splunk',

@@ -6,6 +6,7 @@ import { type Emulators, type EmulatorsOptions, startEmulators } from '../emulat
 import { readYaml } from './config-file.ts'
 import { faultHelp, type PlannedFault, parseFault, type ServiceName, services } from './fault-flag.ts'
 import { type SampleTable, sampleTable, type TableSource } from './sample-table.ts'
+import { securityTables } from './security-samples.ts'
 import { StopSignals } from './stop-signals.ts'
 
 interface EmulateFlags {
@@ -14,15 +15,16 @@ interface EmulateFlags {
   readonly fault?: readonly string[]
   readonly port?: readonly string[]
   readonly settings?: string
+  readonly state?: string
   readonly ack?: boolean
   readonly tls: boolean
   readonly json?: boolean
   readonly quiet?: boolean
 }
 
-const about = `Runs emulators of all services on this machine: Entra ID, the Log Analytics query API (with a table of sign-ins, or your records), the Logs Ingestion API, Splunk HEC, splunkd's search (over the events that HEC received), a REST recorder, Databricks credentials.
+const about = `Runs emulators of all services on this machine: Entra ID, the Log Analytics query API (with the tables SigninLogs, SecurityAlert, SecurityEvent and SecurityIncident, or your records), the Logs Ingestion API, Splunk HEC, splunkd's search (over the events that HEC received), a REST recorder, Databricks credentials.
 
-Prints their addresses, tokens and CA file as shell variables. Then prints each event, row and body that they accept as a short line on standard error. SIGINT or SIGTERM ends them and prints the counts of each.`
+Prints their addresses, tokens and CA file as shell variables. Then prints what they accept on standard error, at most one short line a second. SIGINT or SIGTERM ends them and prints the counts of each.`
 
 /** The command `emulate`. @param finish sets the exit code */
 export function emulateCommand(finish: (code: number) => void): Command {
@@ -41,6 +43,7 @@ export function emulateCommand(finish: (code: number) => void): Command {
       collect,
     )
     .option('--settings <file>', 'fixed ports and tokens, see below')
+    .option('--state <folder>', 'keeps CA, ports, tokens and passwords in a folder for the next start')
     .option('--ack', 'HEC with indexer acknowledgement')
     .option('--no-tls', 'HEC, search and REST over plain HTTP; the Azure services always use HTTPS')
     .option('--json', 'print one JSON object instead of variables')
@@ -62,15 +65,24 @@ async function emulate(flags: EmulateFlags): Promise<number> {
   const ports = parsePorts(flags.port ?? [], problems)
   if (problems.length > 0) throw new OptionError('emulate', problems)
   const settings = flags.settings === undefined ? {} : await readEmulateSettings(flags.settings)
+  const now = new Date()
   const table = await sampleTable(flags as TableSource)
+  const tables = flags.input === undefined ? [table, ...securityTables(now)] : [table]
   using signals = new StopSignals()
   await using emulators = await startEmulators(optionsOf(flags, ports, settings))
-  emulators.logAnalytics.addTable(table.name, table.columns, table.rows, { timeColumn: table.timeColumn })
+  for (const { name, columns, rows, timeColumn } of tables) {
+    emulators.logAnalytics.addTable(name, columns, rows, { timeColumn })
+  }
   for (const fault of faults) fault(emulators)
   emulators.splunkSearch.follow(emulators.hec)
-  if (!flags.quiet) sayEvents(emulators, (line) => process.stderr.write(`${line}\n`))
-  process.stdout.write(`${flags.json ? emulatorsJson(emulators, table) : emulatorsText(emulators, table)}\n`)
+  using said = flags.quiet
+    ? undefined
+    : new SaidEvents(emulators, (line) => process.stderr.write(`${line}\n`))
+  process.stdout.write(
+    `${flags.json ? emulatorsJson(emulators, tables) : emulatorsText(emulators, tables)}\n`,
+  )
   if (!signals.stop.aborted) await once(signals.stop, 'abort')
+  said?.flush()
   const counts = Object.entries(services).map(([name, key]) => {
     const service = emulators[key]
     const rows = 'received' in service ? `, ${service.received} rows accepted` : ''
@@ -94,11 +106,11 @@ function parsePorts(given: readonly string[], problems: string[]): Map<ServiceNa
 }
 
 function optionsOf(
-  { ack, tls }: EmulateFlags,
+  { ack, tls, state }: EmulateFlags,
   ports: Map<ServiceName, number>,
   settings: EmulateSettings,
 ): EmulatorsOptions {
-  const options: Record<string, object> = {}
+  const options: Record<string, object | string> = state === undefined ? {} : { state }
   for (const [name, key] of Object.entries(services)) {
     const port = ports.get(name as ServiceName)
     const own = key === 'hec' || key === 'splunkSearch' || key === 'rest'
@@ -174,15 +186,46 @@ async function readEmulateSettings(path: string): Promise<EmulateSettings> {
 
 const width = 120
 
-/** Prints each accepted event, row and request body as one line, cut to a width. */
-function sayEvents({ hec, ingestion, rest }: Emulators, say: (line: string) => void): void {
-  for (const [name, service] of Object.entries({ hec, ingestion, rest })) {
-    service.on('taken', (rows: readonly unknown[]) => {
-      for (const row of rows) {
-        const text = `${name} ${serialize(row)}`
-        say(text.length > width ? `${text.slice(0, width - 1)}…` : text)
-      }
-    })
+/** Prints what the emulators accept: at most one line a second, cut to a width, which counts what it leaves out. */
+class SaidEvents implements Disposable {
+  readonly #say: (line: string) => void
+  #timer: NodeJS.Timeout | undefined
+  #last = ''
+  #waiting = 0
+
+  constructor({ hec, ingestion, rest }: Emulators, say: (line: string) => void) {
+    this.#say = say
+    for (const [name, service] of Object.entries({ hec, ingestion, rest })) {
+      service.on('taken', (rows: readonly unknown[]) => {
+        if (rows.length > 0) this.#take(name, rows)
+      })
+    }
+  }
+
+  /** Prints what waits for its second. */
+  flush(): void {
+    if (this.#waiting === 0) return
+    const more = this.#waiting > 1 ? ` (and ${this.#waiting - 1} more)` : ''
+    const most = width - more.length
+    this.#say(`${this.#last.length > most ? `${this.#last.slice(0, most - 1)}…` : this.#last}${more}`)
+    this.#waiting = 0
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
+  }
+
+  #take(name: string, rows: readonly unknown[]): void {
+    this.#last = `${name} ${serialize(rows.at(-1))}`
+    this.#waiting += rows.length
+    if (!this.#timer) this.#sayNow()
+  }
+
+  #sayNow(): void {
+    this.#timer = undefined
+    if (this.#waiting === 0) return
+    this.flush()
+    this.#timer = setTimeout(() => this.#sayNow(), 1000)
   }
 }
 
@@ -217,19 +260,20 @@ function variables({
   }
 }
 
-function emulatorsJson(emulators: Emulators, table: SampleTable): string {
-  const { name, rows, timeColumn } = table
-  return JSON.stringify({ ...variables(emulators), table: { name, rows: rows.length, timeColumn } })
+function emulatorsJson(emulators: Emulators, tables: readonly SampleTable[]): string {
+  const [table] = tables.map(({ name, rows, timeColumn }) => ({ name, rows: rows.length, timeColumn }))
+  return JSON.stringify({ ...variables(emulators), table, tables: tables.map(({ name }) => name) })
 }
 
-function emulatorsText(emulators: Emulators, table: SampleTable): string {
+function emulatorsText(emulators: Emulators, tables: readonly SampleTable[]): string {
   const lines = Object.entries(variables(emulators)).map(([name, value]) => `export ${name}='${value}'`)
+  const [{ name, timeColumn }] = tables as [SampleTable]
+  const counts = tables.map(({ name, rows }) => `${name} (${rows.length} rows)`)
   return `${lines.join('\n')}
 
 # In another shell, with these variables:
-# cyber-connectors copy --from azure-monitor --workspace-id any --query ${table.name} --timespan P3650D \\
-#   --timestamp-column ${table.timeColumn} --endpoint $LOG_ANALYTICS_URL --authority-host $AZURE_AUTHORITY_HOST \\
-#   --tenant-id $AZURE_TENANT_ID --client-id $AZURE_CLIENT_ID --client-secret-env AZURE_CLIENT_SECRET \\
-#   --ca $NODE_EXTRA_CA_CERTS --to splunk --url $SPLUNK_URL --token-env SPLUNK_TOKEN
-# The table ${table.name} has ${table.rows.length} rows. The emulators are up until this ends (Ctrl-C).`
+# cyber-connectors copy --from azure-monitor --workspace-id any --query ${name} --timespan P3650D \\
+#   --timestamp-column ${timeColumn} --endpoint $LOG_ANALYTICS_URL --azure-default-credential \\
+#   --to splunk --url $SPLUNK_URL --token-env SPLUNK_TOKEN --time-column ${timeColumn}
+# Tables: ${counts.join(', ')}. The emulators run until this ends (Ctrl-C).`
 }

@@ -6,7 +6,7 @@ import { DeliveryError } from '../core/errors.ts'
 import { parseJson } from '../core/exact-json.ts'
 import { serialize } from '../core/json.ts'
 import { DeadLetterOffice } from '../sink/dead-letter.ts'
-import { noStats, type SinkStats } from '../sink/observation.ts'
+import { noStats, type SinkStats } from '../sink/events.ts'
 
 /** A line that is no record. The message has its number and does not quote it. */
 export class BadLine extends Error {

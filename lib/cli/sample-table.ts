@@ -44,7 +44,7 @@ export async function sampleTable({
 }
 
 /** Pseudo-random numbers, the same for the same seed (mulberry32). */
-function numbers(seed: number): () => number {
+export function pseudoRandom(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
@@ -118,7 +118,7 @@ export const signinColumns: Column[] = [
 
 /** A synthetic day of sign-ins that ends at `until`: the same rows for the same arguments, cells in column order. */
 export function signinRows(count: number, until: Date): unknown[][] {
-  const random = numbers(20_240_501)
+  const random = pseudoRandom(20_240_501)
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!
   const hex = (digits: number) =>
     Array.from({ length: digits }, () => Math.floor(random() * 16).toString(16)).join('')

@@ -82,3 +82,29 @@ export async function* blocksOf(
   }
   yield block(take(Buffer.alloc(0)), { isLast: true })
 }
+
+/** Blocks joined to at least so many bytes each, but for the last one and before one that is too long. */
+export async function* joined(blocks: AsyncIterable<Block>, atLeast: number): AsyncGenerator<Block, void> {
+  let parts: Block[] = []
+  let size = 0
+  const take = (): Block => {
+    const [first] = parts
+    const whole =
+      parts.length === 1
+        ? first!
+        : { ...parts.at(-1)!, offset: first!.offset, bytes: Buffer.concat(parts.map(({ bytes }) => bytes)) }
+    parts = []
+    size = 0
+    return whole
+  }
+  for await (const block of blocks) {
+    if (block.isTooLong) {
+      if (size > 0) yield take()
+      yield block
+      continue
+    }
+    parts.push(block)
+    size += block.bytes.length
+    if (size >= atLeast || block.isLast) yield take()
+  }
+}

@@ -11,8 +11,10 @@ import { answersItself, type Fault, FaultQueue, type RecordedRequest } from './f
 export interface EmulatorOptions {
   /** Default: any free port. It is kept over `close()` and `start()`. */
   port?: number
-  /** The address to listen on, and the host in `url`. Default `127.0.0.1`. */
+  /** The address to listen on, and the host in `url`. Default `127.0.0.1`: only this machine reaches it. */
   host?: string
+  /** Most bytes of a request's body, as sent and unpacked; a larger one is 413. Default 1 GiB. */
+  maxBodyBytes?: number
   /**
    * HTTPS: with a certificate of this authority, with these server options (`key`, `cert`, `requestCert`, ...), or
    * with an authority made for this emulator (`true`; its certificate is `ca`). Default: plain HTTP.
@@ -40,6 +42,7 @@ export interface EmulatorEvents {
 const gunzip = promisify(gunzipCallback)
 const EMPTY = Buffer.alloc(0)
 const SMALL = 32_768
+const GIBIBYTE = 2 ** 30
 
 /** A local HTTP(S) service that keeps what it was sent and can be told to fail. */
 export abstract class Emulator extends EventEmitter<EmulatorEvents> {
@@ -181,9 +184,15 @@ export abstract class Emulator extends EventEmitter<EmulatorEvents> {
       return
     }
     try {
-      const wire = await readBody(message, response, early?.slowRead)
-      request.wireBytes = wire.length
-      await decodeBody(request, wire)
+      const most = this.#options.maxBodyBytes ?? GIBIBYTE
+      const wire = await readBody(message, response, most, early?.slowRead)
+      request.wireBytes = wire?.length ?? most
+      if (!wire || !(await decodeBody(request, wire, most))) {
+        this.#note(request, early)
+        response.writeHead(413, { connection: 'close' }).end()
+        request.status = 413
+        return
+      }
     } catch {
       return // The client left while it was sending.
     }
@@ -237,35 +246,49 @@ function parseUrl(target: string | undefined): URL {
   }
 }
 
+/** The body as sent, or undefined if it exceeds `most` bytes. */
 async function readBody(
   message: IncomingMessage,
   response: ServerResponse,
+  most: number,
   bytesPerSecond: number | undefined,
-): Promise<Buffer> {
+): Promise<Buffer | undefined> {
   const chunks: Buffer[] = []
+  let length = 0
   if (bytesPerSecond) {
     for await (const chunk of message) {
       chunks.push(chunk)
+      length += chunk.length
+      if (length > most) return undefined
       await waitWhileOpen((chunk.length * 1000) / bytesPerSecond, response)
     }
   } else {
     await new Promise<void>((resolve, reject) => {
-      message.on('data', (chunk: Buffer) => chunks.push(chunk))
+      message.on('data', (chunk: Buffer) => {
+        length += chunk.length
+        if (length <= most) chunks.push(chunk)
+        else resolve()
+      })
       message.once('end', resolve)
       message.once('error', reject)
     })
+    if (length > most) return undefined
   }
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
 }
 
-async function decodeBody(request: RecordedRequest, wire: Buffer): Promise<void> {
+/** @returns whether the body is not too large when unpacked */
+async function decodeBody(request: RecordedRequest, wire: Buffer, most: number): Promise<boolean> {
   request.body = wire
-  if (request.headers['content-encoding']?.trim().toLowerCase() !== 'gzip') return
+  if (request.headers['content-encoding']?.trim().toLowerCase() !== 'gzip') return true
+  const options = { maxOutputLength: most }
   try {
-    request.body = wire.length < SMALL ? gunzipSync(wire) : await gunzip(wire)
-  } catch {
+    request.body = wire.length < SMALL ? gunzipSync(wire, options) : await gunzip(wire, options)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return false
     request.brokenGzip = true
   }
+  return true
 }
 
 /** Waits, but not longer than the connection lives. */

@@ -72,6 +72,8 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
     }
     const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
     const token = `${part({ typ: 'JWT', alg: 'none' })}.${part(claims)}.`
+    // It may run for days.
+    for (const [old, { expiresAt }] of this.#tokens) if (expiresAt <= Date.now()) this.#tokens.delete(old)
     const issued = { token, audience, expiresAt: Date.now() + expiresIn * 1000 }
     this.#tokens.set(token, issued)
     this.#issued++

@@ -26,7 +26,7 @@ export {
 } from './log-analytics/log-analytics.ts'
 export { type PartialError, queryTimeout, tooManyBytes, tooManyRows } from './log-analytics/response.ts'
 export type { Instant, RowInput, TableOptions } from './log-analytics/table.ts'
-export { type RecordsTable, tableFromRecords } from './log-analytics/table-from-records.ts'
+export { inferColumns, type RecordsTable, tableFromRecords } from './log-analytics/table-from-records.ts'
 export type { QueryMatch } from './registered-answers.ts'
 export { RestEmulator, type RestEmulatorOptions } from './rest.ts'
 export type { SearchRequest, SplunkRows } from './splunk-search/run-search.ts'

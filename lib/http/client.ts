@@ -1,32 +1,33 @@
-import { createRequire } from 'node:module'
-import { pipeline, type Readable, type Transform } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
-import type { Method, Options, Request, Response } from 'got'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest, type RequestOptions } from 'node:https'
+import { isIP } from 'node:net'
+import type { Readable } from 'node:stream'
+import { urlToHttpOptions } from 'node:url'
 import { onAbort } from '../core/on-abort.ts'
 import { cleanError, type Redact } from '../core/redaction.ts'
+import { version } from '../core/version.ts'
 import { type Agents, agentsFor } from './agents.ts'
-import { cutOff, ResponseBody } from './body.ts'
 import { startDeadline } from './deadline.ts'
 import type { HttpSettings } from './options.ts'
-import { type HttpResponse, headerOf } from './response.ts'
+import { AnswerTooLong, cutOff, type HttpResponse, ResponseBody, unpacked } from './response.ts'
 
 export type { HttpResponse, HttpSettings }
-
-const { name, version } = createRequire(import.meta.url)('../../package.json') as {
-  name: string
-  version: string
-}
+export { AnswerTooLong }
 
 /** Sent with every request. Splunk falls back to HTTP/1.0, without keep-alive, for a client that does not name itself. */
-export const userAgent = `${name}/${version} node/${process.versions.node}`
+export const userAgent = `cyber-connectors/${version} node/${process.versions.node}`
 
 /** Characters of an answer that {@link HttpClient.request} reads, unless told otherwise. */
 const defaultLimit = 1_000_000
 
+/** Milliseconds for the body of an answer whose head says it all, so that its connection can be used again. */
+const bodyGrace = 500
+
 export interface HttpRequest {
-  readonly method: Method
+  readonly method: string
   readonly url: string
   readonly headers: Readonly<Record<string, string | undefined>>
+  /** Nobody reads its bytes any more once {@link HttpClient.request} has settled. */
   readonly body?: string | Buffer
   readonly signal: AbortSignal
   /** Milliseconds for the whole exchange; with {@link HttpClient.stream} until the answer begins. */
@@ -36,14 +37,16 @@ export interface HttpRequest {
 export interface AnswerLimit {
   /** Characters of the answer's body that are read. Default: 1,000,000. A longer body is an error. */
   readonly limit?: number
-  /** Keeps the beginning of a longer body in place of the error: for answers of which the status alone counts. */
+  /**
+   * Ends the exchange at the limit in place of the error, and returns the start of the body: for answers that are read for
+   * their status.
+   */
   readonly cut?: boolean
-}
-
-/** A request and its response. */
-export interface HttpExchange extends HttpResponse {
-  /** Whether the whole body was handed to the system: a server may answer before. */
-  readonly bodySent: boolean
+  /**
+   * Whether the head of an answer with this status is all that counts: then a body that is late, endless, damaged or of
+   * another length is no fault. What came of it within half a second is returned.
+   */
+  readonly headCounts?: (status: number) => boolean
 }
 
 export interface StreamRequest extends HttpRequest {
@@ -55,36 +58,18 @@ export interface StreamRequest extends HttpRequest {
 
 /** A response whose body is still to be read. */
 export interface HttpStream extends Omit<HttpResponse, 'text'> {
-  /** Its bytes. Whoever has it reads it to the end or destroys it: it holds a connection until then. */
+  /** Its bytes. Read them to the end or destroy it: it holds a connection until then. */
   readonly body: Readable
 }
 
-/** The answer is longer than the request allows. */
-export class AnswerTooLong extends Error {
-  override name = 'AnswerTooLong'
-  readonly code = 'ERR_ANSWER_TOO_LONG'
-  constructor(limit: number) {
-    super(`the answer has more than ${limit} characters`)
-  }
-}
-
-type Got = typeof import('got')
-
-/** Loaded with the first request: a connector that speaks by an Azure client needs only the options from here. */
-let got: Got | undefined
-
 /**
- * The HTTP client of one connector. It keeps connections alive and goes through the proxy of its settings or of the
- * environment. It never retries (the engines do), follows no redirect (a body or credentials would go to another place),
- * and treats every status as a response.
- *
- * Most of what got costs is beside the request itself: so got is given options that are prepared once and bodies as bytes
- * (of a text it makes bytes three times), and is read as a stream; time limit and abort are handled here.
+ * The HTTP client of one connector, over Node's own. It keeps connections alive and goes through the proxy of its settings
+ * or of the environment. It never retries (the engines do), follows no redirect (a body or credentials would go to another
+ * place), and treats every status as a response.
  */
 export class HttpClient {
-  /** Of the last request. Got takes a copy. */
-  #options: Options | undefined
-  #url: string | undefined
+  /** Of the last URL: to take one apart costs more than to compare it. */
+  #target: { readonly url: string; readonly options: RequestOptions } | undefined
   readonly #redact: Redact
   readonly #agents: Agents
   readonly #closeAgents: () => void
@@ -105,24 +90,22 @@ export class HttpClient {
    * @throws AnswerTooLong; AbortError when the signal fires; else an Error, cleaned of secrets, with the code of the fault:
    * ECONNRESET, ETIMEDOUT…, see {@link isTransientFault}
    */
-  async request(request: HttpRequest & AnswerLimit): Promise<HttpExchange> {
+  async request(request: HttpRequest & AnswerLimit): Promise<HttpResponse> {
     try {
-      got ??= await import('got')
-      return await this.#exchange(got, request)
+      return await this.#exchange(request)
     } catch (error) {
       throw cleanError(error, this.redact)
     }
   }
 
   /**
-   * Sends a request and gives its answer as soon as that begins.
+   * Sends a request and returns its answer as soon as that begins.
    * @throws AbortError when the signal fires; else an Error, cleaned of secrets, with the code of the fault. The body fails
    * in the same way
    */
   async stream(request: StreamRequest): Promise<HttpStream> {
     try {
-      got ??= await import('got')
-      return await this.#open(got, request)
+      return await this.#open(request)
     } catch (error) {
       throw cleanError(error, this.redact)
     }
@@ -133,87 +116,97 @@ export class HttpClient {
     this.#closeAgents()
   }
 
-  #prepare({ default: { defaults }, Options }: Got): Options {
-    const fixed = {
-      isStream: true,
-      retry: { limit: 0 },
-      throwHttpErrors: false,
-      followRedirect: false,
-    }
-    return new Options(undefined, fixed, defaults.options)
-  }
-
-  #send(
-    got: Got,
-    { url, method, headers, body, signal }: HttpRequest,
-    decompress: boolean,
-  ): { wire: Request; length: number } {
+  #send({ url, method, headers, body, signal }: HttpRequest): ClientRequest {
     signal.throwIfAborted()
-    this.#options ??= this.#prepare(got)
-    const options = this.#options
-    if (url !== this.#url) {
-      options.url = url
-      options.agent = this.#agents.for(url)
-      this.#url = url
-    }
-    options.method = method
-    options.decompress = decompress
-    options.headers = { 'user-agent': userAgent, ...present(headers) }
-    const bytes = typeof body === 'string' ? Buffer.from(body) : body
-    options.body = bytes
-    const wire = got.default(undefined, undefined, options) as Request
-    wire.options.createNativeRequestOptions = nativeOptions
-    options.body = undefined
-    if (!bytes) wire.end()
-    return { wire, length: bytes?.length ?? 0 }
+    if (url !== this.#target?.url) this.#target = { url, options: this.#targetOf(url) }
+    const { options } = this.#target
+    const given: Record<string, string> = { 'user-agent': userAgent, 'accept-encoding': 'gzip, deflate, br' }
+    for (const name in headers) if (headers[name] !== undefined) given[name] = headers[name]
+    const request = (options.protocol === 'https:' ? httpsRequest : httpRequest)({
+      ...options,
+      method: method.toUpperCase(),
+      headers: given,
+    })
+    request.end(body)
+    return request
   }
 
-  #exchange(got: Got, request: HttpRequest & AnswerLimit): Promise<HttpExchange> {
-    const { signal, timeout, limit = defaultLimit, cut } = request
-    const { wire, length } = this.#send(got, request, true)
+  /** What Node makes of a URL, without what it does not need: it copies each option several times. */
+  #targetOf(url: string): RequestOptions {
+    const { protocol, hostname, port, path, auth } = urlToHttpOptions(new URL(url))
+    const secure = protocol === 'https:'
+    const { http, https } = this.#agents.for(url)
+    return {
+      protocol: protocol!,
+      host: hostname!,
+      port: port || (secure ? 443 : 80),
+      path: path!,
+      ...(auth !== undefined && { auth }),
+      // Else the name in a Host header of the user's would be the one that the certificate is checked for.
+      ...(secure && { servername: isIP(hostname!) ? '' : hostname! }),
+      agent: secure ? https : http,
+    }
+  }
+
+  #exchange(options: HttpRequest & AnswerLimit): Promise<HttpResponse> {
+    const { signal, timeout, limit = defaultLimit, cut = false, headCounts } = options
+    const request = this.#send(options)
     return new Promise((resolve, reject) => {
+      let head: IncomingMessage | undefined
       let text = ''
       let settled = false
-      const settle = () => {
+      let grace: NodeJS.Timeout | undefined
+      const settle = (end: () => void) => {
+        if (settled) return
         settled = true
         stopDeadline()
+        clearTimeout(grace)
         forget()
-        wire.destroy()
+        const { socket } = request
+        const sent = request.writableFinished
+        if (!sent || !head?.complete) request.destroy()
+        // A socket that is closed reads the body no more.
+        if (sent || !socket || socket.closed) end()
+        else socket.once('close', end)
       }
+      const answer = () => settle(() => resolve({ status: head!.statusCode!, headers: head!.headers, text }))
       const fail = (error: unknown) => {
-        if (settled) return
-        settle()
-        reject(error)
+        if (head && headCounts?.(head.statusCode!) && !signal.aborted) answer()
+        else settle(() => reject(error))
       }
       const stopDeadline = startDeadline(timeout, fail)
       const forget = onAbort(signal, fail)
-      wire.setEncoding('utf8')
-      wire.on('data', (chunk: string) => {
-        if (text.length < limit || !cut) text += chunk
-        if (text.length > limit && !cut) fail(new AnswerTooLong(limit))
+      request.on('error', fail)
+      request.on('close', () => {
+        if (!head) fail(cutOff())
       })
-      wire.on('error', fail)
-      wire.on('close', () => {
-        if (!settled) fail(cutOff())
-      })
-      wire.on('end', () => {
-        const { response } = wire
-        if (settled || !response) return
-        const bodySent = wire.uploadProgress.transferred === length
-        settle()
-        resolve({ status: response.statusCode, headers: response.headers, text, bodySent })
+      request.on('response', (response) => {
+        head = response
+        if (headCounts?.(response.statusCode!)) grace = setTimeout(answer, bodyGrace)
+        const body = unpacked(response, response.headers)
+        body.setEncoding('utf8')
+        body.on('data', (chunk: string) => {
+          text += chunk
+          if (text.length <= limit) return
+          if (cut || headCounts?.(response.statusCode!)) answer()
+          else fail(new AnswerTooLong(limit))
+        })
+        body.on('end', answer)
+        body.on('error', fail)
+        body.on('close', () => fail(cutOff()))
       })
     })
   }
 
-  #open(got: Got, request: StreamRequest): Promise<HttpStream> {
-    const { signal, timeout, stallTimeout = timeout, decompress = true } = request
-    const headers = { 'accept-encoding': 'gzip, deflate, br', ...request.headers }
-    const { wire } = this.#send(got, { ...request, headers }, false)
+  #open(options: StreamRequest): Promise<HttpStream> {
+    const { signal, timeout, stallTimeout = timeout, decompress = true } = options
+    const request = this.#send(options)
     return new Promise((resolve, reject) => {
       const fail = (error: unknown) => {
         stop()
-        wire.destroy()
+        // Node may report a fault after the one that ended the exchange.
+        request.on('error', () => {})
+        request.destroy()
         reject(error)
       }
       const closed = () => fail(cutOff())
@@ -222,57 +215,18 @@ export class HttpClient {
       const stop = () => {
         stopDeadline()
         forget()
-        wire.off('error', fail)
-        wire.off('close', closed)
-        // Got may report a fault after the one that ended the exchange.
-        wire.on('error', () => {})
+        request.off('error', fail)
+        request.off('close', closed)
       }
-      wire.on('error', fail)
-      wire.on('close', closed)
-      wire.once('response', (response: Response) => {
-        stop()
-        const { statusCode: status, headers } = response
+      request.on('error', fail)
+      request.on('close', closed)
+      request.once('response', (response) => {
         const clean = (error: unknown) => cleanError(error, this.redact)
-        // Taken past got's stream, which would copy them once more.
-        const bytes = response.removeAllListeners('readable')
-        const body = new ResponseBody({ bytes, wire, stallTimeout, signal, clean })
-        resolve({ status, headers, body: decompress ? unpacked(body, headers) : body })
+        const body = new ResponseBody({ request, response, stallTimeout, signal, clean })
+        stop()
+        const { statusCode, headers } = response
+        resolve({ status: statusCode!, headers, body: decompress ? unpacked(body, headers) : body })
       })
     })
   }
-}
-
-/** The body without the compression that its headers tell. */
-function unpacked(body: Readable, headers: HttpResponse['headers']): Readable {
-  const unpack = unpackers.get(headerOf({ headers }, 'content-encoding')?.trim().toLowerCase() ?? '')
-  // The stream that is given carries the error itself.
-  return unpack ? pipeline(body, unpack(), () => {}) : body
-}
-
-const unpackers = new Map<string, () => Transform>([
-  ['gzip', createGunzip],
-  ['x-gzip', createGunzip],
-  ['deflate', createInflate],
-  ['br', createBrotliDecompress],
-])
-
-/** Without those that are undefined: got would delete them, which makes the object slow from then on. */
-function present(headers: HttpRequest['headers']): Record<string, string> {
-  const given: Record<string, string> = {}
-  for (const name in headers) if (headers[name] !== undefined) given[name] = headers[name]
-  return given
-}
-
-/**
- * What Node's request is made of, TLS being the agent's: got would hand it some forty options, nearly all undefined, that Node then copies twice
- * and makes the name of the connection of.
- */
-function nativeOptions(this: Options): ReturnType<Options['createNativeRequestOptions']> {
-  const { method, headers, agent } = this
-  const { protocol } = this.url as URL
-  return {
-    method,
-    headers,
-    agent: protocol === 'https:' ? agent.https : agent.http,
-  } as unknown as ReturnType<Options['createNativeRequestOptions']>
 }

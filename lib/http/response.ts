@@ -1,13 +1,18 @@
-import { holdsAll, retryAfter } from '../core/retry.ts'
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { pipeline, Readable, type Transform } from 'node:stream'
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
+import { onAbort } from '../core/on-abort.ts'
+import { holdsAll, longestTimer, retryAfter } from '../core/retry.ts'
+import { TimeoutError } from './deadline.ts'
 
 export interface HttpResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** The body as it came. It may quote secrets: whatever of it a message shows goes through `HttpClient.redact`. */
+  /** The body as it came. It may quote secrets: redact by `HttpClient.redact` whatever of it a message shows. */
   readonly text: string
 }
 
-/** A header of an answer; the first where it came several times. `name` in lower case. */
+/** A header of an answer; the first if it came several times. `name` in lower case. */
 export function headerOf({ headers }: Pick<HttpResponse, 'headers'>, name: string): string | undefined {
   const value = headers[name]
   return Array.isArray(value) ? value[0] : value
@@ -18,8 +23,7 @@ export function waitOf(response: Pick<HttpResponse, 'status' | 'headers'>): {
   after: number | undefined
   holdAll: boolean
 } {
-  const { status } = response
-  return { after: retryAfter(headerOf(response, 'retry-after')), holdAll: holdsAll(status) }
+  return { after: retryAfter(headerOf(response, 'retry-after')), holdAll: holdsAll(response.status) }
 }
 
 /** Only this many characters are cleaned: stripping tags is quadratic. */
@@ -34,4 +38,97 @@ export function plainText(body: string): string {
     .replace(/\s+/g, ' ')
     .trim()
   return text.slice(0, 200)
+}
+
+/** The answer is longer than the request allows. */
+export class AnswerTooLong extends Error {
+  override name = 'AnswerTooLong'
+  readonly code = 'ERR_ANSWER_TOO_LONG'
+  constructor(limit: number) {
+    super(`the answer has more than ${limit} characters`)
+  }
+}
+
+/** The error of a connection that was closed without one. */
+export function cutOff(): Error {
+  return Object.assign(new Error('the connection was closed before the answer was whole'), {
+    code: 'ECONNRESET',
+  })
+}
+
+const unpackers = new Map<string, () => Transform>([
+  ['gzip', createGunzip],
+  ['x-gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+])
+
+/** A body without the compression that its headers tell. */
+export function unpacked(body: Readable, headers: HttpResponse['headers']): Readable {
+  const unpack = unpackers.get(headerOf({ headers }, 'content-encoding')?.trim().toLowerCase() ?? '')
+  // The returned stream carries the error itself.
+  return unpack ? pipeline(body, unpack(), () => {}) : body
+}
+
+/** One answer whose body is read as it is asked for. */
+export interface BodySource {
+  readonly request: ClientRequest
+  readonly response: IncomingMessage
+  /** Milliseconds without a byte, while bytes are asked for, after which the body fails. */
+  readonly stallTimeout: number
+  readonly signal: AbortSignal
+  /** Takes secrets out of an error. */
+  clean(error: unknown): Error
+}
+
+/**
+ * The body of a response, read as it is asked for. It fails with a TimeoutError if the server goes silent, with the fault
+ * of the connection if that is cut, and with the reason of the signal; destroying it ends the exchange.
+ */
+export class ResponseBody extends Readable {
+  readonly #source: BodySource
+  readonly #forget: () => void
+  readonly #timer: NodeJS.Timeout
+  #waiting = true
+
+  constructor(source: BodySource) {
+    super()
+    this.#source = source
+    const { request, response, stallTimeout, signal, clean } = source
+    this.#timer = setTimeout(
+      () => {
+        if (this.#waiting) this.destroy(new TimeoutError(stallTimeout, 'no byte of the answer came'))
+      },
+      Math.min(stallTimeout, longestTimer),
+    )
+    this.#forget = onAbort(signal, (reason) => this.destroy(reason as Error))
+    response.on('data', (chunk: Buffer) => {
+      this.#timer.refresh()
+      if (this.push(chunk)) return
+      this.#waiting = false
+      response.pause()
+    })
+    response.on('end', () => this.push(null))
+    const fail = (error: unknown) => this.destroy(clean(error))
+    response.on('error', fail)
+    request.on('error', fail)
+    response.on('close', () => {
+      if (!response.readableEnded) this.destroy(cutOff())
+    })
+  }
+
+  override _read(): void {
+    this.#waiting = true
+    this.#timer.refresh()
+    this.#source.response.resume()
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    clearTimeout(this.#timer)
+    this.#forget()
+    const { request, response } = this.#source
+    // A whole answer has given its connection back.
+    if (!response.complete || !response.readableEnded) request.destroy()
+    callback(error)
+  }
 }

@@ -1,4 +1,4 @@
-import type { SinkStats } from '../sink/observation.ts'
+import type { SinkStats } from '../sink/events.ts'
 import type { QueryNotice } from '../streaming/query-events.ts'
 import { listenToAll, type Notices, reasonOf } from './notices.ts'
 

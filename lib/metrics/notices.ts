@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { BatchEvent, RejectedEvent, RetryEvent, SinkStats } from '../sink/observation.ts'
+import type { BatchEvent, RejectedEvent, RetryEvent, SinkStats } from '../sink/events.ts'
 import type { SourceRetryEvent, SourceSplitEvent } from '../source/events.ts'
 import type { QueryNotice } from '../streaming/query-events.ts'
 

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { addAbortSignal, type Readable, Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { attachRows, ConnectorError, DeliveryError } from '../core/errors.ts'
@@ -6,15 +5,13 @@ import { describe, isRow } from '../core/json.ts'
 import { type StreamOptionValues, streamOptions } from '../core/options.ts'
 import { longestTimer } from '../core/retry.ts'
 import { remove } from '../core/short-list.ts'
-import type { Reason } from '../core/verdict.ts'
-import { DeadLetterOffice } from './dead-letter.ts'
-import { Delivery, DeliveryStopped, FatalDelivery } from './delivery.ts'
-import { Load } from './load.ts'
-import { noStats, publish, publishSink, type SinkEvents, type SinkStats } from './observation.ts'
-import { mostOpen, type OpenBatch, OpenBatches } from './open-batches.ts'
+import { type Entry, mostOpen, type OpenBatch, OpenBatches, RowStore } from './batches.ts'
+import { framingBytes } from './body.ts'
+import { Delivery } from './delivery.ts'
+import { count, noStats, publishSink, report, type SinkEvents, type SinkStats } from './events.ts'
+import { firstRows } from './load.ts'
 import type { SinkSettings } from './options.ts'
-import type { EncodedRow, Entry, SinkProtocol } from './protocol.ts'
-import { RowStore, type StoredEntry } from './row-store.ts'
+import type { EncodedRow, SinkProtocol } from './protocol.ts'
 
 /** Rows that Node has handed over, and its callback, kept until each row has a place in a batch. */
 interface Intake {
@@ -28,7 +25,7 @@ interface Intake {
   /** The next row, encoded but not yet placed. */
   encoded: EncodedRow | undefined
   /** A refused row is on its way to the dead letter. */
-  refusal: Promise<void> | undefined
+  refusing: boolean
 }
 
 /** A row that is not settled. */
@@ -39,11 +36,12 @@ interface Unsettled {
 
 /** What is left of a stream that is closed. */
 interface Remains {
+  /** In order of writing. */
   readonly rows: readonly Unsettled[]
   readonly reason: Error | null
 }
 
-/** Whoever waits until the rows before a place are settled. */
+/** A caller that waits until the rows before a place are settled. */
 interface Flush {
   readonly until: number
   resolve(): void
@@ -53,14 +51,11 @@ interface Flush {
 /** Bytes by which a batch may be larger than the last one before its store has to grow. */
 const spare = 2048
 
-/** How long `destroy()` waits for requests that it has cut, in milliseconds. */
-const grace = 2000
-
 /**
  * What every sink is: an object-mode Writable that sends rows in batches and is finished when each row is settled, that
  * is, acknowledged by the destination or taken by the dead letter.
  *
- * At most `max_in_flight` requests are under way while batches are filled, one for each group of rows (rows whose request
+ * At most `max_in_flight` requests are in flight while batches are filled, one for each group of rows (rows whose request
  * line or headers differ): up to 64, of `batch_bytes` in all. When one is full, `write()` has to wait. So memory holds
  * (`max_in_flight` + 1) times `batch_bytes` and what the stream buffers, however slow the destination.
  *
@@ -70,15 +65,11 @@ const grace = 2000
 export class BatchingWritable extends Writable {
   readonly #protocol: SinkProtocol
   readonly #settings: SinkSettings
-  readonly #load: Load
   readonly #delivery: Delivery
-  readonly #deadLetter: DeadLetterOffice | undefined
-  readonly #abort = new AbortController()
-  readonly #halt = new AbortController()
+  readonly #framing: { readonly around: number; readonly between: number }
   readonly #stats: SinkStats = noStats()
   /** Batches that left and are not settled yet, oldest first. */
-  readonly #batches: (readonly StoredEntry[])[] = []
-  readonly #flights: Promise<void>[] = []
+  readonly #batches: (readonly Entry[])[] = []
   #intake: Intake | undefined
   readonly #open = new OpenBatches()
   /** An open batch that takes no more rows, and so holds the next one back. */
@@ -91,6 +82,7 @@ export class BatchingWritable extends Writable {
   /** What a batch is likely to need: as much as the last one. */
   #storeSize = spare
   #final: ((error?: Error | null) => void) | undefined
+  /** The stream ends with this once the requests in flight have been answered. */
   #failure: Error | undefined
   #lastWait: NodeJS.Timeout | undefined
   /** What Node still held when the stream was destroyed. */
@@ -99,27 +91,14 @@ export class BatchingWritable extends Writable {
   #left: Remains | undefined
 
   constructor(protocol: SinkProtocol, settings: SinkSettings & StreamOptionValues) {
-    const load = new Load(settings)
-    super({ highWaterMark: load.rows, ...streamOptions(settings), objectMode: true })
+    super({ highWaterMark: firstRows(settings), ...streamOptions(settings), objectMode: true })
     this.#protocol = protocol
     this.#settings = settings
-    this.#load = load
-    this.#deadLetter = settings.dead_letter && new DeadLetterOffice(settings.dead_letter)
-    const signals = { abort: this.#abort.signal, halt: this.#halt.signal }
-    setMaxListeners(0, signals.abort, signals.halt)
-    this.#delivery = new Delivery(
-      protocol,
-      settings,
-      {
-        batch: (event) => this.#tell('batch', event),
-        retry: (event) => this.#tell('retry', event),
-        refuse: (entry, reason) => this.#refuse(entry, reason),
-        turn: () => load.turn(),
-        attempt: (rows) => load.attempt(rows, this.#flights.length >= load.requests),
-      },
-      this.#stats,
-      signals,
-    )
+    this.#delivery = new Delivery(protocol, settings, (event, message) => {
+      count(this.#stats, event, message)
+      report(this, event, message)
+    })
+    this.#framing = framingBytes(protocol.framing)
     if (settings.signal) addAbortSignal(settings.signal, this)
     publishSink(protocol.connector, this)
   }
@@ -146,7 +125,7 @@ export class BatchingWritable extends Writable {
     // What is corked would never come.
     while (this.writableCorked > 0) this.uncork()
     return new Promise((resolve, reject) => {
-      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.#stats.written + this.#queued().length
+      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.#stats.written + this.#queuedCount
       const flush = { until, resolve, reject }
       if (this.#left) {
         this.#end(flush, this.#left)
@@ -198,8 +177,7 @@ export class BatchingWritable extends Writable {
     for (const { linger } of this.#open) clearTimeout(linger)
     clearTimeout(this.#lastWait)
     this.#dropped = this.#queued()
-    this.#halt.abort()
-    this.#abort.abort()
+    const requests = this.#delivery.abort()
     this.#protocol.close()
     const end = () => {
       const rows = this.#unsettledRows()
@@ -218,30 +196,19 @@ export class BatchingWritable extends Writable {
       this.#final = undefined
       this.#open.clear()
       this.#stores.length = 0
-      this.#deadLetter?.close()
+      this.#delivery.close()
       for (const flush of this.#flushes.splice(0)) this.#end(flush, this.#left)
       callback(reason)
     }
-    const underWay = [...this.#flights, ...(this.#intake?.refusal ? [this.#intake.refusal] : [])]
-    if (underWay.length === 0) {
-      end()
-      return
-    }
-    let timer: NodeJS.Timeout | undefined
-    const limit = new Promise((resolve) => {
-      timer = setTimeout(resolve, grace)
-    })
-    // What was cut settles at once; 'close' then means that nothing is under way.
-    Promise.race([Promise.allSettled(underWay), limit]).then(() => {
-      clearTimeout(timer)
-      end()
-    })
+    // A request that was cut settles at once; 'close' then means that none is in flight.
+    if (requests) requests.then(end)
+    else end()
   }
 
   #take(rows: readonly unknown[], callback: (error?: Error | null) => void): void {
     const first = this.#stats.written
     this.#stats.written += rows.length
-    this.#intake = { rows, first, at: Date.now(), callback, next: 0, encoded: undefined, refusal: undefined }
+    this.#intake = { rows, first, at: Date.now(), callback, next: 0, encoded: undefined, refusing: false }
     this.#proceed()
   }
 
@@ -252,7 +219,7 @@ export class BatchingWritable extends Writable {
       for (let due = this.#open.due; due && this.#launch(due); due = this.#open.due);
       const intake = this.#intake
       if (!intake) break
-      if (intake.refusal) break
+      if (intake.refusing) break
       if (intake.next < intake.rows.length) {
         if (!this.#place(intake)) break
       } else {
@@ -260,9 +227,10 @@ export class BatchingWritable extends Writable {
         intake.callback()
       }
     }
+    const { inFlight } = this.#stats
     if (this.#failure) {
-      if (this.#flights.length === 0 && !this.#intake?.refusal) this.destroy(this.#failure)
-    } else if (this.#final && this.#flights.length === 0 && this.#open.size === 0 && !this.#intake) {
+      if (inFlight === 0 && !this.#intake?.refusing) this.destroy(this.#failure)
+    } else if (this.#final && inFlight === 0 && this.#open.size === 0 && !this.#intake) {
       const callback = this.#final
       this.#final = undefined
       callback()
@@ -305,9 +273,9 @@ export class BatchingWritable extends Writable {
 
   /** Ends a flush of a stream that is closed. */
   #end({ until, resolve, reject }: Flush, { rows, reason }: Remains): void {
-    const own = rows.filter(({ place }) => place < until).map(({ row }) => row)
-    if (own.length === 0) resolve()
-    else reject(flushError(this.#protocol.connector, reason, own))
+    const count = countBefore(rows, until)
+    if (count === 0) resolve()
+    else reject(flushError(this.#protocol.connector, reason, rows, count))
   }
 
   /** Puts the next row of the intake into the open batch, or sends that off for it. @returns false where it has to wait */
@@ -318,24 +286,25 @@ export class BatchingWritable extends Writable {
     } catch (problem) {
       // Getters and toJSON are the user's: they may throw anything.
       const text = problem instanceof Error ? problem.message : `it threw ${describe(problem)}`
-      const entry = { row, wire: '', bytes: 0, settled: false }
+      intake.refusing = true
       // In a later turn: a listener must not find this stream in the middle of a write.
-      const refused = Promise.resolve().then(() => this.#refuse(entry, { code: 'ERR_ROW', text }))
-      intake.refusal = refused.then(
-        () => {
-          intake.refusal = undefined
-          this.#advance(intake)
-          if (!this.destroyed) this.#proceed()
-        },
-        (error) => {
-          intake.refusal = undefined
-          this.#fail(error)
-        },
-      )
+      Promise.resolve()
+        .then(() => this.#delivery.refuse(row, { code: 'ERR_ROW', text }))
+        .then(
+          () => {
+            intake.refusing = false
+            this.#advance(intake)
+            if (!this.destroyed) this.#proceed()
+          },
+          (error) => {
+            intake.refusing = false
+            this.#fail(error)
+          },
+        )
       return false
     }
     const { wire, group } = intake.encoded
-    const { around, between } = this.#protocol.framing
+    const { around, between } = this.#framing
     const open = this.#open
     let batch = open.of(group)
     const joint = batch ? between : around
@@ -351,7 +320,8 @@ export class BatchingWritable extends Writable {
     if (bytes > left) return this.#launch(open.fullest!)
     const entry = batch.store.keep(row, group, bytes, intake.first + intake.next)
     open.add(batch, entry, joint + bytes)
-    if (batch.entries.length >= this.#load.rows || batch.bytes >= this.#batchBytes) this.#full = batch
+    if (batch.entries.length >= this.#delivery.batchRows || batch.bytes >= this.#batchBytes)
+      this.#full = batch
     this.#advance(intake)
     return true
   }
@@ -391,77 +361,38 @@ export class BatchingWritable extends Writable {
 
   /** Sends an open batch off. @returns false where no request may be added now */
   #launch(open: OpenBatch): boolean {
-    if (this.#flights.length >= this.#load.requests) return false
+    const delivery = this.#delivery
+    if (delivery.inFlight >= delivery.maxInFlight) return false
     const { entries: batch, store } = open
     this.#open.remove(open)
     if (this.#full === open) this.#full = undefined
     this.#storeSize = store.size + spare
     this.#batches.push(batch)
-    const flight = this.#fly(batch).finally(() => {
-      remove(this.#flights, flight)
-      this.#stats.inFlight = this.#flights.length
+    delivery.deliver(batch).then((failure) => {
+      this.#stats.inFlight = delivery.inFlight
       if (batch.every(({ settled }) => settled)) {
         remove(this.#batches, batch)
-        if (store.free && this.#stores.length <= this.#load.requests) {
+        if (store.free && this.#stores.length <= delivery.maxInFlight) {
           store.clear()
           this.#stores.push(store)
         }
       }
+      if (failure?.atOnce) this.destroy(failure.error)
+      else if (failure) this.#fail(failure.error)
       if (!this.destroyed) this.#proceed()
     })
-    this.#flights.push(flight)
-    this.#stats.inFlight = this.#flights.length
+    this.#stats.inFlight = delivery.inFlight
     return true
-  }
-
-  async #fly(batch: readonly Entry[]): Promise<void> {
-    try {
-      await this.#delivery.deliver(batch)
-    } catch (error) {
-      if (error instanceof FatalDelivery) this.destroy(error.error)
-      else if (!(error instanceof DeliveryStopped)) this.#fail(error as Error)
-    }
   }
 
   /** Ends the stream with an error, once the requests under way have been answered: cut, their rows would be in doubt. */
   #fail(error: Error): void {
     if (this.#failure || this.destroyed) return
     this.#failure = error
-    this.#halt.abort()
+    this.#delivery.halt()
     const wait = Math.min(this.#settings.request_timeout * 1000, longestTimer)
     this.#lastWait = setTimeout(() => this.destroy(error), wait)
     this.#proceed()
-  }
-
-  /** Settles a refused row by the dead letter. @throws DeliveryError where there is none, or it fails */
-  async #refuse(entry: Entry, reason: Reason): Promise<void> {
-    const { connector } = this.#protocol
-    const { row } = entry
-    const { status, code, text } = reason
-    this.#tell('rejected', { connector, row, status, code, text })
-    const details = { connector, status, serviceCode: code, serviceText: text }
-    if (!this.#deadLetter) {
-      const kind = code === 'ERR_ROW' ? 'ERR_ROW' : 'ERR_REJECTED'
-      throw new DeliveryError(kind, `${connector}: a row was refused: ${text}`, details)
-    }
-    try {
-      await this.#deadLetter.take({
-        row,
-        connector,
-        reason: { status, code, text },
-        at: new Date().toISOString(),
-      })
-    } catch (cause) {
-      const message = `${connector}: the dead letter failed to take a row that was refused (${text})`
-      throw new DeliveryError('ERR_DEAD_LETTER', message, { ...details, cause })
-    }
-    entry.settled = true
-    this.#stats.rejected++
-  }
-
-  #tell<E extends keyof SinkEvents>(event: E, message: SinkEvents[E]): void {
-    this.emit(event, message)
-    publish(event, message)
   }
 
   /** Unsettled rows that Node has handed over, in order of writing. */
@@ -484,22 +415,61 @@ export class BatchingWritable extends Writable {
     return [...this.#unsettledHere(), ...queued.map((row, at) => ({ row, place: first + at }))]
   }
 
-  /** Rows that `write()` has accepted and Node still holds. Node drops them silently when the stream is destroyed. */
+  /** How many rows `write()` has accepted and Node still holds. */
+  get #queuedCount(): number {
+    // Node counts what it has handed over until it is called back.
+    return this.writableLength - (this.#intake?.rows.length ?? 0)
+  }
+
+  /** The rows that `write()` has accepted and Node still holds. Node drops them silently when the stream is destroyed. */
   #queued(): unknown[] {
     const { writableBuffer } = this as unknown as { writableBuffer?: readonly ({ chunk: unknown } | null)[] }
     return (writableBuffer ?? []).flatMap((queued) => (queued ? [queued.chunk] : []))
   }
 }
 
-/** The error of a flush: as the stream's, with the rows that were waited for. */
-function flushError(connector: string, reason: Error | null, rows: readonly unknown[]): DeliveryError {
-  if (reason instanceof ConnectorError) {
-    const { code, message, status, serviceCode, serviceText, attempts } = reason
-    return new DeliveryError(code, message, { connector, status, serviceCode, serviceText, attempts, rows, cause: reason }) // biome-ignore format: one object
-  }
+/** The error of a flush: as the stream's. Its rows, the first so many, are listed when asked for: many flushes may wait. */
+function flushError(
+  connector: string,
+  reason: Error | null,
+  left: readonly Unsettled[],
+  count: number,
+): DeliveryError {
   const why = reason ? `: ${reason.message}` : ''
-  const message = `${connector}: the stream ended with ${rows.length} rows neither acknowledged nor dead-lettered${why}`
-  return new DeliveryError('ERR_ABORTED', message, { connector, rows, cause: reason ?? undefined })
+  const known = reason instanceof ConnectorError
+  const error = new DeliveryError(
+    known ? reason.code : 'ERR_ABORTED',
+    known
+      ? reason.message
+      : `${connector}: the stream ended with ${count} rows neither acknowledged nor dead-lettered${why}`,
+    {
+      connector,
+      ...(known && {
+        status: reason.status,
+        serviceCode: reason.serviceCode,
+        serviceText: reason.serviceText,
+        attempts: reason.attempts,
+      }),
+      cause: reason ?? undefined,
+    },
+  )
+  let rows: readonly unknown[] | undefined
+  const list = () => {
+    rows ??= left.slice(0, count).map(({ row }) => row)
+    return rows
+  }
+  return Object.defineProperty(error, 'rows', { get: list, enumerable: false, configurable: true })
+}
+
+/** How many of these, which are in order of writing, come before a place. */
+function countBefore(rows: readonly Unsettled[], until: number): number {
+  let [low, high] = [0, rows.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (rows[middle]!.place < until) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 type Listener<A extends unknown[]> = (...args: A) => void

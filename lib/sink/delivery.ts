@@ -1,16 +1,30 @@
-import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
+import type { Writable } from 'node:stream'
 import { ConnectorError, DeliveryError } from '../core/errors.ts'
 import { untilAborted } from '../core/on-abort.ts'
 import { backoff, isTransientFault, pause, RetryBudget, type RetryPolicy } from '../core/retry.ts'
+import { remove } from '../core/short-list.ts'
 import type { Reason, SinkVerdict } from '../core/verdict.ts'
-import type { BatchEvent, RetryEvent, SinkStats } from './observation.ts'
-import type { Entry, SinkProtocol } from './protocol.ts'
+import type { Entry } from './batches.ts'
+import { BodyMaker, framingBytes, type HeldBody } from './body.ts'
+import { DeadLetterOffice } from './dead-letter.ts'
+import type { DeliveryEvents } from './events.ts'
+import { Load } from './load.ts'
+import type { SinkProtocol } from './protocol.ts'
 
 /** What the deliveries of one sink share. */
 export interface DeliverySettings extends RetryPolicy {
   /** Seconds for one attempt. */
   readonly request_timeout: number
+  readonly batch_size: number | 'auto'
   readonly max_in_flight: number | 'auto'
+  readonly dead_letter?: Writable | undefined
+}
+
+/** Why a sink has to end. `atOnce`: nothing more is to be sent, not even what other deliveries have in hand. */
+export interface DeliveryFailure {
+  readonly error: Error
+  readonly atOnce: boolean
 }
 
 /** What became of rows that were sent together. */
@@ -27,29 +41,20 @@ type Sent =
       readonly cut?: boolean
     }
 
-/** How a delivery tells the sink what happens. */
-export interface DeliveryEvents {
-  batch(event: BatchEvent): void
-  retry(event: RetryEvent): void
-  /** Resolves when an attempt may begin; undefined where that is at once. */
-  turn(): Promise<void> | undefined
-  /** An attempt begins. @returns to be called with what it gave */
-  attempt(rows: number): (verdict: SinkVerdict) => void
-  /** Settles a refused row, or throws where nobody takes it. */
-  refuse(entry: Entry, reason: Reason): Promise<void>
-}
-
-/** Thrown inside a delivery that is to stop: what it had in hand stays unsettled. */
-export class DeliveryStopped extends Error {}
-
-/** As often in a row a connection has to be cut while the same rows are under way, before they go in halves. */
+/** How often in a row a connection has to be cut while the same rows are in flight, before they go in halves. */
 const cutsBeforeHalves = 3
 
 /** How long bodies stay small after larger ones were cut, in milliseconds: it may have been an outage all the same. */
 const cutMemory = 600_000
 
-/** An error after which nothing more is to be sent, not even what other deliveries have in hand. */
-export class FatalDelivery extends Error {
+/** Close timeout: how long `abort` waits for requests that it has cut, in milliseconds. */
+const closeTimeout = 2000
+
+/** Thrown inside of a delivery that is to stop: the rows that it had in hand stay unsettled. */
+class Stopped extends Error {}
+
+/** Thrown inside of a delivery by a permanent failure. */
+class Fatal extends Error {
   readonly error: ConnectorError
   constructor(error: ConnectorError) {
     super(error.message)
@@ -58,52 +63,150 @@ export class FatalDelivery extends Error {
 }
 
 /**
- * Sends batches until each of their rows is settled: waits and tries again, goes on after an accepted prefix, splits what
- * is too large, hands over what is refused. A wait that the server asks of all requests holds for all deliveries of the sink.
+ * All that happens to a batch once it is full: sends it until each of its rows is settled. It waits and tries again, goes
+ * on after an accepted prefix, splits what is too large, hands refused rows to the dead letter. A wait that the server asks
+ * of all requests holds all deliveries of the sink.
  */
 export class Delivery {
   readonly #protocol: SinkProtocol
   readonly #settings: DeliverySettings
-  readonly #events: DeliveryEvents
-  readonly #stats: SinkStats
-  /** Fires when requests under way are to be cut. */
-  readonly #abort: AbortSignal
-  /** Fires when no further request is to be made. */
-  readonly #halt: AbortSignal
+  readonly #report: <E extends keyof DeliveryEvents>(event: E, message: DeliveryEvents[E]) => void
+  readonly #load: Load
+  readonly #bodies: BodyMaker
+  readonly #framing: { readonly around: number; readonly between: number }
+  readonly #deadLetter: DeadLetterOffice | undefined
+  /** Cuts requests in flight. */
+  readonly #abort = new AbortController()
+  /** Keeps further requests from being made. */
+  readonly #halt = new AbortController()
+  /** Deliveries that are not done, and rows on their way to the dead letter. */
+  readonly #pending: Promise<unknown>[] = []
+  #inFlight = 0
+  /** Times are those of performance.now(). */
   #pausedUntil = 0
   /** When rows were delivered last. */
-  #delivered = Date.now()
+  #delivered = performance.now()
   #bodyBytes = Infinity
   /** As #bodyBytes, learned from connections that were cut; holds until #cutUntil. */
   #cutBytes = Infinity
   #cutUntil = 0
 
+  /** @param report called with what happens */
   constructor(
     protocol: SinkProtocol,
     settings: DeliverySettings,
-    events: DeliveryEvents,
-    stats: SinkStats,
-    signals: { abort: AbortSignal; halt: AbortSignal },
+    report: <E extends keyof DeliveryEvents>(event: E, message: DeliveryEvents[E]) => void,
   ) {
     this.#protocol = protocol
     this.#settings = settings
-    this.#events = events
-    this.#stats = stats
-    this.#abort = signals.abort
-    this.#halt = signals.halt
+    this.#report = report
+    this.#load = new Load(settings)
+    this.#bodies = new BodyMaker(protocol)
+    this.#framing = framingBytes(protocol.framing)
+    this.#deadLetter = settings.dead_letter && new DeadLetterOffice(settings.dead_letter)
+    setMaxListeners(0, this.#abort.signal, this.#halt.signal)
   }
 
-  /** Bytes of the largest body that may be sent, as far as the destination's refusals of larger ones have told. */
+  /** Batches that are not settled yet. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** Batches that may be in flight now. */
+  get maxInFlight(): number {
+    return this.#load.requests
+  }
+
+  /** Rows that a batch may have now. */
+  get batchRows(): number {
+    return this.#load.rows
+  }
+
+  /** Bytes of the largest body that may be sent, as far as the destination's refusals of larger ones show. */
   get bodyBytes(): number {
-    if (this.#cutBytes < Infinity && Date.now() > this.#cutUntil) this.#cutBytes = Infinity
+    if (this.#cutBytes < Infinity && performance.now() > this.#cutUntil) this.#cutBytes = Infinity
     return Math.min(this.#bodyBytes, this.#cutBytes)
   }
 
-  /** @throws DeliveryStopped, FatalDelivery, or the DeliveryError that ends the stream */
-  async deliver(batch: readonly Entry[]): Promise<void> {
+  /** Makes no further request. Those in flight are answered. */
+  halt(): void {
+    this.#halt.abort()
+  }
+
+  /** Cuts all requests. @returns what resolves when they are gone, or after the close timeout; undefined if there is none */
+  abort(): Promise<void> | undefined {
+    this.#halt.abort()
+    this.#abort.abort()
+    if (this.#pending.length === 0) return undefined
+    let timer: NodeJS.Timeout | undefined
+    const limit = new Promise((resolve) => {
+      timer = setTimeout(resolve, closeTimeout)
+    })
+    return Promise.race([Promise.allSettled(this.#pending), limit]).then(() => clearTimeout(timer))
+  }
+
+  /** Lets go of the dead letter. */
+  close(): void {
+    this.#deadLetter?.close()
+  }
+
+  /** Delivers a batch. @returns what ends the sink; undefined if all rows are settled, or were left since it ends already */
+  async deliver(batch: readonly Entry[]): Promise<DeliveryFailure | undefined> {
+    this.#inFlight++
+    try {
+      await this.#track(this.#deliver(batch))
+      return undefined
+    } catch (error) {
+      if (error instanceof Stopped) return undefined
+      return error instanceof Fatal
+        ? { error: error.error, atOnce: true }
+        : { error: error as Error, atOnce: false }
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  /** Hands a refused row to the dead letter. @throws DeliveryError if there is none, or it fails */
+  refuse(row: unknown, reason: Reason): Promise<void> {
+    return this.#track(this.#refuse(row, reason))
+  }
+
+  async #track<T>(work: Promise<T>): Promise<T> {
+    this.#pending.push(work)
+    try {
+      return await work
+    } finally {
+      remove(this.#pending, work)
+    }
+  }
+
+  async #refuse(row: unknown, { status, code, text }: Reason): Promise<void> {
+    const { connector } = this.#protocol
+    this.#report('rejected', { connector, row, status, code, text })
+    const details = { connector, status, serviceCode: code, serviceText: text }
+    if (!this.#deadLetter) {
+      const kind = code === 'ERR_ROW' ? 'ERR_ROW' : 'ERR_REJECTED'
+      throw new DeliveryError(kind, `${connector}: a row was refused: ${text}`, details)
+    }
+    try {
+      const at = new Date().toISOString()
+      await this.#deadLetter.take({ row, connector, reason: { status, code, text }, at })
+    } catch (cause) {
+      const message = `${connector}: the dead letter failed to take a row that was refused (${text})`
+      throw new DeliveryError('ERR_DEAD_LETTER', message, { ...details, cause })
+    }
+    this.#report('deadLetter', undefined)
+  }
+
+  async #refuseEntry(entry: Entry, reason: Reason): Promise<void> {
+    await this.#refuse(entry.row, reason)
+    entry.settled = true
+  }
+
+  /** @throws Stopped, Fatal, or the DeliveryError that ends the stream */
+  async #deliver(batch: readonly Entry[]): Promise<void> {
     const parts: (readonly Entry[])[] = [batch]
-    // Requests of the search for rows at fault, less the rows that it has settled: above the allowance it costs more than
-    // to send each row by itself.
+    // Requests spent on bisection minus rows settled; above the allowance, row by row is cheaper.
     let overspent = 0
     const allowance = 2 * Math.ceil(Math.log2(batch.length + 1))
     // Bytes of the halves of a body that was cut: once one of them passes, the others are kept as small.
@@ -114,13 +217,13 @@ export class Delivery {
         parts.unshift(...halvesOf(part))
         continue
       }
-      const verdict = await this.#send(part)
+      const sent = await this.#send(part)
       overspent++
-      if (verdict.kind !== 'split') {
+      if (sent.kind !== 'split') {
         overspent -= part.length
-        if (cut !== undefined && verdict.kind === 'accepted') {
+        if (cut !== undefined && sent.kind === 'accepted') {
           this.#cutBytes = Math.min(this.bodyBytes, cut)
-          this.#cutUntil = Date.now() + cutMemory
+          this.#cutUntil = performance.now() + cutMemory
           cut = undefined
         }
         continue
@@ -128,123 +231,127 @@ export class Delivery {
       // Some may be in already, or refused by name, before the rest was found to be too much.
       const rest = part.filter(({ settled }) => !settled)
       overspent -= part.length - rest.length
-      if (rest.length === 1) await this.#events.refuse(rest[0]!, verdict.reason)
-      else if (verdict.bounded && overspent > allowance) parts.unshift(...rest.map((entry) => [entry]))
+      if (rest.length === 1) await this.#refuseEntry(rest[0]!, sent.reason)
+      else if (sent.bounded && overspent > allowance) parts.unshift(...rest.map((entry) => [entry]))
       else {
         const halves = halvesOf(rest)
         const most = Math.max(...halves.map((half) => this.#bytesOf(half)))
-        if (verdict.cut) cut = most
+        if (sent.cut) cut = most
         // What is too much now would be the next time too.
-        else if (!verdict.bounded) this.#bodyBytes = Math.min(this.#bodyBytes, most)
+        else if (!sent.bounded) this.#bodyBytes = Math.min(this.#bodyBytes, most)
         parts.unshift(...halves)
       }
     }
   }
 
   #bytesOf(entries: readonly Entry[]): number {
-    const { around, between } = this.#protocol.framing
+    const { around, between } = this.#framing
     return entries.reduce((sum, { bytes }) => sum + between + bytes, around - between)
   }
 
-  /** Sends entries until they are settled, or the verdict is to split what is left of them. */
+  /** Sends entries until they are settled, or what is left of them has to be split. */
   async #send(entries: readonly Entry[]): Promise<Sent> {
     const budget = new RetryBudget(this.#settings)
-    let key = randomUUID()
-    let since = Date.now()
+    let since = performance.now()
     let cuts = 0
     let renewed = false
-    for (;;) {
-      await this.#turn()
-      budget.begin()
-      const { attempts } = budget
-      const verdict = await this.#attempt(entries, key)
-      switch (verdict.kind) {
-        case 'accepted':
-          if (verdict.slowDown) this.#holdAll(backoff(this.#settings, 0))
-          this.#settle(entries, attempts, since, verdict.value)
-          return verdict
-        case 'refused':
-          // Only what is refused alone is refused for good.
-          if (entries.length > 1) return { kind: 'split', bounded: true, reason: verdict.reason }
-          await this.#events.refuse(entries[0]!, verdict.reason)
-          return verdict
-        case 'split':
-          return verdict
-        case 'again':
-          if (renewed) throw new FatalDelivery(verdict.error)
-          renewed = true
-          break
-        case 'fatal':
-          throw new FatalDelivery(verdict.error)
-        case 'partial': {
-          const { refusesNext } = verdict
-          // A number that can't be read names no row.
-          const isNumber = Number.isSafeInteger(verdict.accepted)
-          if (!isNumber && refusesNext) return { kind: 'split', bounded: true, reason: verdict.reason }
-          const accepted = isNumber ? Math.max(0, Math.min(verdict.accepted, entries.length)) : 0
-          this.#settle(entries.slice(0, accepted), attempts, since, verdict.reason)
-          const next = entries[accepted]
-          if (refusesNext && next) await this.#events.refuse(next, verdict.reason)
-          entries = entries.slice(refusesNext ? accepted + 1 : accepted)
-          if (entries.length === 0) return { kind: 'accepted' }
-          if (accepted > 0 || refusesNext) {
-            key = randomUUID()
-            since = Date.now()
-            budget.progress()
+    // One for all attempts at the same rows.
+    let body: HeldBody | undefined
+    try {
+      for (;;) {
+        await this.#turn()
+        budget.begin()
+        const { attempts } = budget
+        body ??= await this.#bodies.make(entries)
+        const verdict = await this.#attempt(body)
+        if (verdict.kind === 'again' && renewed) throw new Fatal(verdict.error)
+        renewed = verdict.kind === 'again'
+        switch (verdict.kind) {
+          case 'accepted':
+            if (verdict.slowDown) this.#holdAll(backoff(this.#settings, 0))
+            this.#settle(entries, attempts, since, verdict.value)
+            return verdict
+          case 'refused':
+            // Only a row that is refused alone is at fault.
+            if (entries.length > 1) return { kind: 'split', bounded: true, reason: verdict.reason }
+            await this.#refuseEntry(entries[0]!, verdict.reason)
+            return verdict
+          case 'split':
+            return verdict
+          case 'again':
+            break
+          case 'fatal':
+            throw new Fatal(verdict.error)
+          case 'partial': {
+            const { refusesNext } = verdict
+            // A number that can't be read names no row.
+            const isNumber = Number.isSafeInteger(verdict.accepted)
+            if (!isNumber && refusesNext) return { kind: 'split', bounded: true, reason: verdict.reason }
+            const accepted = isNumber ? Math.max(0, Math.min(verdict.accepted, entries.length)) : 0
+            this.#settle(entries.slice(0, accepted), attempts, since, verdict.reason)
+            const next = entries[accepted]
+            if (refusesNext && next) await this.#refuseEntry(next, verdict.reason)
+            entries = entries.slice(refusesNext ? accepted + 1 : accepted)
+            if (entries.length === 0) return { kind: 'accepted' }
+            if (accepted > 0 || refusesNext) {
+              body.release()
+              body = undefined
+              since = performance.now()
+              budget.progress()
+            }
+            if (!refusesNext) await this.#waitToRetry(entries, verdict, budget)
+            break
           }
-          if (!refusesNext) await this.#waitToRetry(entries, verdict, budget)
-          break
+          case 'retry':
+            await this.#waitToRetry(entries, verdict, budget)
+            cuts = verdict.cut ? cuts + 1 : 0
+            if (cuts >= cutsBeforeHalves && entries.length > 1)
+              return { kind: 'split', cut: true, reason: verdict.reason }
         }
-        case 'retry':
-          await this.#waitToRetry(entries, verdict, budget)
-          cuts = verdict.cut ? cuts + 1 : 0
-          if (cuts >= cutsBeforeHalves && entries.length > 1)
-            return { kind: 'split', cut: true, reason: verdict.reason }
       }
+    } finally {
+      body?.release()
     }
   }
 
   /** Waits until this sink may send. */
   async #turn(): Promise<void> {
     for (;;) {
-      if (this.#halt.aborted) throw new DeliveryStopped()
-      const wait = this.#pausedUntil - Date.now()
+      if (this.#halt.signal.aborted) throw new Stopped()
+      const wait = this.#pausedUntil - performance.now()
       if (wait <= 0) break
-      await this.#unlessHalted(pause(wait, this.#halt))
+      await this.#unlessHalted(pause(wait, this.#halt.signal))
     }
-    const turn = this.#events.turn()
-    if (turn) await this.#unlessHalted(untilAborted(turn, this.#halt))
+    const turn = this.#load.turn()
+    if (turn) await this.#unlessHalted(untilAborted(turn, this.#halt.signal))
   }
 
-  async #attempt(entries: readonly Entry[], key: string): Promise<SinkVerdict> {
-    const ended = this.#events.attempt(entries.length)
-    const verdict = await this.#request(entries, key)
+  async #attempt(body: HeldBody): Promise<SinkVerdict> {
+    const ended = this.#load.attempt(body.rows, this.#inFlight >= this.#load.requests)
+    const verdict = await this.#request(body)
     ended(verdict)
     return verdict
   }
 
-  async #request(entries: readonly Entry[], key: string): Promise<SinkVerdict> {
-    this.#stats.requests++
+  async #request(body: HeldBody): Promise<SinkVerdict> {
+    this.#report('request', undefined)
+    const { signal } = this.#abort
     try {
-      const timeout = this.#settings.request_timeout * 1000
-      return await this.#protocol.send(entries, { signal: this.#abort, timeout, key })
+      return await this.#protocol.send(body, { signal, timeout: this.#settings.request_timeout * 1000 })
     } catch (error) {
-      if (this.#abort.aborted) throw new DeliveryStopped()
+      if (signal.aborted) throw new Stopped()
       const { code, message } = error as NodeJS.ErrnoException
-      if (isTransientFault(error))
-        return {
-          kind: 'retry',
-          reason: { code, text: message },
-          cause: error as Error,
-          cut: cutCodes.has(code),
-        }
+      if (isTransientFault(error)) {
+        const reason = { code, text: message }
+        return { kind: 'retry', reason, cause: error as Error, cut: cutCodes.has(code) }
+      }
       if (error instanceof ConnectorError) return { kind: 'fatal', error }
       const { connector } = this.#protocol
-      const failure = new DeliveryError('ERR_DELIVERY', `${connector}: ${message}`, {
-        connector,
-        cause: error,
-      })
-      return { kind: 'fatal', error: failure }
+      const details = { connector, cause: error }
+      return {
+        kind: 'fatal',
+        error: new DeliveryError('ERR_DELIVERY', `${connector}: ${message}`, details),
+      }
     }
   }
 
@@ -253,56 +360,27 @@ export class Delivery {
     verdict: SinkVerdict & { kind: 'retry' | 'partial' },
     budget: RetryBudget,
   ): Promise<void> {
-    if (this.#halt.aborted) throw new DeliveryStopped()
+    if (this.#halt.signal.aborted) throw new Stopped()
     const { connector } = this.#protocol
     const { status, code, text } = verdict.reason
-    // Where the number of requests adapts, fewer are sent: to stand still is not needed, unless the server says so.
+    // If the number of requests adapts, fewer are sent: to stand still is not needed, unless the server says so.
     const adapts = this.#settings.max_in_flight === 'auto' && verdict.holdAll && verdict.after === undefined
     const planned = budget.retryAfter(verdict.after)
-    const wait = adapts && planned !== undefined ? Math.min(planned, this.#longestPause()) : planned
-    const { endedBy, endedText } = budget
-    // The answer that took a part of the rows may be the last one too.
-    const attempts = Math.max(1, budget.attempts)
-    if (wait === undefined) {
-      const said = [status, code === undefined ? undefined : `code ${code}`, text].filter(
-        (part) => part !== undefined,
-      )
-      throw new DeliveryError(
-        'ERR_DELIVERY',
-        `${connector}: gave up after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ${said.join(' ')} (${endedText})`,
-        {
-          connector,
-          status,
-          serviceCode: code,
-          serviceText: text,
-          attempts,
-          endedBy,
-          retryAfter: verdict.after,
-          cause: 'cause' in verdict ? verdict.cause : undefined,
-        },
-      )
-    }
+    if (planned === undefined) throw gaveUp(connector, verdict, budget)
+    const wait = adapts ? Math.min(planned, this.#longestPause()) : planned
     if (verdict.holdAll && !adapts) this.#holdAll(wait)
-    this.#stats.retries++
-    this.#events.retry({
-      connector,
-      rows: entries.length,
-      attempts: budget.attempts,
-      wait,
-      status,
-      code,
-      text,
-    })
-    await this.#unlessHalted(pause(wait, this.#halt))
+    const { attempts } = budget
+    this.#report('retry', { connector, rows: entries.length, attempts, wait, status, code, text })
+    await this.#unlessHalted(pause(wait, this.#halt.signal))
   }
 
-  /** Nobody waits for longer than nothing has been delivered, so that what was refused does not lie about once others pass. */
+  /** Caps the wait at the time since the last successful delivery, so that what was refused does not lie about once others pass. */
   #longestPause(): number {
-    return Math.max(this.#settings.initial_backoff * 1000, Date.now() - this.#delivered)
+    return Math.max(this.#settings.initial_backoff * 1000, performance.now() - this.#delivered)
   }
 
   #holdAll(wait: number): void {
-    this.#pausedUntil = Math.max(this.#pausedUntil, Date.now() + wait)
+    this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + wait)
   }
 
   /** @param waiting rejects once it is halted */
@@ -310,29 +388,50 @@ export class Delivery {
     try {
       await waiting
     } catch {
-      throw new DeliveryStopped()
+      throw new Stopped()
     }
   }
 
-  #settle(entries: readonly Entry[], attempts: number, since: number, reason: Reason): void {
+  #settle(entries: readonly Entry[], attempts: number, since: number, { status }: Reason): void {
     if (entries.length === 0) return
-    this.#delivered = Date.now()
+    this.#delivered = performance.now()
     let bytes = 0
     for (const entry of entries) {
       entry.settled = true
       bytes += entry.bytes
     }
-    this.#stats.delivered += entries.length
-    this.#stats.bytes += bytes
-    this.#events.batch({
-      connector: this.#protocol.connector,
-      rows: entries.length,
-      bytes,
-      attempts,
-      status: reason.status,
-      duration: Date.now() - since,
-    })
+    const { connector } = this.#protocol
+    const duration = Math.round(this.#delivered - since)
+    this.#report('batch', { connector, rows: entries.length, bytes, attempts, status, duration })
   }
+}
+
+/** The error of retries that have run out. */
+function gaveUp(
+  connector: string,
+  verdict: SinkVerdict & { kind: 'retry' | 'partial' },
+  { attempts: counted, endedBy, endedText }: RetryBudget,
+): DeliveryError {
+  const { status, code, text } = verdict.reason
+  // The answer that accepted a part of the rows may be the last one too.
+  const attempts = Math.max(1, counted)
+  const said = [status, code === undefined ? undefined : `code ${code}`, text].filter(
+    (part) => part !== undefined,
+  )
+  return new DeliveryError(
+    'ERR_DELIVERY',
+    `${connector}: gave up after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ${said.join(' ')} (${endedText})`,
+    {
+      connector,
+      status,
+      serviceCode: code,
+      serviceText: text,
+      attempts,
+      endedBy,
+      retryAfter: verdict.after,
+      cause: verdict.cause,
+    },
+  )
 }
 
 /** Codes of a connection that ended in the middle. */

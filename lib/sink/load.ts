@@ -1,9 +1,13 @@
 import type { SinkVerdict } from '../core/verdict.ts'
-import { AdaptiveBatch, AdaptiveLimit, type LoadSign } from './adaptive-limit.ts'
 import type { SinkSettings } from './options.ts'
 
 /** Requests under way at once where their number is found by trial: the first, and the most. */
 const requests = { first: 4, most: 64 }
+
+/** Rows of the first batch. */
+export function firstRows({ batch_size }: Pick<SinkSettings, 'batch_size'>): number {
+  return batch_size === 'auto' ? rowsOfBatch.first : batch_size
+}
 
 /** How much a sink may send at once: as its options say, or as is found by trial (`auto`). */
 export class Load {
@@ -69,4 +73,186 @@ function signOf(verdict: SinkVerdict): LoadSign {
   const { holdAll, reason } = verdict
   const lost = verdict.kind === 'retry' && reason.status === undefined
   return holdAll || lost || reason.status === 408 || reason.status === 504 ? 'overloaded' : 'served'
+}
+
+/** How an attempt ended, as far as it tells of the destination's load. */
+export type LoadSign = 'served' | 'overloaded'
+
+/** What an attempt is remembered by while it is under way. */
+export interface Ticket {
+  readonly begun: number
+  /** Which change of the limit came last before it. */
+  readonly round: number
+}
+
+/** Answers that come later than usual by this factor mean that requests wait for each other. */
+const late = 1.5
+
+/** And by this one that many do. */
+const veryLate = 3
+
+/** Answers, and milliseconds, between two tries of a higher limit where the destination refuses what is too much: so few are
+ * refused, and little time is lost by the waits after that. */
+const patience = { answers: 150, time: 10_000 }
+
+/** The same where it lets requests wait, in rounds of as many answers as may be under way. */
+const rounds = 4
+
+/**
+ * How many requests may be under way at once: found by additive increase and multiplicative decrease, as TCP does it. It
+ * doubles at first; it falls where the destination says that it is overloaded, or where answers come later than usual; else it
+ * grows by one now and then, and by more as long as that goes well. Senders that share a destination see the same signs, and so
+ * end up with the same share.
+ *
+ * Answers may come late for other reasons than our requests: where they do not come sooner after the limit has fallen, that is
+ * usual from then on, and the limit is what it was.
+ */
+export class AdaptiveLimit {
+  readonly #most: number
+  readonly #now: () => number
+  #limit: number
+  /** Up to here it doubles. */
+  #threshold = Number.POSITIVE_INFINITY
+  #round = 0
+  /** In this round: answers, and their milliseconds; whether as many were under way as may be. */
+  #answers = 0
+  #time = 0
+  #reached = false
+  /** Milliseconds of an answer where the destination was not pressed, as far as is known. */
+  #usual = Number.POSITIVE_INFINITY
+  /** What a fall because of late answers began with, and how many rounds it takes until others show what it gave. */
+  #fall: { readonly limit: number; readonly delay: number; readonly hope: number; rounds: number } | undefined
+  /** When it fell last. */
+  #fell = 0
+  /** Whether anything was served since then. */
+  #served = true
+  /** The last fall was because requests were refused. */
+  #refuses = false
+  /** Answers, or rounds, since the limit changed. */
+  #quiet = 0
+  /** How often it has grown without a fall. */
+  #streak = 0
+
+  /** @param now a clock in milliseconds that is never set back */
+  constructor(first: number, most: number, now: () => number = () => performance.now()) {
+    this.#limit = first
+    this.#most = most
+    this.#now = now
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** To be called as an attempt begins. @param full as many are under way, or wait to be sent again, as may be */
+  begin(full: boolean): Ticket {
+    if (full) this.#reached = true
+    return { begun: this.#now(), round: this.#round }
+  }
+
+  /** To be called as it ends. */
+  end({ begun, round }: Ticket, sign: LoadSign): void {
+    if (sign === 'served') this.#served = true
+    // What began before the last change says nothing of it.
+    if (round !== this.#round) return
+    if (sign === 'overloaded') {
+      this.#refuses = true
+      this.#fallTo(this.#limit - Math.max(1, Math.floor(this.#limit / 10)))
+      this.#fall = undefined
+      return
+    }
+    this.#answers++
+    this.#time += this.#now() - begun
+    if (this.#answers < Math.max(10, this.#limit)) return
+    const delay = this.#time / this.#answers
+    const answers = this.#answers
+    const reached = this.#reached
+    this.#answers = 0
+    this.#time = 0
+    this.#reached = false
+    this.#judge(delay, answers, reached)
+  }
+
+  #judge(delay: number, answers: number, reached: boolean): void {
+    const fall = this.#fall
+    // What was sent before may be waiting in front of what is sent now.
+    if (fall && fall.rounds-- > 0) return
+    this.#fall = undefined
+    if (fall && delay > fall.delay * fall.hope) {
+      this.#usual = delay
+      this.#change(fall.limit)
+      return
+    }
+    this.#usual = this.#limit === 1 ? delay : Math.min(this.#usual, delay)
+    if (delay >= this.#usual * late) {
+      const share = delay > this.#usual * veryLate ? 0.5 : 0.8
+      // At least half of what less could bring.
+      this.#fall = { limit: this.#limit, delay, hope: (1 + share) / 2, rounds: 1 }
+      this.#refuses = false
+      this.#fallTo(Math.floor(this.#limit * share))
+      return
+    }
+    // Where fewer are sent than may be, nothing is known of more.
+    if (!reached) return
+    if (this.#limit < this.#threshold) {
+      this.#change(Math.min(this.#threshold, this.#limit * 2))
+      return
+    }
+    this.#quiet += this.#refuses ? answers : 1
+    const needed = this.#refuses ? patience.answers : rounds
+    if (this.#quiet < needed / 2 ** Math.min(this.#streak, 4)) return
+    if (this.#refuses && this.#streak === 0 && this.#now() - this.#fell < patience.time) return
+    this.#change(this.#limit + 2 ** Math.min(Math.max(0, this.#streak - 1), 5))
+    this.#streak++
+  }
+
+  #fallTo(limit: number): void {
+    this.#change(limit)
+    // While nothing is served, a fall says that the destination is away, and nothing of how much it takes.
+    if (this.#served) this.#threshold = this.#limit
+    this.#served = false
+    this.#fell = this.#now()
+    this.#streak = 0
+  }
+
+  #change(limit: number): void {
+    this.#limit = Math.max(1, Math.min(this.#most, limit))
+    this.#round++
+    this.#answers = 0
+    this.#time = 0
+    this.#quiet = 0
+    this.#reached = false
+  }
+}
+
+/** Rows a batch where that is found by trial: the first, the most, and what each full batch that is taken adds. */
+const rowsOfBatch = { first: 50, most: 5000, step: 50 }
+
+/**
+ * How many rows a batch may have: by so many more with each full batch that the destination takes, half as many where it is
+ * overloaded. What is too large in bytes is bounded elsewhere.
+ */
+export class AdaptiveBatch {
+  #rows = rowsOfBatch.first
+  #last = 0
+  readonly #now: () => number
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+  }
+
+  get rows(): number {
+    return this.#rows
+  }
+
+  /** To be called as an attempt with so many rows ends. @param began when it did */
+  end(rows: number, began: number, sign: LoadSign): void {
+    if (sign === 'served') {
+      if (rows >= this.#rows) this.#rows = Math.min(rowsOfBatch.most, this.#rows + rowsOfBatch.step)
+    } else if (began >= this.#last) {
+      // Those that were under way then speak of the same moment.
+      this.#last = this.#now()
+      this.#rows = Math.max(rowsOfBatch.first, this.#rows >> 1)
+    }
+  }
 }

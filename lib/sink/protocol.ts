@@ -7,13 +7,30 @@ export interface EncodedRow {
   readonly group?: string | undefined
 }
 
-/** A row that was accepted by `write()`. */
-export interface Entry extends EncodedRow {
-  readonly row: unknown
-  /** Length of `wire` in UTF-8. */
-  readonly bytes: number
-  /** Acknowledged by the destination, or taken by the dead letter. */
-  settled: boolean
+/** What stands before the first row of a body, between two rows, and after the last. */
+export interface Framing {
+  readonly open: string
+  readonly separator: string
+  readonly close: string
+}
+
+/** The body of one request, made by the engine of the rows of a batch. */
+export interface Body {
+  /**
+   * What goes over the wire: rows in their framing, compressed if `content-encoding` says so. The engine uses them again for
+   * other rows once `send` has settled: whatever reads them then must have stopped.
+   */
+  readonly bytes: Buffer
+  /** `content-type`, and `content-encoding` if it is compressed; for a request by HTTP. */
+  readonly headers: { readonly 'content-type'?: string; readonly 'content-encoding'?: 'gzip' }
+  /** How many rows it has. */
+  readonly rows: number
+  /** Bytes before compression. */
+  readonly size: number
+  /** What its rows were encoded with. */
+  readonly group: string | undefined
+  /** The same each time the same rows are sent, another for other rows. Empty unless the protocol is `keyed`. */
+  readonly key: string
 }
 
 /** What surrounds one request. */
@@ -22,25 +39,29 @@ export interface Attempt {
   readonly signal: AbortSignal
   /** Milliseconds for the exchange. */
   readonly timeout: number
-  /** The same for each attempt at the same rows, never the same for others. */
-  readonly key: string
 }
 
-/** All that a connector brings: from row to wire, and from response to verdict. */
+/** All that a connector brings to be a sink: from row to wire, and from response to verdict. */
 export interface SinkProtocol {
   /** The registered name. */
   readonly connector: string
-  /** Bytes that a body has besides its rows, and between two rows. */
-  readonly framing: { readonly around: number; readonly between: number }
-  /** Rows of more bytes are refused before they are sent. */
+  /** What stands around and between the rows of a body. */
+  readonly framing: Framing
+  /** Type of the body, for `Body.headers`. */
+  readonly contentType?: string | undefined
+  /** Compression of bodies that are large enough to gain by it. Default: `none`. */
+  readonly compression?: 'gzip' | 'none'
+  /** Whether bodies need a `key`. Default: false. */
+  readonly keyed?: boolean
+  /** Rows of more bytes are refused before they are sent. Default: no limit. */
   readonly maxRowBytes?: number
   /**
    * @param at when the row was handed over, in milliseconds since the epoch
    * @throws RefusedRow for a row that can't be sent
    */
   encode(row: Record<string, unknown>, at: number): EncodedRow
-  /** Sends rows in one request. Faults of the connection are thrown as they come, cleaned of secrets. */
-  send(entries: readonly Entry[], attempt: Attempt): Promise<SinkVerdict>
+  /** Sends one request. Throws faults of the connection as they come, cleaned of secrets. */
+  send(body: Body, attempt: Attempt): Promise<SinkVerdict>
   /** Lets go of connections and waits; called once, when the stream has ended or is destroyed. */
   close(): void
 }

@@ -1,51 +1,42 @@
 import { parseJson } from '../core/exact-json.ts'
 import { serialize } from '../core/json.ts'
 import { parseInstant, toDate } from '../core/time.ts'
-import type { KqlType } from './row-schema.ts'
+import type { ColumnType } from './row-schema.ts'
 
-/** Turns a cell, as the service writes it in JSON, into a value. Never given null. Undefined where it does not fit. */
+/** Casts a value, as it stands in JSON or in text. Never given null. Returns undefined if it does not fit. */
 export type CellReader = (cell: unknown) => unknown
 
 /** What a `long` becomes: the option `long`. */
 export type LongForm = 'number-or-bigint' | 'bigint' | 'string'
 
-/**
- * How cells are read whose type is known from the result itself. Texts are taken as they are; what the service sends
- * in a form that its type does not have is a misfit.
- */
-export function cellReader(type: KqlType, datetime: 'date' | 'string', long: LongForm): CellReader {
+/** What a `datetime` becomes: the option `datetime`. */
+export type DatetimeForm = 'date' | 'string'
+
+/** What values of some types become. */
+export interface ValueForms {
+  readonly datetime: DatetimeForm
+  readonly long: LongForm
+}
+
+/** How values are cast to a type that the option `schema` wants, whatever type they have. */
+export function cellCaster(type: ColumnType, { datetime, long }: ValueForms): CellReader {
   switch (type) {
     case 'long':
-      return longReaders[long]
-    case 'string':
-    case 'guid':
-    case 'timespan':
-      return asText
+      return (cell) => asLong(cell, long)
     case 'datetime':
       return datetime === 'string' ? asInstantText : asDate
     default:
-      return readers[type]
-  }
-}
-
-/** How cells are cast to a type that the option `schema` wants, whatever the result's own type. */
-export function cellCaster(type: KqlType, datetime: 'date' | 'string', long: LongForm): CellReader {
-  switch (type) {
-    case 'string':
-      return castText
-    case 'guid':
-      return (cell) => matching(cell, guidForm)
-    case 'timespan':
-      return (cell) => matching(cell, timespanForm)
-    default:
-      return cellReader(type, datetime, long)
+      return casters[type]
   }
 }
 
 const guidForm = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
 const timespanForm = /^-?(\d+\.)?\d{1,2}:\d{2}:\d{2}(\.\d{1,7})?$/
 const integerForm = /^\s*[+-]?\d+\s*$/
-const decimalForm = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i
+const decimalForm = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?\s*$/i
+
+/** A longer string is no number: to read one takes time that grows with the square of its digits. */
+const longestNumber = 400
 
 const largestLong = 2n ** 63n - 1n
 const specialReals = new Map([
@@ -53,25 +44,28 @@ const specialReals = new Map([
   ['Infinity', Number.POSITIVE_INFINITY],
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ])
+const booleans = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+])
 
-const readers = {
+const casters: Readonly<Record<Exclude<ColumnType, 'long' | 'datetime'>, CellReader>> = {
+  string: castText,
   bool: asBool,
   int: asInt,
   real: asReal,
+  double: asReal,
   decimal: asDecimal,
+  timespan: (cell) => matching(cell, timespanForm),
+  guid: (cell) => matching(cell, guidForm),
+  strings: asTexts,
   dynamic: asDynamic,
 }
 
-const longReaders: Record<LongForm, CellReader> = {
-  'number-or-bigint': asLong,
-  bigint(cell) {
-    const long = asLong(cell)
-    return typeof long === 'number' ? BigInt(long) : long
-  },
-  string: (cell) => asLong(cell)?.toString(),
-}
-
-function asText(cell: unknown): string | undefined {
+/** A string that is one already. */
+export function asText(cell: unknown): string | undefined {
   return typeof cell === 'string' ? cell : undefined
 }
 
@@ -84,42 +78,57 @@ function castText(cell: unknown): string {
   return typeof cell === 'object' ? serialize(cell) : String(cell)
 }
 
+function asTexts(cell: unknown): readonly string[] {
+  return (Array.isArray(cell) ? cell : [cell]).map(castText)
+}
+
 function asBool(cell: unknown): boolean | undefined {
   if (typeof cell === 'boolean') return cell
   if (cell === 1 || cell === 0) return cell === 1
-  if (typeof cell !== 'string') return undefined
-  return { true: true, false: false }[cell.trim().toLowerCase()]
+  return typeof cell === 'string' ? booleans.get(cell.trim().toLowerCase()) : undefined
 }
 
 function asInt(cell: unknown): number | undefined {
-  const value = asLong(cell)
+  const value = asLong(cell, 'number-or-bigint')
   return typeof value === 'number' && value >= -(2 ** 31) && value < 2 ** 31 ? value : undefined
 }
 
-function asLong(cell: unknown): number | bigint | undefined {
-  if (typeof cell === 'number') return Number.isSafeInteger(cell) ? cell : undefined
-  if (typeof cell === 'boolean') return cell ? 1 : 0
-  let long: bigint
-  if (typeof cell === 'bigint') long = cell
-  else if (typeof cell === 'string' && integerForm.test(cell)) long = BigInt(cell.trim())
-  else return undefined
+function asLong(cell: unknown, form: LongForm): number | bigint | string | undefined {
+  const number = typeof cell === 'number' ? cell : wholeNumber(cell)
+  if (number === undefined) return undefined
+  if (Number.isSafeInteger(number)) {
+    if (form === 'number-or-bigint') return number
+    return form === 'bigint' ? BigInt(number) : String(number)
+  }
+  // A number beyond that lost digits before it came here.
+  if (typeof cell === 'number' || !Number.isInteger(number)) return undefined
+  const long = typeof cell === 'bigint' ? cell : BigInt((cell as string).trim())
   if (long > largestLong || long < -largestLong - 1n) return undefined
-  const number = Number(long)
-  return Number.isSafeInteger(number) ? number : long
+  return form === 'string' ? String(long) : long
+}
+
+/** An integer in another form, rounded if it is beyond 2^53. */
+function wholeNumber(cell: unknown): number | undefined {
+  if (typeof cell === 'boolean' || typeof cell === 'bigint') return Number(cell)
+  return isNumberText(cell, integerForm) ? Number(cell) : undefined
+}
+
+function isNumberText(cell: unknown, form: RegExp): cell is string {
+  return typeof cell === 'string' && cell.length <= longestNumber && form.test(cell)
 }
 
 function asReal(cell: unknown): number | undefined {
   if (typeof cell === 'number') return cell
   if (typeof cell === 'bigint') return Number(cell)
   if (typeof cell !== 'string') return undefined
-  return specialReals.get(cell) ?? (decimalForm.test(cell) ? Number(cell) : undefined)
+  return specialReals.get(cell) ?? (isNumberText(cell, decimalForm) ? Number(cell) : undefined)
 }
 
 /** A double holds every decimal of 15 digits; of one with more it may lose some. */
 function asDecimal(cell: unknown): number | string | undefined {
   if (typeof cell === 'number') return cell
   const text = typeof cell === 'bigint' ? String(cell) : cell
-  if (typeof text !== 'string' || !decimalForm.test(text)) return undefined
+  if (!isNumberText(text, decimalForm)) return undefined
   const mantissa = text.trim().replace(/e.*$/i, '')
   const fraction = mantissa.includes('.') ? mantissa.replace(/0+$/, '') : mantissa
   const digits = fraction.replace(/[+.-]/g, '').replace(/^0+/, '')

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, readdir, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { unpacked } from './packed.ts'
 import { readAhead } from './read-ahead.ts'
 
 export interface HeldBodyOptions {
@@ -15,7 +16,10 @@ export interface HeldBodyOptions {
 const pieceBytes = 262_144
 
 /** In memory, bytes are kept in pieces of about so many: many small buffers cost more than their bytes. */
-const memoryPieceBytes = 65_536
+const memoryPieceBytes = 131_072
+
+/** Text is given in pieces of at most so many bytes: parsing one takes about a millisecond. */
+const textPieceBytes = 65_536
 
 const namePrefix = 'cyber-connectors-held-'
 
@@ -23,17 +27,16 @@ const namePrefix = 'cyber-connectors-held-'
 const nameForm = /^cyber-connectors-held-(\d+)-[0-9a-f]{16}$/
 
 /**
- * The bytes of an answer's body, held until its rows are asked for: so that no row comes out of an answer that turns out
- * not to be whole. Give it the bytes as they came, best still compressed.
+ * The bytes of an answer's body, held until its rows are asked for: so that no row is released from an answer that turns
+ * out to be incomplete. It keeps the bytes as they came, compressed if they were.
  *
- * Up to a bound they are in memory. Beyond it they are in a temporary file that its owner alone can read (mode 0600). The
- * file has no name once it is open, so that the system frees it also after a crash; where the system can't do that, the
- * file is removed by `release()`, or at the next start.
+ * Up to a bound they are in memory. Beyond it they are in a temporary file that only its owner can read (mode 0600). The
+ * file has no name once it is open, so that the system frees it also after a crash. On systems that can't do that,
+ * `release()` removes the file, or the next start.
  *
  *     const held = new HeldBody({ memory: 16_000_000 })
- *     for await (const chunk of response.body) await held.write(chunk)
- *     await held.end()
- *     for await (const chunk of held.chunks()) parse(chunk)
+ *     for await (const text of held.receive(response.body, { isPacked })) look(text)
+ *     for await (const text of held.text()) parse(text)
  *     held.release()
  */
 export class HeldBody {
@@ -51,6 +54,7 @@ export class HeldBody {
   /** The last piece that goes to the file: one is written while the next one comes. */
   #written: Promise<void> = Promise.resolve()
   #released = false
+  #isPacked = false
 
   constructor({ memory, directory = tmpdir() }: HeldBodyOptions) {
     this.#memory = memory
@@ -92,6 +96,41 @@ export class HeldBody {
       else this.#spill()
     }
     await this.#written
+  }
+
+  /**
+   * Holds a whole body, and gives its text as it comes. Read it to its end.
+   * @param isPacked whether the body is compressed by gzip
+   * @throws Error of the body, of zlib or of the file system
+   */
+  receive(
+    body: AsyncIterable<Buffer>,
+    { isPacked = false }: { isPacked?: boolean } = {},
+  ): AsyncIterable<Buffer> {
+    this.#isPacked = isPacked
+    return unpacked(this.#keep(body), isPacked)
+  }
+
+  async *#keep(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
+    for await (const chunk of body) {
+      const kept = this.write(chunk)
+      if (kept) await kept
+      yield chunk
+    }
+    await this.end()
+  }
+
+  /** The text of a body that was received, in pieces of at most 64 KiB, as often as it is called. */
+  async *text(start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer, void> {
+    let offset = 0
+    for await (const chunk of unpacked(this.chunks(), this.#isPacked)) {
+      const last = Math.min(chunk.length, end - offset)
+      for (let at = Math.max(0, start - offset); at < last; at += textPieceBytes) {
+        yield chunk.subarray(at, Math.min(last, at + textPieceBytes))
+      }
+      offset += chunk.length
+      if (offset >= end) return
+    }
   }
 
   /** The bytes in their order, from the first one, as often as it is called. It ends early after `release()`. */

@@ -284,10 +284,10 @@ ${goal('event-loop delay at p99.9 in ms, not compressed', plain.of(ours, 'delay'
 ${goal('event-loop delay at p99.9 in ms, gzip', packed.of(ours, 'delay'), 50, { most: true })}`
 }
 
-/** A Python that has the splunk-sdk: the one that .ci/sdks made, or the system's. Without it that peer is left out. */
+/** A Python that has the splunk-sdk: the one that .ci/services made, or the system's. Without it that peer is left out. */
 function pythonPeer() {
   for (const python of [
-    fileURLToPath(new URL('../../.sdks/python/bin/python', import.meta.url)),
+    fileURLToPath(new URL('../../.services/python/bin/python', import.meta.url)),
     'python3',
   ]) {
     try {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { access } from 'node:fs/promises'
+import { access, readFile, stat, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import t from 'tap'
@@ -66,6 +66,7 @@ t.test('as JSON, with acknowledgement, over plain HTTP', async (t) => {
   const [services] = rowsOf(line) as [Record<string, string>]
   t.match(services, {
     table: { name: 'SigninLogs', rows: 3000 },
+    tables: ['SigninLogs', 'SecurityEvent', 'SecurityAlert', 'SecurityIncident'],
     SPLUNK_URL: /^http:/,
     INGESTION_URL: /^https:/,
   })
@@ -99,7 +100,7 @@ t.test('as JSON, with acknowledgement, over plain HTTP', async (t) => {
   t.equal((await running.ended).code, 0)
 })
 
-t.test('ports and tokens from a file, and each event as it comes, a short line each', async (t) => {
+t.test('ports and tokens from a file; events as they come, one short line a second', async (t) => {
   const port = await freePort()
   const settings = {
     hec: { port, token: 'fixed-token' },
@@ -129,13 +130,25 @@ t.test('ports and tokens from a file, and each event as it comes, a short line e
   const input = `{"id":9007199254740993}\n{"text":"${'long '.repeat(100)}"}\n`
   const copied = await command([...send, '--token-env', 'TOKEN'], { input, env: { TOKEN: 'fixed-token' } })
   t.equal(copied.code, 0, copied.stderr)
-  const said = await running.until((text) => text.split('\n').length > 2)
-  const [first, second] = said.split('\n')
-  t.match(first, /^hec \{.*"event":\{"id":9007199254740993\}\}$/)
-  t.match(second, /^hec \{.*"event":\{"text":"long long .*…$/)
-  t.equal(second!.length, 120)
+  const [first] = (await running.until((text) => text.includes('\n'))).split('\n')
+  t.match(first, /^hec \{.*"event":\{"text":"long long .*… \(and 1 more\)$/)
+  t.equal(first!.length, 120)
+  const many = Array.from({ length: 500 }, (_, id) => `{"id":${id}}\n`).join('')
+  const started = performance.now()
+  const batches = [...send, '--token-env', 'TOKEN', '--batch-size', '1']
+  t.equal((await command(batches, { input: many, env: { TOKEN: 'fixed-token' } })).code, 0)
+  const seconds = (performance.now() - started) / 1000
   running.child.kill('SIGTERM')
-  t.equal((await running.ended).code, 0)
+  const { code, stderr } = await running.ended
+  t.equal(code, 0)
+  const said = stderr.split('\n').filter((line) => line.startsWith('hec {'))
+  t.ok(said.length <= 3 + seconds, 'however much comes: one line a second')
+  const counts = said.map((line) => 1 + Number(/\(and (\d+) more\)$/.exec(line)?.[1] ?? 0))
+  t.equal(
+    counts.reduce((sum, count) => sum + count),
+    502,
+    'and each event is counted',
+  )
 
   const [wrong, torn, absent] = await Promise.all(
     ['wrong.yaml', 'torn.yaml', 'none.yaml'].map((file) =>
@@ -159,6 +172,30 @@ t.test('ports and tokens from a file, and each event as it comes, a short line e
   }
   t.match(torn!.stderr, /torn\.yaml:\s+is not JSON or YAML: line 1, column/)
   t.match(absent!.stderr, /none\.yaml:\s+can't be read \(ENOENT\)/)
+})
+
+t.test('with --state, CA, ports and tokens stay from start to start', async (t) => {
+  const folder = t.testdir()
+  const start = async () => {
+    const running = new RunningCommand(['emulate', '--state', 'kept', '--json'], { cwd: folder })
+    t.teardown(() => running.child.kill())
+    const [variables] = rowsOf(await running.until((text) => text.includes('\n'), 'stdout'))
+    const { NODE_EXTRA_CA_CERTS: path } = variables as Record<string, string>
+    const ca = await readFile(path!, 'utf8')
+    running.child.kill('SIGTERM')
+    await running.ended
+    return { variables, ca }
+  }
+  const first = await start()
+  t.same(await start(), first)
+  const kept = `${folder}/kept`
+  for (const file of ['emulators.json', 'ca-key.pem'])
+    t.equal((await stat(`${kept}/${file}`)).mode & 0o077, 0, file)
+
+  await writeFile(`${kept}/emulators.json`, 'something else')
+  const { code, stderr } = await command(['emulate', '--state', 'kept'], { cwd: folder })
+  t.not(code, 0)
+  t.match(stderr, /kept\/emulators\.json is not the state of emulators; remove it/)
 })
 
 t.test('faults and ports that make no sense are refused, all at once', async (t) => {

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { verdictOf as restVerdict } from '../../lib/connectors/rest/rest-response.ts'
-import { verdictOf as sentinelVerdict } from '../../lib/connectors/sentinel/ingestion-response.ts'
-import { verdictOf as hecVerdict, readReply } from '../../lib/connectors/splunk/hec-response.ts'
+import { restVerdict } from '../../lib/connectors/rest/protocol.ts'
+import { ingestionVerdict } from '../../lib/connectors/sentinel/protocol.ts'
+import { hecVerdict, readReply } from '../../lib/connectors/splunk/protocol.ts'
 import type { SinkVerdict } from '../../lib/core/verdict.ts'
 import type { HttpResponse } from '../../lib/http/response.ts'
 
@@ -21,8 +21,8 @@ const context = { dce: 'https://dce.example', dcr_id: 'dcr-0', dcs: 'Custom-T', 
 
 /** What each connector makes of an answer to a request with three rows. */
 const connectors: Record<string, (response: HttpResponse) => SinkVerdict> = {
-  splunk: (response) => hecVerdict(response, readReply(response, redact), { rows: 3, bytes: 100 }),
-  sentinel: (response) => sentinelVerdict(response, context),
+  splunk: (response) => hecVerdict(response, readReply(response, redact), { rows: 3, size: 100 }),
+  sentinel: (response) => ingestionVerdict(response, context),
   rest: (response) => restVerdict(response, 'https://rest.example/hook', redact),
 }
 
@@ -45,6 +45,7 @@ function expected(connector: string, status: number, body: BodyName): SinkVerdic
   if (status === 413) return 'split'
   if (connector === 'sentinel') {
     if (status === 204) return 'accepted'
+    if (status === 401) return 'again'
     return [400, 422].includes(status) ? 'refused' : 'fatal'
   }
   if (isSuccess(status)) return 'accepted'

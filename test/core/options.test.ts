@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from 'node:stream'
 import t from 'tap'
-import { type SplunkOptions, SplunkWritable } from '../../lib/connectors/splunk/splunk-writable.ts'
+import { type SplunkOptions, SplunkWritable } from '../../lib/connectors/splunk/index.ts'
 import type { OptionError } from '../../lib/core/errors.ts'
 import { declareOptions, option, otherSpelling } from '../../lib/core/options.ts'
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
+import { networkInterfaces } from 'node:os'
 import { Readable } from 'node:stream'
 import { buffer, json, text } from 'node:stream/consumers'
 import { gunzipSync, gzipSync } from 'node:zlib'
@@ -104,6 +105,31 @@ t.test('keep-alive, restart on the same port, events', async (t) => {
   t.match((await answered)[0], { path: '/again', status: 200 })
   t.throws(() => new Echo().url, /not started/)
   await echo[Symbol.asyncDispose]()
+})
+
+t.test('listens on the loopback alone; a body beyond the limit is 413, as sent and unpacked', async (t) => {
+  const echo = await new Echo({ maxBodyBytes: 10_000 }).start()
+  t.teardown(() => echo.close())
+  t.match(echo.url, /^http:\/\/127\.0\.0\.1:/)
+  const outside = Object.values(networkInterfaces())
+    .flatMap((all) => all ?? [])
+    .find(({ internal, family }) => !internal && family === 'IPv4')
+  if (outside) {
+    const url = `http://${outside.address}:${new URL(echo.url).port}`
+    await t.rejects(ask(url), { code: 'ECONNREFUSED' }, 'no other address of this machine answers')
+  }
+  const headers = { 'content-encoding': 'gzip' }
+  const answers = await Promise.all([
+    ask(echo.url, { body: 'x'.repeat(10_000) }),
+    ask(echo.url, { body: 'x'.repeat(10_001) }),
+    ask(echo.url, { body: gzipSync('x'.repeat(10_000)), headers }),
+    ask(echo.url, { body: gzipSync('x'.repeat(10_000_000)), headers }),
+  ])
+  t.same(
+    answers.map(({ statusCode }) => statusCode),
+    [200, 413, 200, 413],
+  )
+  t.equal(echo.taken.length, 2, 'the service sees none of what is too large')
 })
 
 t.test('TLS', async (t) => {

@@ -9,11 +9,11 @@ import { createCertificateAuthority } from '../../lib/emulators/certificates.ts'
 import { freePort, runService, type Service } from './service.ts'
 
 const program = fileURLToPath(
-  new URL('../azurite/node_modules/azurite/dist/src/blob/main.js', import.meta.url),
+  new URL('../../.services/azurite/node_modules/azurite/dist/src/blob/main.js', import.meta.url),
 )
 
 /** Why there is no Azurite here, for `skip`; false where there is. */
-export const azuriteMissing = !existsSync(program) && 'Azurite is not installed: npm ci --prefix test/azurite'
+export const azuriteMissing = !existsSync(program) && 'Azurite is not installed: run .ci/services'
 
 /** Azure Blob Storage on this machine. `url` is that of its account. */
 export interface Azurite extends Service {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { AdaptiveBatch, AdaptiveLimit } from '../../lib/sink/adaptive-limit.ts'
+import { AdaptiveBatch, AdaptiveLimit } from '../../lib/sink/load.ts'
 import { scaled } from '../fixtures/scale.ts'
 import { phasesOf, runPhases, type VirtualTime } from '../fixtures/virtual-destination.ts'
 

@@ -4,7 +4,7 @@ import t from 'tap'
 import { type ConnectorError, DeliveryError, RefusedRow } from '../../lib/core/errors.ts'
 import type { SinkVerdict } from '../../lib/core/verdict.ts'
 import { BatchingWritable } from '../../lib/sink/batching-writable.ts'
-import type { Attempt, Entry, SinkProtocol } from '../../lib/sink/protocol.ts'
+import type { Attempt, Body, SinkProtocol } from '../../lib/sink/protocol.ts'
 import { scaled } from '../fixtures/scale.ts'
 import { deliver, LetterBox, onChannels, type Row, watch } from '../fixtures/sink-trial.ts'
 
@@ -20,7 +20,8 @@ interface Sent {
 /** The least protocol: what is sent is kept, and answered as the test says. */
 class Trial implements SinkProtocol {
   readonly connector = 'trial'
-  readonly framing = { around: 2, between: 1 }
+  readonly framing = { open: '[', separator: ',', close: ']' }
+  readonly keyed = true
   readonly maxRowBytes = 1000
   readonly sent: Sent[] = []
   closed = 0
@@ -28,14 +29,12 @@ class Trial implements SinkProtocol {
 
   encode(row: Row) {
     if (row['bad']) throw new RefusedRow(`bad: ${row['bad']}`)
-    const wire = JSON.stringify(row)
-    return { wire, bytes: Buffer.byteLength(wire), group: row['group'] as string | undefined }
+    return { wire: JSON.stringify(row), group: row['group'] as string | undefined }
   }
 
-  async send(entries: readonly Entry[], attempt: Attempt): Promise<SinkVerdict> {
-    const ids = entries.map(({ row }) => (row as { id: number }).id)
-    const bytes = entries.reduce((sum, { bytes }) => sum + bytes, 2 + entries.length - 1)
-    this.sent.push({ ids, key: attempt.key, bytes })
+  async send({ bytes, key }: Body, attempt: Attempt): Promise<SinkVerdict> {
+    const ids = (JSON.parse(bytes.toString()) as { id: number }[]).map(({ id }) => id)
+    this.sent.push({ ids, key, bytes: bytes.length })
     return this.answer(ids, attempt)
   }
 

@@ -1,8 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
-import { bodyOf } from '../../lib/sink/compression.ts'
-import { RowStore } from '../../lib/sink/row-store.ts'
+import { RowStore } from '../../lib/sink/batches.ts'
+import { BodyMaker } from '../../lib/sink/body.ts'
+import type { Framing, SinkProtocol } from '../../lib/sink/protocol.ts'
+
+const lines: Framing = { open: '', separator: '\n', close: '' }
+const array: Framing = { open: '[', separator: ',', close: ']' }
+
+function maker(compression: 'gzip' | 'none', framing = lines): BodyMaker {
+  return new BodyMaker({ framing, compression } as SinkProtocol)
+}
 
 /** A store with one row of this text. */
 function storeOf(text: string) {
@@ -20,8 +28,8 @@ t.test('bodies of any size, many at once, come back as they were', async (t) => 
       : `ä${`row ${index} "x" `.repeat(size).slice(2, size)}`
   })
   const isSame = async (text: string) => {
-    const { bytes, gzip } = await bodyOf(storeOf(text).rows, '', '\n', '', 'gzip')
-    return gzip && gunzipSync(bytes).toString() === text
+    const { bytes, headers } = await maker('gzip').make(storeOf(text).rows)
+    return headers['content-encoding'] === 'gzip' && gunzipSync(bytes).toString() === text
   }
   const results = await Promise.all(texts.map(isSame))
   t.ok(results.every(Boolean))
@@ -30,12 +38,12 @@ t.test('bodies of any size, many at once, come back as they were', async (t) => 
 
 t.test('small bodies, and those that are not to be compressed, stay as they are', async (t) => {
   const small = storeOf('{"a":1}')
-  const body = await bodyOf(small.rows, '', '\n', '', 'gzip')
-  t.equal(body.gzip, false)
+  const body = await maker('gzip').make(small.rows)
+  t.equal(body.headers['content-encoding'], undefined)
   t.equal(body.bytes.toString(), '{"a":1}')
   const large = storeOf('a'.repeat(100_000))
-  const { bytes, gzip } = await bodyOf(large.rows, '', '\n', '', 'none')
-  t.equal(gzip, false)
+  const { bytes, headers } = await maker('none').make(large.rows)
+  t.equal(headers['content-encoding'], undefined)
   t.equal(bytes.toString(), 'a'.repeat(100_000))
   t.notOk(small.store.free || large.store.free, 'their bytes are being read')
   body.release()
@@ -44,16 +52,16 @@ t.test('small bodies, and those that are not to be compressed, stay as they are'
 
 t.test('a store can hold other rows when nobody reads the bytes of its own', async (t) => {
   const { store, rows } = storeOf('a'.repeat(2000))
-  await bodyOf(rows, '', '\n', '', 'gzip')
+  await maker('gzip').make(rows)
   t.ok(store.free, 'what was compressed has been read')
   store.clear()
   const [large, small] = ['b'.repeat(3000), 'c'].map((text) =>
     store.keep({}, undefined, store.write(text), 0),
   )
-  const { bytes } = await bodyOf([large!, small!], '[', ',', ']', 'gzip')
+  const { bytes } = await maker('gzip', array).make([large!, small!])
   t.equal(gunzipSync(bytes).toString(), `[${'b'.repeat(3000)},c]`)
-  const cut = await bodyOf([small!], '', '', '', 'gzip')
-  const sent = await bodyOf([small!], '', '', '', 'gzip')
+  const cut = await maker('gzip').make([small!])
+  const sent = await maker('gzip').make([small!])
   sent.release()
   t.notOk(store.free, 'one that may still be read')
   cut.release()

@@ -13,8 +13,7 @@ import { findProgram } from '../services/service.ts'
 
 const folder = fileURLToPath(new URL('../examples/', import.meta.url))
 const missing =
-  !existsSync(`${folder}node_modules`) &&
-  'the clients of the examples are not installed: npm ci --prefix test/examples'
+  !existsSync(`${folder}node_modules`) && 'the clients of the examples are not installed: run .ci/services'
 
 interface Manifest {
   kind: string

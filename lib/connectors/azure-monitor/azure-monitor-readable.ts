@@ -3,9 +3,9 @@ import { BoundedReadable } from '../../source/bounded-readable.ts'
 import { rangeWindows } from '../../source/options.ts'
 import type { RowOf, RowSchema, TableSchema } from '../../source/row-schema.ts'
 import { WindowDivider } from '../../source/windows.ts'
-import { KqlProtocol } from './kql-protocol.ts'
 import { boundedDeclaration, connectorName } from './options.ts'
 import type { AzureMonitorReadableOptions } from './options.types.ts'
+import { KqlProtocol } from './protocol.ts'
 
 /**
  * The rows of a KQL query over a range of time, from a Log Analytics workspace or an Azure resource, as plain objects.

@@ -3,10 +3,9 @@ import type { RowOf, RowSchema, TableSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import type { WindowOffset } from '../../source/windows.ts'
 import { WindowPlanner } from '../../source/windows.ts'
-import { identityOf, KqlProtocol } from './kql-protocol.ts'
-import { connectorName } from './options.ts'
+import { connectorName, streamDeclaration } from './options.ts'
 import type { AzureMonitorStreamReadableOptions } from './options.types.ts'
-import { streamDeclaration } from './stream-options.ts'
+import { identityOf, KqlProtocol } from './protocol.ts'
 
 /**
  * The rows of a KQL query as time goes on: window after window, half-open and abutting, each at most

@@ -7,11 +7,22 @@ import {
 } from '../../core/options.ts'
 import { retrySpecs } from '../../core/retry.ts'
 import type { StandardSchema } from '../../core/standard-schema.ts'
-import { checkRange, rangeSpecs, sourceSpecs, windowSpecs } from '../../source/options.ts'
-import { type KqlType, kqlTypes } from '../../source/row-schema.ts'
+import {
+  checkRange,
+  checkStream,
+  rangeSpecs,
+  sourceSpecs,
+  streamWindowSpecs,
+  windowSpecs,
+} from '../../source/options.ts'
+import { type ColumnType, columnTypeNames, parseRowSchema } from '../../source/row-schema.ts'
 import { azureSpecs, checkAzureOptions, httpsUrl } from '../azure/options.ts'
+import { earliestQuery, ingestionTimeAdvice, ingestionTimeQuery, relativeTime } from './query-windows.ts'
 
 export const connectorName = 'azure-monitor'
+
+/** Bytes of an answer that are held in memory. */
+export const defaultHeldBytes = 16_000_000
 
 const resourceForm = /^\/subscriptions\/[^/?#\s]+(\/[^/?#\s]+)*$/i
 
@@ -60,6 +71,11 @@ export const querySpecs = {
   ...targetSpecs,
   ...sourceSpecs({ max_in_flight: 4 }),
   ...windowSpecs,
+  held_bytes: option.integer({
+    min: 0,
+    default: defaultHeldBytes,
+    doc: 'Bytes of one answer that are held in memory, as they came; what comes after them goes to a temporary file until it is read.',
+  }),
   query: option.text({
     verbatim: true,
     required: true,
@@ -69,12 +85,12 @@ export const querySpecs = {
     default: true,
     doc: 'Whether the types of columns are taken from the result. `false` needs a `schema`.',
   }),
-  schema: option.custom<Map<string, KqlType> | StandardSchema>(
+  schema: option.custom<Map<string, ColumnType> | StandardSchema>(
     {
       form: 'an object { column: KQL type }, or a Standard Schema (zod, valibot, arktype…)',
       type: "import('../../source/row-schema.ts').RowSchema",
-      schema: { type: 'object', additionalProperties: { enum: kqlTypes.all }, minProperties: 1 },
-      parse: kqlTypes.parseSchema,
+      schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
+      parse: parseRowSchema,
     },
     {
       doc: 'The columns that rows are to have and their KQL types: values are cast, columns that the result lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type. A value that does not fit is an error.',
@@ -125,3 +141,37 @@ export const boundedDeclaration = declareOptions(connectorName, boundedSpecs, (v
 
 /** Options of `listTables` and `tableSchema`. */
 export const targetDeclaration = declareOptions(connectorName, targetSpecs, checkTarget)
+
+export const streamSpecs = {
+  ...querySpecs,
+  ...streamWindowSpecs({ max_in_flight: 4, safety_lag_seconds: 300 }),
+  window_by: option.oneOf(['timestamp_column', 'ingestion_time'], {
+    default: 'timestamp_column',
+    doc: "`ingestion_time` lays windows over the time when the service took rows in, so that rows which arrive hours late are read too, and once. The query must begin with a table's name, or refer to `window_start` and `window_end`.",
+  }),
+  allow_relative_time: option.flag({
+    default: false,
+    doc: 'Allows `ago()` and `now()` in the query. They are refused otherwise: a window of another time than now would pass as read with rows missing.',
+  }),
+} satisfies OptionSpecs
+
+export type StreamValues = OptionValues<typeof streamSpecs>
+
+export const streamDeclaration = declareOptions(connectorName, streamSpecs, (values, report, given) => {
+  checkQuery(values, report, given)
+  checkStream(values, report, given)
+  const { query, window_by, start_time, allow_relative_time } = values
+  const relative = query === undefined || allow_relative_time ? undefined : relativeTime(query)
+  if (relative !== undefined) {
+    report(
+      `query: ${relative}() moves with the clock, but a stream asks for windows of another time, and rows would be missed: leave the time to the stream, or set allow_relative_time`,
+    )
+  }
+  if (query === undefined || window_by !== 'ingestion_time') return
+  if (!ingestionTimeQuery(query)) report(`query: ${ingestionTimeAdvice}`)
+  else if (start_time === 'earliest' && earliestQuery(query, 'ingestion_time') === undefined) {
+    report(
+      'start_time: with window_by "ingestion_time", "earliest" needs a query that begins with a table\'s name; give an instant',
+    )
+  }
+})

@@ -53,6 +53,11 @@ export interface AzureMonitorReadableFields
     Pick<SourceFields, 'max_in_flight'>,
     RangeFields,
     Pick<StreamWindowFields, 'min_partition_seconds'> {
+  /**
+   * Bytes of one answer that are held in memory, as they came; what comes after them goes to a temporary
+   * file until it is read. Default: `16000000`.
+   */
+  held_bytes?: number | string | undefined
   /** The query, in KQL. It is sent as it is. The time range goes with the request, next to it. */
   query: string
   /** Whether the types of columns are taken from the result. `false` needs a `schema`. Default: `true`. */
@@ -105,6 +110,7 @@ export interface AzureMonitorStreamReadableFields
       AzureMonitorReadableFields,
       | 'max_in_flight'
       | 'min_partition_seconds'
+      | 'held_bytes'
       | 'query'
       | 'inferSchema'
       | 'schema'

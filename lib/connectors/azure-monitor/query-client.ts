@@ -1,9 +1,8 @@
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
 import type { LogsQueryClientOptions } from '@azure/monitor-query'
 import { fromDate, toDate } from '../../core/time.ts'
 import type { Window } from '../../core/window.ts'
+import { noteOf } from '../../source/packed.ts'
 import type { AzureConnection } from '../azure/connection.ts'
 
 type Policy = NonNullable<LogsQueryClientOptions['additionalPolicies']>[number]['policy']
@@ -136,25 +135,11 @@ function takeAnswer(exchange: Exchange, metadata: boolean): Policy {
         response.bodyAsText = '{"tables":[]}'
         return response
       }
-      const text = body ? await readError(body, gzip) : ''
+      // Of an answer that is cut, the status still tells enough.
+      const text = body ? await noteOf(body, gzip).catch(() => '') : ''
       exchange.answer = { status, retryAfter, gzip, text }
       response.bodyAsText = text
       return response
     },
   }
-}
-
-/** The text of an error answer. Where that is cut, its status still tells enough. */
-async function readError(body: Readable, gzip: boolean): Promise<string> {
-  const chunks: Buffer[] = []
-  const keep = async (source: AsyncIterable<Buffer>) => {
-    for await (const chunk of source) chunks.push(chunk)
-  }
-  try {
-    if (gzip) await pipeline(body, createGunzip(), keep)
-    else await pipeline(body, keep)
-  } catch {
-    // The connection is gone, and so is the rest.
-  }
-  return Buffer.concat(chunks).toString()
 }

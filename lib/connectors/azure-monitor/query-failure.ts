@@ -1,14 +1,16 @@
 import { ConnectorError, type ErrorDetails, QueryError } from '../../core/errors.ts'
+import { jsonOrUndefined } from '../../core/json.ts'
+import { MalformedJson } from '../../core/json-scanner.ts'
 import { cleanError, type Redact } from '../../core/redaction.ts'
 import { holdsAll, isTransientFault, isTransientStatus, retryAfter } from '../../core/retry.ts'
 import type { SourceFailure } from '../../core/verdict.ts'
 import { AuthError } from '../azure/tokens.ts'
+import type { AnswerTable, WholeAnswer } from './answer.ts'
 import { connectorName } from './options.ts'
-import { type IndexedTable, MalformedResponse, type ResponseIndex } from './response-index.ts'
 
 /** A request that failed, with the tables that came all the same. */
 export type QueryFailure = Exclude<SourceFailure, { kind: 'wait' }> & {
-  readonly tables?: readonly IndexedTable[]
+  readonly tables?: readonly AnswerTable[]
 }
 
 /** Rows at which the service cuts a result, at times without a word. */
@@ -58,9 +60,11 @@ export function statusFailure(
   redact: Redact,
   divisible: boolean,
 ): QueryFailure {
-  const body = parseError(text)
-  const { code, text: words } = readServiceError(body)
-  const serviceText = redact(words || text.trim().slice(0, 500)) || undefined
+  const body = jsonOrUndefined(text)
+  const isWrapped = typeof body === 'object' && body !== null && 'error' in body
+  const { code, text: words } = readServiceError(isWrapped ? body.error : body)
+  // Redacted before it is cut: a part of a token would not be recognized.
+  const serviceText = redact(words || text.trim()).slice(0, words ? undefined : 500) || undefined
   const details: ErrorDetails = { connector: connectorName, status, serviceCode: code, serviceText }
   const said = `status ${status}${code ? ` ${code}` : ''}${serviceText ? `: ${serviceText}` : ''}`
   const query = (message: string) => new QueryError('ERR_QUERY', `${connectorName}: ${message}`, details)
@@ -81,17 +85,8 @@ export function statusFailure(
   return { kind: 'retry', error, after: retryAfter(retryAfterHeader), holdAll: holdsAll(status) }
 }
 
-function parseError(text: string): unknown {
-  try {
-    const body: unknown = JSON.parse(text)
-    return typeof body === 'object' && body !== null && 'error' in body ? body.error : body
-  } catch {
-    return undefined
-  }
-}
-
 /** A result with status 200 that says itself that it is not whole. */
-export function partialFailure({ error, tables }: ResponseIndex, redact: Redact): QueryFailure {
+export function partialFailure({ error, tables }: WholeAnswer, redact: Redact): QueryFailure {
   const { code, text } = readServiceError(error)
   const details: ErrorDetails = {
     connector: connectorName,
@@ -115,14 +110,11 @@ export function partialFailure({ error, tables }: ResponseIndex, redact: Redact)
 const ownFault =
   /SemanticError|SyntaxError|BadArgument|BadRequest|InvalidTimestamp|Forbidden|Unauthorized|"Permanent"|"@permanent":true/i
 
-/** A result as long as the service ever gives. */
-export function cutFailure({ rows, tables }: ResponseIndex): QueryFailure {
-  const text = `the result has ${rows} rows, as many as the service gives: it may lack the rest`
-  return {
-    kind: 'split',
-    tables,
-    error: tooLargeError(text, { connector: connectorName, status: 200 }),
-  }
+/** A result as long as the service ever gives, of which it is not known that it is whole. */
+export function cutFailure({ rowCount, tables }: WholeAnswer): QueryFailure {
+  const text = `the result has ${rowCount} rows, as many as the service gives: it may lack the rest`
+  const details = { connector: connectorName, status: 200 }
+  return { kind: 'split', tables, error: tooLargeError(text, details) }
 }
 
 function tooLargeError(reason: string, details: ErrorDetails): QueryError {
@@ -140,10 +132,9 @@ export function faultFailure(error: unknown, redact: Redact): QueryFailure {
   if (error instanceof ConnectorError) return { kind: 'fatal', error }
   const cause = cleanError(error, redact)
   const { code } = cause as NodeJS.ErrnoException
-  const cut = error instanceof MalformedResponse ? error.cut : code === 'Z_BUF_ERROR'
+  const cut = error instanceof MalformedJson ? error.isCut : code === 'Z_BUF_ERROR'
   const transient = cut || isTransientFault(error)
-  const what =
-    error instanceof MalformedResponse && !cut ? 'the answer can not be read' : 'no whole answer came'
+  const what = error instanceof MalformedJson && !cut ? 'the answer can not be read' : 'no whole answer came'
   return {
     kind: transient ? 'retry' : 'fatal',
     error: new QueryError('ERR_QUERY', `${connectorName}: ${what}: ${cause.message}`, {

@@ -1,11 +1,11 @@
 import { ConnectorError, OptionError } from '../../core/errors.ts'
 import { Requester } from '../../source/requester.ts'
-import { type Column, kqlTypes } from '../../source/row-schema.ts'
-import { KqlClient, type Question, smallRows } from './kql-protocol.ts'
+import { type Column, columnType } from '../../source/row-schema.ts'
+import { WholeAnswer } from './answer.ts'
 import { connectorName, type TargetValues, targetDeclaration } from './options.ts'
 import type { AzureMonitorTablesOptions } from './options.types.ts'
-import { WholeResponse } from './response-body.ts'
-import { namedColumns } from './result-rows.ts'
+import { KqlClient, type Question } from './protocol.ts'
+import { namedColumns, smallRows } from './table-rows.ts'
 
 /** https://learn.microsoft.com/kusto/query/schema-entities/entity-names */
 const tableName = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/
@@ -24,7 +24,8 @@ export interface TableInfo {
 export async function listTables(options: AzureMonitorTablesOptions): Promise<TableInfo[]> {
   return withClient(options, async (ask) => {
     const response = await ask({ query: '', timespan: undefined, metadata: true })
-    const tables = response.index.tables.map((table) => ({
+    response.release()
+    const tables = response.tables.map((table) => ({
       name: table.name,
       columns: namedColumns(table),
     }))
@@ -48,7 +49,7 @@ export async function tableSchema(table: string, options: AzureMonitorTablesOpti
     const query = `${table}\n| getschema\n| project ColumnName, ColumnType`
     const rows = await smallRows(await ask({ query, timespan: undefined }))
     return rows.map(({ ColumnName: name, ColumnType: typeName }) => {
-      const type = typeof typeName === 'string' ? kqlTypes.typeOf(typeName) : undefined
+      const type = typeof typeName === 'string' ? columnType(typeName) : undefined
       if (typeof name === 'string' && type !== undefined) return { name, type }
       throw new ConnectorError('ERR_RESULT', `${connectorName}: the schema of ${table} can not be read`, {
         connector: connectorName,
@@ -59,7 +60,7 @@ export async function tableSchema(table: string, options: AzureMonitorTablesOpti
 
 async function withClient<T>(
   options: AzureMonitorTablesOptions,
-  work: (ask: (question: Question) => Promise<WholeResponse>) => Promise<T>,
+  work: (ask: (question: Question) => Promise<WholeAnswer>) => Promise<T>,
 ): Promise<T> {
   const values = targetDeclaration.resolve(options)
   const client = new KqlClient(values as TargetValues)
@@ -67,7 +68,7 @@ async function withClient<T>(
   const signal = values.signal ?? new AbortController().signal
   const once = async (question: Question, until: AbortSignal) => {
     const given = await client.once(question, until)
-    return given instanceof WholeResponse ? ({ kind: 'accepted', value: given } as const) : given
+    return given instanceof WholeAnswer ? ({ kind: 'accepted', value: given } as const) : given
   }
   try {
     return await work(async (question) => {

@@ -112,11 +112,14 @@ export class AzureConnection {
       (fromEnvironment ? process.env['AZURE_AUTHORITY_HOST'] : undefined) ??
       azureClouds[values.azure_cloud].authorityHost
     // Microsoft does not know an authority of one's own, so it must not be asked about it.
+    const foreign =
+      values.authority_host !== undefined ||
+      !Object.values(azureClouds).some((cloud) => sameHost(cloud.authorityHost, authorityHost))
     const { additionalPolicies: _, ...clientOptions } = this.clientOptions
     const options = {
       ...clientOptions,
       authorityHost,
-      disableInstanceDiscovery: values.authority_host !== undefined,
+      disableInstanceDiscovery: foreign,
       httpClient: TokenRequests.client(createDefaultHttpClient()),
     }
     if (values.azure_default_credential) {
@@ -134,4 +137,8 @@ export class AzureConnection {
 function managedIdentity<T extends object>(options: T): T & { clientId?: string } {
   const clientId = process.env['AZURE_CLIENT_ID']
   return clientId ? { ...options, clientId } : options
+}
+
+function sameHost(one: string, other: string): boolean {
+  return URL.canParse(other) && new URL(one).host === new URL(other).host
 }

@@ -10,6 +10,8 @@ export const headBytes = 4
 export function compressionOf(path: string, head: Uint8Array): Compression | undefined {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip'
   if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) return 'zstd'
+  // The first write of a packer may be that small.
+  if (head.length > 0 && head.length < headBytes && /\.(?:gz|zst)$/i.test(path)) return 'gzip'
   return /\.br$/i.test(path) && head.length > 0 ? 'brotli' : undefined
 }
 

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -10,11 +11,32 @@ import {
   unpackingError,
   utf16Of,
 } from './encoding.ts'
-import { FileError, fileError } from './file-error.ts'
-import { keyOf } from './listing.ts'
+import { FileError, fileError, notAFile } from './file-error.ts'
+import { isSameFile, keyOf } from './listing.ts'
 
 /** Small enough that a block of text is still in the processor's cache when it is parsed. */
 const readBytes = 131_072
+
+/**
+ * Opens a regular file. A pipe that took its place does not hold the process up.
+ *
+ * @param key device, inode and birth of the file that is meant: another may have its name by now
+ * @throws FileError if it is not there, is another one, may not be read, or is no file
+ */
+export async function openFile(path: string, key?: string): Promise<FileHandle> {
+  let file: FileHandle | undefined
+  try {
+    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    const stats = await file.stat({ bigint: true })
+    if (!stats.isFile()) throw notAFile(path)
+    if (key !== undefined && !isSameFile(keyOf(stats), key))
+      throw new FileError(path, 'is another file by now', undefined, 'missing')
+    return file
+  } catch (error) {
+    await file?.close()
+    throw fileError(path, error)
+  }
+}
 
 /** The text of an open file, as bytes of UTF-8, from any place on. */
 export class FileBytes {
@@ -22,28 +44,33 @@ export class FileBytes {
   readonly compression: Compression | undefined
   readonly #file: FileHandle
   readonly #utf16: 'utf-16le' | 'utf-16be' | undefined
+  /** A file that is followed may end within a character: the rest of it is still to come. */
+  readonly #isGrowing: boolean
 
-  private constructor(path: string, file: FileHandle, head: Buffer) {
+  private constructor(path: string, file: FileHandle, head: Buffer, isGrowing: boolean) {
     this.path = path
     this.#file = file
+    this.#isGrowing = isGrowing
     this.compression = compressionOf(path, head)
     this.#utf16 = this.compression ? undefined : utf16Of(head)
   }
 
-  /**
-   * @param key device and inode of the file that is meant: another may have its name by now
-   * @throws FileError where it is not there, may not be read, or is no file
-   */
+  /** As {@link openFile}. */
   static async open(path: string, key?: string): Promise<FileBytes> {
-    let file: FileHandle | undefined
+    const file = await openFile(path, key)
     try {
-      file = await open(path, 'r')
-      if (key !== undefined && keyOf(await file.stat({ bigint: true })) !== key)
-        throw new FileError(path, 'is another file by now', undefined, 'missing')
-      const head = await readAt(file, 0, headBytes)
-      return new FileBytes(path, file, head)
+      return await FileBytes.of(path, file, false)
     } catch (error) {
-      await file?.close()
+      await file.close()
+      throw error
+    }
+  }
+
+  /** The text of a file that is open. @throws FileError */
+  static async of(path: string, file: FileHandle, isGrowing = true): Promise<FileBytes> {
+    try {
+      return new FileBytes(path, file, await readAt(file, 0, headBytes), isGrowing)
+    } catch (error) {
       throw fileError(path, error)
     }
   }
@@ -61,6 +88,29 @@ export class FileBytes {
     return (await this.#file.stat()).size
   }
 
+  /** The file's own bytes, whatever they stand for. @throws FileError */
+  async bytes(start: number, end: number): Promise<Buffer> {
+    try {
+      return await readAt(this.#file, start, end - start)
+    } catch (error) {
+      throw fileError(this.path, error)
+    }
+  }
+
+  /**
+   * Bytes of the run of NULs at the start of a plain file: a hole that a writer leaves which keeps its position when its
+   * file is cut. Read in pieces, however long it is.
+   */
+  async nulRun(size: number): Promise<number> {
+    for (let at = 0; at < size; ) {
+      const chunk = await this.bytes(at, Math.min(size, at + 4 * readBytes))
+      const first = chunk.findIndex((byte) => byte !== 0)
+      if (first >= 0 || chunk.length === 0) return at + Math.max(0, first)
+      at += chunk.length
+    }
+    return size
+  }
+
   async close(): Promise<void> {
     await this.#file.close()
   }
@@ -70,14 +120,14 @@ export class FileBytes {
    * three bytes and is given out.
    *
    * @param size bytes of the file that count, packed: what is written behind them is not looked at
-   * @throws FileError where it is cut off, damaged or no text; AbortError
+   * @throws FileError if it is cut off, damaged or no text; AbortError. Whether a plain file that is followed is text is
+   *   left to the caller, since it may start with NUL bytes ({@link nulRun})
    */
   async *text(start: number, end: number, size: number, signal: AbortSignal): AsyncGenerator<Buffer, void> {
     if (!this.isTransformed) {
-      if (start > 0) requireText(this.path, await readAt(this.#file, 0, Math.min(headBytes, size)))
-      let isFirst = start === 0
+      let isFirst = true
       for await (const chunk of this.#raw(start, Math.min(end, size), signal)) {
-        if (isFirst) requireText(this.path, chunk)
+        if (isFirst && start === 0 && !this.#isGrowing) requireText(this.path, chunk)
         isFirst = false
         yield chunk
       }
@@ -109,7 +159,7 @@ export class FileBytes {
       if (!decoder) yield chunk
       else yield Buffer.from(this.#decode(() => decoder!.decode(chunk, { stream: true })))
     }
-    if (decoder) {
+    if (decoder && !this.#isGrowing) {
       const rest = this.#decode(() => decoder!.decode())
       if (rest !== '') yield Buffer.from(rest)
     }

@@ -3,7 +3,21 @@ import { ConnectorError } from '../../core/errors.ts'
 /** The registered name. */
 export const connectorName = 'files'
 
-type FileFault = 'missing' | 'shortened' | 'cut' | 'lost'
+/** `cut`: packed data that ends early. `shortened`: shorter than when it was looked at. */
+type FileFault = 'missing' | 'shortened' | 'cut' | 'lost' | 'unreadable'
+
+/** Transient faults: too many open files, a network file system that does not answer. */
+const transientCodes = new Set([
+  'EMFILE',
+  'ENFILE',
+  'EAGAIN',
+  'EBUSY',
+  'ESTALE',
+  'ETIMEDOUT',
+  'EHOSTDOWN',
+  'EINTR',
+  'ENOMEM',
+])
 
 /** A file that can't be read as it should be. */
 export class FileError extends ConnectorError {
@@ -38,12 +52,23 @@ export class FileError extends ConnectorError {
     return this.#kind === 'cut'
   }
 
+  /** The system or a network file system can't for now. */
+  get isTransient(): boolean {
+    return transientCodes.has((this.cause as NodeJS.ErrnoException | undefined)?.code ?? '')
+  }
+
+  /** The file may not be read, or is none: a link to nothing, a pipe, a device. */
+  get isUnreadable(): boolean {
+    return this.#kind === 'unreadable'
+  }
+
   /** The file lost what was planned to be read of it. */
   get isLost(): boolean {
     return this.#kind === 'lost' || this.isMissing
   }
 }
 
+/** What a system call says of a file that can't be opened or listed. */
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'is not there',
   ENOTDIR: 'is not there: a part of its path is no folder',
@@ -51,15 +76,26 @@ const reasons: Readonly<Record<string, string>> = {
   EPERM: 'may not be read by this user (EPERM)',
   EISDIR: 'is a folder',
   ELOOP: 'is a circle of symbolic links',
+  ENXIO: 'is neither a file nor a folder',
   EMFILE: 'can not be opened: the process has too many files open (EMFILE)',
 }
 
-/** An error of the file system, as one that names the file. */
-export function fileError(path: string, error: unknown): ConnectorError {
-  if (error instanceof ConnectorError) return error
+/** Faults of the file alone, which stay until somebody mends them. Others can be read meanwhile. */
+const unreadableCodes = new Set(['EACCES', 'EPERM', 'ELOOP', 'ENXIO'])
+
+/** An error of the file system, as one that names the file. @param text in place of the reason */
+export function fileError(path: string, error: unknown, text?: string): FileError {
+  if (error instanceof FileError) return error
   const { code = '', message } = error as NodeJS.ErrnoException
-  const problem = reasons[code] ?? `can not be read: ${message}`
-  return new FileError(path, problem, error, isMissing(error) ? 'missing' : undefined)
+  const problem = text ?? reasons[code] ?? `can not be read: ${message}`
+  const isUnreadable = text !== undefined || unreadableCodes.has(code)
+  const kind = isUnreadable ? 'unreadable' : isMissing(error) ? 'missing' : undefined
+  return new FileError(path, problem, error, kind)
+}
+
+/** A pipe, a socket or a device: to read it might never end. */
+export function notAFile(path: string): FileError {
+  return new FileError(path, 'is neither a file nor a folder', undefined, 'unreadable')
 }
 
 /** Whether a file is not there, as opposed to one that can't be read. */

@@ -1,126 +1,133 @@
-import type { Scanner } from '../../core/blocks.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Slice } from '../../core/slice.ts'
 import type { Planner } from '../../source/planner.ts'
-import { type CsvColumn, csvColumns } from './csv-format.ts'
+import { type CopyContext, KnownFiles, originOf, stillness } from './copies.ts'
 import { FileBytes } from './file-bytes.ts'
 import { FileError } from './file-error.ts'
-import { FileHistory, type KnownFile } from './file-history.ts'
-import { type FileRange, type FilesSlice, requireFilesSlice } from './file-slice.ts'
-import { advanceOffset, type FileState, type FilesOffset, formatState, parseState } from './files-offset.ts'
-import type { FolderWatch } from './folder-watch.ts'
-import type { HeldTexts } from './held-texts.ts'
-import { type ListedFile, type Listing, listFiles } from './listing.ts'
-import { csvHeadBytes, type FilesStreamValues, listingSettings, schemaNames } from './options.ts'
-import { crcOf, endsWith, isSame, printOf, tailOf, textOf } from './prints.ts'
-import { scannerOf } from './read-records.ts'
+import { type Reading, rangesOf, stateAtEnd, type TextRange } from './file-ranges.ts'
+import {
+  advanceOffset,
+  type FileState,
+  type FilesOffset,
+  type FilesSlice,
+  formerKey,
+  isReadToEnd,
+  parseState,
+  requireFilesSlice,
+} from './files-offset.ts'
+import { endsWith, readText, startsWith } from './fingerprint.ts'
+import { type FollowedFile, FollowedFiles } from './followed-files.ts'
+import { isSameFile } from './listing.ts'
+import { type FilesStreamValues, listingSettings } from './options.ts'
+import type { PlannedTexts } from './planned-texts.ts'
 
-/** A slice with little room left is filled by pieces no smaller than this. */
-const leastPiece = 256
-
-/** A text without the end of a record for so many times the longest record is something else. */
-const longestRecord = 8
+/** Milliseconds that a run of `available_now` waits at most for copies that are being written. */
+const longestWait = 5_000
 
 /** What a planner tells its stream. */
 export interface PlannerEvents {
-  /** A file is passed over. */
+  /** A file, or a part of one, is not read. */
   skipped(path: string, problem: string): void
+  /** A file has the text of another one. @param offset where it is read from: 0 if it is read again */
+  copy(path: string, original: string, offset: number): void
   /** Nothing is there that the paths mean. */
   waiting(paths: readonly string[]): void
-}
-
-/** A file with something to read. */
-interface Pending {
-  readonly file: ListedFile
-  /** Where to begin. */
-  readonly start: number
-  /** What was read of it, or of the file that it is a copy of. */
-  readonly state: FileState | undefined
-}
-
-/** A range with its text. */
-interface TextRange {
-  readonly range: FileRange
-  readonly text: readonly Buffer[]
 }
 
 /** Slices of the files that are there: whole records, from where each file was read to, up to its end. */
 export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   readonly #values: FilesStreamValues
-  readonly #held: HeldTexts
-  readonly #watch: FolderWatch
+  readonly #texts: PlannedTexts
   readonly #events: PlannerEvents
-  /** Looks whose files are not planned yet, by their numbers. */
-  readonly #looks = new Map<number, Listing>()
-  #lookNumber = 0
-  /** Milliseconds that the last look took. */
-  #lookTime = 0
-  /** Keys that are gone, as two looks have found. */
-  #lacked = new Set<string>()
-  /** Files that were told to be passed over, as they were then. */
-  readonly #skipped = new Map<string, string>()
+  readonly #files: FollowedFiles
+  /** States by their keys, as of the last call of `slices`, and those planned since then. */
+  #states: Readonly<Record<string, string>> = {}
+  readonly #planned = new Map<string, string | undefined>()
+  /** Looks that found files gone, cut or overwritten, by the keys of their states. */
+  readonly #lost = new Map<string, number>()
+  /** Keys of files whose copy goes on from there. */
+  readonly #taken = new Set<string>()
+  /** Files that may be copies, or are packed and not complete, of which a later look tells more. */
+  readonly #waiting = new Set<FollowedFile>()
+  /** A look tells more, soon. */
+  #isDue = false
+  /** Problems that were told, by the path, until they are over. */
+  readonly #told = new Map<string, string>()
   readonly #never = new AbortController().signal
 
-  constructor(values: FilesStreamValues, held: HeldTexts, watch: FolderWatch, events: PlannerEvents) {
+  constructor(values: FilesStreamValues, texts: PlannedTexts, events: PlannerEvents) {
     this.#values = values
-    this.#held = held
-    this.#watch = watch
+    this.#texts = texts
     this.#events = events
+    const settings = { ...listingSettings(values), poll_interval_seconds: values.poll_interval_seconds }
+    this.#files = new FollowedFiles(settings, {
+      unreadable: (error) => this.#skip(error),
+      looked: () => this.#examineAll(),
+    })
   }
 
   async initialOffset(_earliest: unknown, signal: AbortSignal): Promise<FilesOffset> {
     if (this.#values.start_at === 'beginning') return { next: 0, files: {} }
+    await this.#files.look(signal)
     const files: Record<string, string> = {}
-    for (const file of (await this.#list(signal)).files) {
-      let last: FileRange | undefined
-      for await (const { range } of this.#rangesOf({ file, start: 0, state: undefined }, Infinity))
-        last = range
-      if (last) files[file.key] = formatState(stateOf(last))
+    for (const file of this.#files.files()) {
+      if (file.size === 0) continue
+      await this.#reading(file, async (bytes) => {
+        files[file.stateKey] = await stateAtEnd(bytes, file, this.#values, signal)
+      })
     }
     return { next: 0, files }
   }
 
   /** Looks at the folders. */
   async latestOffset(signal: AbortSignal): Promise<FilesOffset> {
-    const listing = await this.#list(signal)
-    if (listing.files.length === 0) this.#events.waiting(this.#values.path)
-    const look = ++this.#lookNumber
-    // A look that nobody plans is of no use once there is a newer one.
-    this.#looks.clear()
-    this.#looks.set(look, listing)
-    return { look }
+    await this.#files.look(signal)
+    if (this.#files.isEmpty) this.#events.waiting(this.#values.path)
+    return { look: this.#files.number }
   }
 
   async *slices(from: FilesOffset, until: FilesOffset): AsyncGenerator<FilesSlice, void> {
-    const listing = this.#looks.get(until.look ?? -1) ?? (await this.#list(this.#never))
-    const gone = await this.#goneSince(from.files ?? {}, listing)
-    const pending = await this.#pending(from.files ?? {}, listing)
-    let number = from.next ?? 0
-    let ranges: TextRange[] = []
-    let bytes = 0
-    const slice = (): FilesSlice => {
-      const made = sliceOf(number++, ranges, gone.splice(0))
-      this.#held.hold(
-        made.id,
-        ranges.map(({ text }) => text),
-      )
-      ranges = []
-      bytes = 0
-      return made
-    }
-    const { maxBytesPerTrigger, maxFilesPerTrigger } = this.#values
-    for (const each of pending) {
-      for await (const found of this.#rangesOf(each, () => maxBytesPerTrigger - bytes)) {
-        ranges.push(found)
-        bytes += found.range.end - found.range.start
-        if (bytes >= maxBytesPerTrigger || ranges.length >= maxFilesPerTrigger) yield slice()
+    if ((until.look ?? Number.POSITIVE_INFINITY) > this.#files.number) await this.#files.look(this.#never)
+    this.#states = from.files ?? {}
+    this.#planned.clear()
+    await this.#findMissing()
+    await this.#examineAll()
+    const slicer = new Slicer(from.next ?? 0, this.#values, this.#texts)
+    const begun = performance.now()
+    for (;;) {
+      this.#isDue = false
+      const known = this.#knownFiles()
+      const files = this.#files.files()
+      // A copy is compared when its original was read to its end.
+      for (const isForCopies of [false, true]) {
+        for (const file of files) {
+          if (this.#waiting.has(file) !== isForCopies) continue
+          for await (const found of this.#rangesOf(file, known, () => slicer.room, isForCopies)) {
+            this.#note(found, slicer.number, known)
+            const full = slicer.add(found)
+            if (full) yield full
+          }
+        }
       }
+      // A file that does not change while it is waited for is left to the next run.
+      const patience = Math.max(stillness, 1000 * (this.#values.settling_delay_seconds ?? 0)) + stillness
+      const isChanging = [...this.#waiting].some((file) => !this.#files.isStill(file, patience))
+      const isWorthIt =
+        (this.#isDue || isChanging) && performance.now() - begun < Math.max(longestWait, 2 * patience)
+      if (!this.#values.available_now || !isWorthIt) break
+      await sleep(stillness / 2)
+      await this.#files.look(this.#never)
     }
-    if (ranges.length > 0) yield slice()
+    if (this.#waiting.size > 0 || this.#isDue) this.#files.lookIn(stillness)
+    if (this.#values.available_now) {
+      for (const { path } of this.#waiting) this.#tell(path, 'is still being written: the next run reads it')
+    }
+    const last = slicer.finish(this.#forgetGone())
+    if (last) yield last
   }
 
-  /** Looks follow one another no closer than one takes, so that a large folder leaves time for reading. */
   async changed(signal: AbortSignal): Promise<void> {
-    await this.#watch.changed(this.#lookTime, signal)
+    await this.#files.changed(signal)
   }
 
   advance(offset: FilesOffset, slice: FilesSlice): FilesOffset {
@@ -141,306 +148,374 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     return Date.now() - ranges.reduce((newest, { modified }) => Math.max(newest, modified), 0)
   }
 
-  async #list(signal: AbortSignal): Promise<Listing> {
-    const begun = performance.now()
-    this.#watch.looked()
-    const listing = await listFiles(listingSettings(this.#values), signal)
-    this.#watch.watch(listing.folders)
-    this.#lookTime = performance.now() - begun
-    return listing
+  /** Lets go of all files. */
+  async close(): Promise<void> {
+    await this.#files.close()
   }
 
-  /**
-   * Files that two looks have lacked: one alone may have fallen between two names. Where a given path is not there, as
-   * when a disk is not mounted, nothing counts as gone.
-   */
-  async #goneSince(states: Readonly<Record<string, string>>, { files, missing }: Listing): Promise<string[]> {
-    const there = new Set(files.map(({ key }) => key))
-    const lacked = missing.length > 0 ? [] : Object.keys(states).filter((key) => !there.has(key))
-    if (lacked.some((key) => !this.#lacked.has(key))) {
-      for (const { key } of (await this.#list(this.#never)).files) there.add(key)
+  #stateOf(key: string): string | undefined {
+    return this.#planned.has(key) ? this.#planned.get(key) : this.#states[key]
+  }
+
+  #knownFiles(): KnownFiles {
+    const isAnyNew = this.#files.files().some((file) => this.#stateOf(file.stateKey) === undefined)
+    const keys = isAnyNew ? new Set([...Object.keys(this.#states), ...this.#planned.keys()]) : []
+    return new KnownFiles(keys, (key) => this.#stateOf(key))
+  }
+
+  /** Takes note of what a range makes of the states. */
+  #note({ range }: TextRange, slice: number, known: KnownFiles): void {
+    const { key, isRestart, state } = range
+    const before = this.#stateOf(key)
+    if (isRestart && before !== undefined) {
+      const former = formerKey(key, slice)
+      this.#planned.set(former, before)
+      this.#lost.set(former, this.#lost.get(key) ?? this.#files.number)
+      known.add(former)
     }
-    this.#lacked = new Set(lacked.filter((key) => !there.has(key)))
-    return [...this.#lacked]
+    this.#lost.delete(key)
+    this.#planned.set(key, state)
+    known.add(key)
   }
 
-  /** The files with something to read, and where to begin in each. */
-  async #pending(states: Readonly<Record<string, string>>, listing: Listing): Promise<Pending[]> {
-    const known: Pending[] = []
-    const strange: ListedFile[] = []
-    const lost = new Set<string>()
-    const there = new Set<string>()
-    for (const file of listing.files) {
-      // Two names of one file.
-      if (there.has(file.key)) continue
-      there.add(file.key)
-      const text = states[file.key]
-      if (text === undefined) {
-        strange.push(file)
+  /** Finds the files of states that no look has seen: under another name, or gone. */
+  async #findMissing(): Promise<void> {
+    const there = new Map<string, FollowedFile>()
+    const files = this.#files.files(true)
+    for (const file of files) there.set(file.stateKey, file)
+    const inodes = new Map<string, FollowedFile[]>()
+    for (const file of files) {
+      if (this.#stateOf(file.stateKey) !== undefined) continue
+      const inode = file.key.split(':')[1]!
+      inodes.set(inode, [...(inodes.get(inode) ?? []), file])
+    }
+    for (const key of Object.keys(this.#states)) {
+      if (there.has(key) || this.#lost.has(key)) continue
+      // Before a reboot the number of its device, or on some file systems its birth, may have been another.
+      const same = inodes.get(key.split(':')[1]!)?.find((file) => isSameFile(file.key, key))
+      if (same && !key.includes('~')) {
+        same.stateKey = key
         continue
       }
-      const state = parseState(text)
-      const place = await this.#placeIn(file, state)
-      if (place === 'on') known.push({ file, start: state.offset, state })
-      else if (place === 'lost') {
-        // It may be a copy of another one: the inode of a file that was deleted is soon a new file's.
-        lost.add(file.key)
-        strange.push(file)
-      }
+      const { path } = parseState(this.#states[key]!)
+      const found = key.includes('~') ? 'absent' : await this.#files.find(key, path)
+      if (found === 'absent' && this.#files.isComplete) this.#lost.set(key, this.#files.number)
+      else if (typeof found === 'object') found.stateKey = key
     }
-    if (lost.size > 0) {
-      // What was cut may have been copied after the folder was looked at and before the file was.
-      for (const file of (await this.#list(this.#never)).files) {
-        if (there.has(file.key) || states[file.key] !== undefined) continue
-        there.add(file.key)
-        strange.push(file)
-      }
-    }
-    const found = await this.#origins(states, listing, strange, (key) => lost.has(key) || !there.has(key))
-    // Copies first: what follows may put another state in the place of the one that they were known by.
-    const isCut = ({ file }: Pending) => lost.has(file.key)
-    const order = [...known, ...found.filter((each) => !isCut(each))]
-    order.sort((a, b) => a.file.modified - b.file.modified || (a.file.path < b.file.path ? -1 : 1))
-    return [...order, ...found.filter(isCut)].filter(({ file }) => file.size > 0)
   }
 
-  /** Whether a file that was read goes on where it was, has nothing new, or has lost what was read. */
-  async #placeIn(file: ListedFile, state: FileState): Promise<'on' | 'none' | 'lost'> {
-    if (state.born !== 0 && file.born !== 0 && state.born !== file.born) return 'lost'
-    if (file.size === state.size && file.modified === state.modified) {
-      const isWhole = state.offset === state.total
-      // A last line without its end: the file has to be still for a time.
-      return isWhole || (state.total >= 0 && !this.#isStill(file)) ? 'none' : 'on'
+  /** Files that are gone, once no copy of them can come any more. What was not read of them is told. */
+  #forgetGone(): string[] {
+    const there = new Set(this.#files.files(true).map(({ stateKey }) => stateKey))
+    const gone: string[] = []
+    for (const [key, look] of this.#lost) {
+      const text = this.#stateOf(key)
+      if (text === undefined) this.#lost.delete(key)
+      else if (there.has(key) && !this.#taken.has(key)) continue
+      else if (this.#taken.has(key) || this.#values.available_now || look < this.#files.number - 1) {
+        if (this.#waiting.size > 0 && !this.#taken.has(key)) continue
+        const { left, offset, path } = parseState(text)
+        if (left !== 0 && !this.#taken.has(key))
+          this.#events.skipped(path, `is gone: what stood behind byte ${offset} of it was not read`)
+        gone.push(key)
+        this.#lost.delete(key)
+        this.#taken.delete(key)
+        this.#planned.set(key, undefined)
+      }
     }
-    if (file.size === 0) return 'lost'
-    return this.#passingOver(file, 'none', async (bytes) => {
-      if (!bytes.isTransformed && file.size < state.offset) return 'lost'
-      const head = Buffer.concat(await textOf(bytes, 0, state.head[0], file.size, this.#never))
-      if (!isSame(printOf(head), state.head)) return 'lost'
-      return (await endsWith(bytes, state.offset, state.tail, file.size, this.#never)) ? 'on' : 'lost'
-    })
+    return gone
   }
 
-  /** Where to begin in files that were not read: behind what was read of the file that they are a copy of. */
-  async #origins(
-    states: Readonly<Record<string, string>>,
-    listing: Listing,
-    strange: readonly ListedFile[],
-    isLost: (key: string) => boolean,
-  ): Promise<Pending[]> {
-    const length = this.#values.fingerprint_bytes
-    const whole = (file: ListedFile): Pending => ({ file, start: 0, state: undefined })
-    if (length === 0 || strange.length === 0) return strange.map(whole)
-    const history = new FileHistory(states, isLost, length)
-    // A file beside one that has its name with an ending, such as ".gz", is told by that even if it is short.
-    const knownAt = new Map<string, KnownFile>()
-    const pathOf = new Map<string, string>()
-    for (const { path, key } of listing.files) {
-      if (states[key] === undefined) continue
-      knownAt.set(path, { key, state: parseState(states[key]) })
-      pathOf.set(key, path)
+  /** Looks into files that changed: whether they still have what was read of them. */
+  async #examineAll(): Promise<void> {
+    for (const file of this.#files.files()) {
+      const text = this.#stateOf(file.stateKey)
+      if (text === undefined) continue
+      if (file.isDeleted) {
+        if (!this.#lost.has(file.stateKey)) this.#lost.set(file.stateKey, this.#files.number)
+      } else if (file.cutLook === undefined) this.#lost.delete(file.stateKey)
+      if (!isReadToEnd(text, file)) await this.#reading(file, (bytes) => this.#examine(file, text, bytes))
     }
-    const found: Pending[] = []
-    for (const file of strange) {
-      const beside = knownAt.get(file.path.replace(/\.(?:gz|br|zst)$/i, ''))
-      if (file.size === 0 || (history.isEmpty && !beside)) {
-        found.push(whole(file))
-        continue
-      }
-      const place = await this.#passingOver(file, whole(file), async (bytes) => {
-        const head = Buffer.concat(await textOf(bytes, 0, length, file.size, this.#never))
-        const alike = history.alike(head)
-        if (beside && isSame(printOf(head.subarray(0, beside.state.head[0])), beside.state.head))
-          alike.push(beside)
-        for (const { key, state } of alike) {
-          if (!(await endsWith(bytes, state.offset, state.tail, file.size, this.#never))) continue
-          // What the file itself still has is read there.
-          const original = isLost(key) ? undefined : pathOf.get(key)
-          const start =
-            original === undefined ? state.offset : await this.#sharedEnd(bytes, file, original, state.offset)
-          return { file, start, state }
+  }
+
+  async #examine(file: FollowedFile, text: string, bytes: FileBytes): Promise<void> {
+    const { size, modified } = file
+    const state = parseState(text)
+    const { offset, head, tail } = state
+    const seen = `${size} ${modified} ${offset}`
+    if (file.examined === seen || (size === state.size && modified === state.modified)) return
+    const isCut =
+      (!bytes.isTransformed && size < offset) ||
+      (size === 0 && offset > 0) ||
+      !(await startsWith(bytes, head, size, this.#never)) ||
+      !(await endsWith(bytes, offset, tail, size, this.#never))
+    // It may have been read on in the meantime.
+    if (this.#stateOf(file.stateKey) !== text) return
+    file.examined = seen
+    if (!isCut) return
+    file.cutLook ??= this.#files.number
+    this.#lost.set(file.stateKey, file.cutLook)
+  }
+
+  /** @param isForCopies whether files are read that may be copies; else they are put off */
+  async *#rangesOf(
+    file: FollowedFile,
+    known: KnownFiles,
+    room: () => number,
+    isForCopies: boolean,
+  ): AsyncGenerator<TextRange, void> {
+    const text = this.#stateOf(file.stateKey)
+    if (file.size === 0) return
+    if (text !== undefined && file.cutLook === undefined && isReadToEnd(text, file)) {
+      file.drainedAt = file.size
+      return
+    }
+    let opened: Awaited<ReturnType<FollowedFiles['open']>> | undefined
+    try {
+      opened = await this.#files.open(file)
+      const bytes = await FileBytes.of(file.path, opened.handle)
+      const reading =
+        text === undefined
+          ? await this.#startOf(file, bytes, known, isForCopies)
+          : await this.#resume(file, bytes, text)
+      if (reading) yield* this.#read(file, bytes, reading, room)
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error
+      this.#waiting.delete(file)
+      this.#deal(error)
+    } finally {
+      await opened?.done()
+    }
+  }
+
+  async *#read(
+    file: FollowedFile,
+    bytes: FileBytes,
+    reading: Reading,
+    room: () => number,
+  ): AsyncGenerator<TextRange, void> {
+    const ranges = rangesOf(bytes, reading, this.#values, room, this.#never)
+    try {
+      for (;;) {
+        const next = await ranges.next()
+        if (!next.done) {
+          if (next.value.range.isRestart) file.cutLook = undefined
+          yield next.value
+          continue
         }
-        return whole(file)
-      })
-      found.push(place)
-    }
-    return found
-  }
-
-  /** Up to where the text of a copy goes on as that of its original. */
-  async #sharedEnd(copy: FileBytes, file: ListedFile, original: string, offset: number): Promise<number> {
-    let bytes: FileBytes | undefined
-    try {
-      const rest = Buffer.concat(await textOf(copy, offset, Infinity, file.size, this.#never))
-      bytes = await FileBytes.open(original)
-      const end = offset + rest.length
-      const there = Buffer.concat(await textOf(bytes, offset, end, await bytes.size(), this.#never))
-      return there.equals(rest) ? end : offset
-    } catch (error) {
-      if (!(error instanceof FileError)) throw error
-      return offset
-    } finally {
-      await bytes?.close()
-    }
-  }
-
-  #isStill(file: ListedFile): boolean {
-    return Date.now() - file.modified >= this.#values.settling_delay_seconds * 1000
-  }
-
-  /** Opens a file for a look. One that can't be read is told of when it is read. */
-  async #passingOver<T>(file: ListedFile, otherwise: T, look: (bytes: FileBytes) => Promise<T>): Promise<T> {
-    let bytes: FileBytes | undefined
-    try {
-      bytes = await FileBytes.open(file.path, file.key)
-      return await look(bytes)
-    } catch (error) {
-      if (!(error instanceof FileError)) throw error
-      return otherwise
-    } finally {
-      await bytes?.close()
-    }
-  }
-
-  /**
-   * The ranges of a file that hold whole records, each of about as many bytes as there is room for; the last one up to
-   * the end where the file is still.
-   */
-  async *#rangesOf(pending: Pending, room: number | (() => number)): AsyncGenerator<TextRange, void> {
-    let bytes: FileBytes | undefined
-    try {
-      const { path, key } = pending.file
-      bytes = await FileBytes.open(path, key)
-      yield* this.#cut(bytes, pending, typeof room === 'number' ? () => room : room)
-    } catch (error) {
-      if (!(error instanceof FileError)) throw error
-      // It went, or was cut, since the look: a later one tells what became of it.
-      if (error.isChanged) return
-      if (!this.#values.ignoreCorruptFiles) throw error
-      const { key, size, modified } = pending.file
-      const seen = `${size} ${modified}`
-      if (this.#skipped.get(key) !== seen) this.#events.skipped(error.path, error.message)
-      this.#skipped.set(key, seen)
-    } finally {
-      await bytes?.close()
-    }
-  }
-
-  async *#cut(bytes: FileBytes, pending: Pending, room: () => number): AsyncGenerator<TextRange, void> {
-    const { file, start } = pending
-    const { fingerprint_bytes, format, max_line_bytes } = this.#values
-    const scanner: Scanner & { readonly isDone?: boolean } = scannerOf(this.#values, start > 0)
-    const columns = this.#values.format === 'csv' ? await this.#columnsOf(bytes, file) : undefined
-    let head = pending.state?.head
-    if (!head || head[0] < fingerprint_bytes) {
-      head = printOf(Buffer.concat(await textOf(bytes, 0, fingerprint_bytes, file.size, this.#never)))
-    }
-    const before =
-      start === pending.state?.offset
-        ? pending.state.tail
-        : printOf(
-            Buffer.concat(
-              await textOf(bytes, Math.max(0, start - fingerprint_bytes), start, file.size, this.#never),
-            ),
-          )
-    const make = (from: number, text: readonly Buffer[], total: number, isToEnd: boolean): TextRange => {
-      const end = from + text.reduce((sum, { length }) => sum + length, 0)
-      const range: FileRange = {
-        path: file.path,
-        key: file.key,
-        start: from,
-        end,
-        size: file.size,
-        modified: file.modified,
-        crc: crcOf(text),
-        born: file.born,
-        head: head!,
-        tail: text.length > 0 ? printOf(tailOf(text, fingerprint_bytes)) : before,
-        total,
-        ...(isToEnd && { isToEnd }),
-        ...(columns && { columns: columns.map(({ name, type }) => [name, type] as const) }),
-      }
-      return { range, text }
-    }
-    /** Whole records, and behind them the begin of one. */
-    let records: Buffer[] = []
-    let rest: Buffer[] = []
-    let [from, recordBytes, restBytes] = [start, 0, 0]
-    let isCutOff = false
-    try {
-      for await (const chunk of bytes.text(start, Infinity, file.size, this.#never)) {
-        for (let at = 0; at < chunk.length; ) {
-          // More comes, so that what is full is not the last.
-          if (recordBytes > 0 && recordBytes >= room()) {
-            yield make(from, records, -1, false)
-            from += recordBytes
-            records = []
-            recordBytes = 0
-          }
-          const left = Math.max(leastPiece, room() - recordBytes - restBytes)
-          const piece = chunk.subarray(at, at + left)
-          at += piece.length
-          const last = scanner.scan(piece)?.last ?? 0
-          if (last > 0) {
-            records.push(...rest, piece.subarray(0, last))
-            recordBytes += restBytes + last
-            rest = []
-            restBytes = 0
-          }
-          if (last < piece.length) {
-            rest.push(piece.subarray(last))
-            restBytes += piece.length - last
-          }
-          if (restBytes > longestRecord * max_line_bytes) {
-            throw new FileError(
-              file.path,
-              `has no end of a record within ${restBytes} bytes: it is not of format "${format}"`,
-            )
-          }
+        const { rest, cutOff } = next.value
+        if (cutOff) this.#dealWithCutOff(file, cutOff)
+        else {
+          file.drainedAt = reading.size
+          this.#waiting.delete(file)
+          this.#told.delete(file.path)
+          // Somebody may still write the rest of it.
+          if (rest > 0 && !reading.isFinal && isLeft(file)) this.#isDue = true
         }
+        return
       }
-    } catch (error) {
-      // A packed file that ends early may still be written.
-      if (!(error instanceof FileError && error.isCut) || this.#isStill(file)) throw error
-      isCutOff = true
+    } finally {
+      await ranges.return({ rest: 0, cutOff: undefined })
     }
-    const isStill = !isCutOff && this.#isStill(file)
-    const total = isCutOff ? -1 : from + recordBytes + restBytes
-    if (isStill && restBytes > 0) {
-      records.push(...rest)
-      recordBytes += restBytes
-    }
-    const isToEnd = isStill || scanner.isDone === true
-    if (recordBytes > 0) yield make(from, records, total, isToEnd)
-    // Nothing new: noted all the same, so that the next look needs not read the file again to find that out.
-    else if (pending.state && from === start && restBytes === 0 && !isCutOff)
-      yield make(from, [], total, false)
   }
 
-  async #columnsOf(bytes: FileBytes, file: ListedFile): Promise<CsvColumn[]> {
-    const head = await textOf(bytes, 0, csvHeadBytes, file.size, this.#never)
-    return csvColumns(Buffer.concat(head), this.#values, schemaNames(this.#values))
+  /** Where to go on in a file that was read; undefined if there is nothing to read yet. */
+  async #resume(file: FollowedFile, bytes: FileBytes, text: string): Promise<Reading | undefined> {
+    await this.#examine(file, text, bytes)
+    if (file.cutLook !== undefined) {
+      const hole = await this.#holeOf(file, bytes)
+      if (hole === file.size) return undefined
+      return this.#readingOf(file, bytes, hole, undefined, true)
+    }
+    const state = parseState(text)
+    const reading = this.#readingOf(file, bytes, await goOnFrom(bytes, state, file.size), state)
+    const isUnchanged = file.size === state.size && file.modified === state.modified
+    return isUnchanged && state.left > 0 && !reading.isFinal ? undefined : reading
+  }
+
+  /** Where to begin in a file that was never read; undefined if a later look tells. */
+  async #startOf(
+    file: FollowedFile,
+    bytes: FileBytes,
+    known: KnownFiles,
+    isForCopies: boolean,
+  ): Promise<Reading | undefined> {
+    file.cutLook = undefined
+    const origin = await originOf(file, bytes, this.#copyContext(known))
+    const isPlain = origin.kind === 'new' && !origin.twin
+    if (!isPlain && !isForCopies) this.#waiting.add(file)
+    if (origin.kind === 'wait' || (!isPlain && !isForCopies)) return undefined
+    this.#waiting.delete(file)
+    if (origin.kind === 'copy') {
+      const { key, state } = origin.of
+      file.isRotated = true
+      this.#taken.add(key)
+      this.#events.copy(file.path, state.path, state.offset)
+      return this.#readingOf(file, bytes, await goOnFrom(bytes, state, file.size), state)
+    }
+    if (origin.twin) this.#events.copy(file.path, origin.twin.state.path, 0)
+    const hole = await this.#holeOf(file, bytes)
+    // Nothing but NUL bytes is no log.
+    return this.#readingOf(file, bytes, hole === file.size ? 0 : hole, undefined)
+  }
+
+  #readingOf(
+    file: FollowedFile,
+    bytes: FileBytes,
+    start: number,
+    state: FileState | undefined,
+    isRestart = false,
+  ): Reading {
+    const isFinal =
+      this.#values.available_now ||
+      this.#isSettled(file) ||
+      bytes.compression !== undefined ||
+      (isLeft(file) && this.#files.isStill(file, stillness))
+    const { path, stateKey: key, size, modified } = file
+    return { path, key, size, modified, start, state, isRestart, isFinal }
+  }
+
+  /** Whether a file has not changed for as long as the option says. */
+  #isSettled(file: FollowedFile): boolean {
+    const { settling_delay_seconds: delay } = this.#values
+    return delay !== undefined && this.#files.isStill(file, delay * 1000)
+  }
+
+  /** Length of the hole at the start of a file whose writer kept its position when the file was cut. */
+  async #holeOf(file: FollowedFile, bytes: FileBytes): Promise<number> {
+    const hole = bytes.isTransformed ? 0 : await bytes.nulRun(file.size)
+    if (hole > 0 && hole < file.size)
+      this.#tell(
+        file.path,
+        `starts with ${hole} NUL bytes, since its writer went on at its old place: skipped`,
+      )
+    return hole
+  }
+
+  #copyContext(known: KnownFiles): CopyContext {
+    const files = this.#files
+    return {
+      known,
+      fingerprint_bytes: this.#values.fingerprint_bytes,
+      signal: this.#never,
+      lostLook: (key) => (this.#taken.has(key) ? undefined : this.#lost.get(key)),
+      isStill: (file, milliseconds) => files.isStill(file, milliseconds),
+      isSettled: (file) => this.#isSettled(file),
+      isKnownFor: (file, milliseconds) => files.isKnownFor(file, milliseconds),
+      bytesOf: async (key, start, end) => {
+        const other = files.files().find(({ stateKey }) => stateKey === key)
+        if (!other) return undefined
+        let there: Buffer | undefined
+        await this.#reading(other, async (bytes) => {
+          if (!bytes.isTransformed) there = await bytes.bytes(start, end)
+        })
+        return there
+      },
+    }
+  }
+
+  async #reading(file: FollowedFile, read: (bytes: FileBytes) => Promise<void>): Promise<void> {
+    let opened: Awaited<ReturnType<FollowedFiles['open']>> | undefined
+    try {
+      opened = await this.#files.open(file)
+      await read(await FileBytes.of(file.path, opened.handle))
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error
+      this.#deal(error)
+    } finally {
+      await opened?.done()
+    }
+  }
+
+  /** Packed data that ends early is waited for, until the file has settled. */
+  #dealWithCutOff(file: FollowedFile, error: FileError): void {
+    const { available_now, settling_delay_seconds: delay } = this.#values
+    if (this.#isSettled(file)) this.#deal(error)
+    else if (available_now && delay !== undefined) this.#isDue = true
+    else if (available_now) this.#tell(error.path, error.message)
+  }
+
+  /** @throws FileError unless the file is to be skipped */
+  #deal(error: FileError): void {
+    // It went, or was cut, since the look: the next one tells what became of it.
+    if (error.isChanged) this.#isDue = true
+    else if (error.isUnreadable || error.isTransient) this.#skip(error)
+    else if (this.#values.ignoreCorruptFiles) this.#tell(error.path, error.message)
+    else throw error
+  }
+
+  /** Passes over what may not be read; it is looked at again each time. @throws FileError if an option says so */
+  #skip(error: FileError): void {
+    if (this.#values.ignoreCorruptFiles === false) throw error
+    this.#tell(error.path, error.message)
+  }
+
+  /** Tells of a problem once, until it is another one. */
+  #tell(path: string, problem: string): void {
+    if (this.#told.get(path) === problem) return
+    this.#told.set(path, problem)
+    this.#events.skipped(path, problem)
   }
 }
 
-function stateOf(range: FileRange): FileState {
-  return {
-    offset: range.end,
-    total: range.total ?? -1,
-    size: range.size,
-    modified: range.modified,
-    born: range.born ?? 0,
-    head: range.head!,
-    tail: range.tail!,
-  }
+/** Whether writers have left a file, most likely: it lost its name, or is a copy. */
+function isLeft({ isRotated, isDeleted }: FollowedFile): boolean {
+  return isRotated || isDeleted
 }
 
-function sliceOf(number: number, ranges: readonly TextRange[], gone: readonly string[]): FilesSlice {
-  const first = ranges[0]!.range
-  return {
-    id: `${number}:${first.path}@${first.start}`,
-    number,
-    ranges: ranges.map(({ range }) => range),
-    ...(gone.length > 0 && { gone }),
+/** Where to go on: at the start of the last record, if it was released before its end had come. */
+async function goOnFrom(bytes: FileBytes, state: FileState, size: number): Promise<number> {
+  const { offset, record } = state
+  if (record === offset) return offset
+  const [next] = Buffer.concat(await readText(bytes, offset, offset + 1, size, new AbortController().signal))
+  return next === undefined || next === 0x0a || next === 0x0d ? offset : record
+}
+
+/** Puts ranges into slices. */
+class Slicer {
+  readonly #values: FilesStreamValues
+  readonly #texts: PlannedTexts
+  /** Of the slice that is being filled. */
+  number: number
+  #ranges: TextRange[] = []
+  #bytes = 0
+
+  constructor(number: number, values: FilesStreamValues, texts: PlannedTexts) {
+    this.number = number
+    this.#values = values
+    this.#texts = texts
+  }
+
+  /** Bytes that the slice has room for. */
+  get room(): number {
+    return this.#values.maxBytesPerTrigger - this.#bytes
+  }
+
+  /** @returns the slice, once it is full */
+  add(found: TextRange): FilesSlice | undefined {
+    this.#ranges.push(found)
+    this.#bytes += found.range.end - found.range.start
+    const isFull = this.room <= 0 || this.#ranges.length >= this.#values.maxFilesPerTrigger
+    return isFull ? this.finish([]) : undefined
+  }
+
+  /** @param gone keys of files to be forgotten */
+  finish(gone: readonly string[]): FilesSlice | undefined {
+    if (this.#ranges.length === 0 && gone.length === 0) return undefined
+    const number = this.number++
+    const first = this.#ranges[0]?.range
+    const slice: FilesSlice = {
+      id: first ? `${number}:${first.path}@${first.start}` : `${number}:gone`,
+      number,
+      ranges: this.#ranges.map(({ range }) => range),
+      ...(gone.length > 0 && { gone }),
+    }
+    this.#texts.hold(
+      slice.id,
+      this.#ranges.map(({ text }) => text),
+    )
+    this.#ranges = []
+    this.#bytes = 0
+    return slice
   }
 }

@@ -1,20 +1,19 @@
+import { ConnectorError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
 import type { SourceVerdict } from '../../core/verdict.ts'
 import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
 import { csvColumns } from './csv-format.ts'
 import { FileBytes } from './file-bytes.ts'
 import { connectorName, FileError, fileError, RecordError } from './file-error.ts'
-import type { FileRange, FilesSlice } from './file-slice.ts'
-import type { FilesOffset } from './files-offset.ts'
-import { findText } from './find-text.ts'
-import type { HeldTexts } from './held-texts.ts'
+import type { FileRange, FilesOffset, FilesSlice } from './files-offset.ts'
+import { readStart } from './fingerprint.ts'
 import { listFiles } from './listing.ts'
 import { FaultyRecord, type MalformedEvent, MalformedRecords } from './malformed.ts'
 import { csvHeadBytes, type FilesValues, listingSettings, schemaNames } from './options.ts'
-import { textOf } from './prints.ts'
+import { findText, type PlannedTexts } from './planned-texts.ts'
 import { RecordReader, type RecordText } from './read-records.ts'
 
-/** Event `skipped`: a file, or what was left of it, was passed over. */
+/** Event `skipped`: a file, or a part of it, is not read, for now or for good. */
 export interface SkippedEvent {
   readonly path: string
   readonly problem: string
@@ -29,37 +28,24 @@ export interface FileEvents {
 /** What a protocol works with beside its options. */
 interface FilesProtocolParts {
   /** Texts that were read to plan them. */
-  readonly held?: HeldTexts
+  readonly texts?: PlannedTexts
   /** Called for each record that is left out or put aside. */
   readonly onMalformed: () => void
 }
-
-/** Transient faults of a file system: too many open files, a network file system that does not answer. */
-const transientCodes = new Set([
-  'EMFILE',
-  'ENFILE',
-  'EAGAIN',
-  'EBUSY',
-  'ESTALE',
-  'ETIMEDOUT',
-  'EHOSTDOWN',
-  'EINTR',
-  'ENOMEM',
-])
 
 /** Reads slices of files. */
 export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   readonly connector = connectorName
   readonly #values: FilesValues
   readonly #observer: SourceObserver
-  readonly #held: HeldTexts | undefined
+  readonly #texts: PlannedTexts | undefined
   readonly #malformed: MalformedRecords
   readonly #reader: RecordReader
 
-  constructor(values: FilesValues, observer: SourceObserver, { held, onMalformed }: FilesProtocolParts) {
+  constructor(values: FilesValues, observer: SourceObserver, { texts, onMalformed }: FilesProtocolParts) {
     this.#values = values
     this.#observer = observer
-    this.#held = held
+    this.#texts = texts
     this.#malformed = new MalformedRecords(values, (event) => {
       onMalformed()
       observer.tell('malformed', event)
@@ -70,16 +56,16 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   async ask({ slice }: Ask<FilesSlice>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     this.#observer.request()
     try {
-      const isPlanned = slice.ranges.some(({ crc }) => crc !== undefined)
+      const isPlanned = slice.number !== undefined
       return {
         kind: 'accepted',
         value: await (isPlanned ? this.#planned(slice, signal) : this.#whole(slice, signal)),
       }
     } catch (error) {
       signal.throwIfAborted()
+      if (error instanceof ConnectorError && !(error instanceof FileError)) return { kind: 'fatal', error }
       const failure = fileError(slice.ranges[0]?.path ?? slice.id, error)
-      const { code = '' } = (failure.cause ?? {}) as NodeJS.ErrnoException
-      return { kind: transientCodes.has(code) ? 'retry' : 'fatal', error: failure }
+      return { kind: failure.isTransient ? 'retry' : 'fatal', error: failure }
     }
   }
 
@@ -99,12 +85,12 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
 
   close(): void {
     this.#malformed.close()
-    this.#held?.clear()
+    this.#texts?.clear()
   }
 
   /** A slice of a stream: its text is held, and is what it was when it was planned. */
   async #planned(slice: FilesSlice, signal: AbortSignal): Promise<Page> {
-    const held = this.#held?.take(slice.id)
+    const held = this.#texts?.take(slice.id)
     const texts: RecordText[] = []
     let bytes = 0
     for (const [index, range] of slice.ranges.entries()) {
@@ -124,12 +110,13 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     return { rows: this.#rows(texts, signal), bytes }
   }
 
-  /** @returns undefined where it is gone and passed over */
+  /** @returns undefined if it is gone: unless an option says so, that is no reason to end the stream at each start */
   async #found(range: FileRange, signal: AbortSignal): Promise<readonly Buffer[] | undefined> {
     try {
       return await findText(range, listingSettings(this.#values), signal)
     } catch (error) {
-      if (!(error instanceof FileError && error.isLost && this.#values.ignoreMissingFiles)) throw error
+      if (!(error instanceof FileError && error.isLost) || this.#values.ignoreMissingFiles === false)
+        throw error
       this.#skip(error)
       return undefined
     }
@@ -137,12 +124,12 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
 
   /** A slice of a bounded read: one file, read as its rows are asked for. */
   async #whole({ ranges }: FilesSlice, signal: AbortSignal): Promise<Page> {
-    const { path, key, size, modified } = ranges[0]!
+    const { path, key, end: size, modified } = ranges[0]!
     let file: FileBytes
     try {
       file = await FileBytes.open(path, key)
     } catch (error) {
-      if (!(error instanceof FileError && error.isMissing && this.#values.ignoreMissingFiles)) throw error
+      if (!(error instanceof FileError) || !this.#isPassedOver(error)) throw error
       this.#skip(error)
       return { rows: each([]), bytes: 0 }
     }
@@ -153,7 +140,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
         const columns =
           this.#values.format === 'csv'
             ? csvColumns(
-                Buffer.concat(await textOf(file, 0, csvHeadBytes, size, signal)),
+                await readStart(file, csvHeadBytes, size, signal),
                 this.#values,
                 schemaNames(this.#values),
               )
@@ -183,6 +170,12 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
         this.#skip(error)
       }
     }
+  }
+
+  /** Whether a file that can't be opened is no reason to end a bounded read. */
+  #isPassedOver(error: FileError): boolean {
+    const { ignoreMissingFiles, ignoreCorruptFiles } = this.#values
+    return error.isMissing ? ignoreMissingFiles === true : error.isUnreadable && ignoreCorruptFiles !== false
   }
 
   #skip({ path, message: problem }: FileError): void {

@@ -1,8 +1,8 @@
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { connectorName, FileError } from './file-error.ts'
-import type { FilesSlice } from './file-slice.ts'
-import { type FileEvents, FilesProtocol } from './files-protocol.ts'
+import type { FilesSlice } from './files-offset.ts'
+import { type FileEvents, FilesProtocol, type SkippedEvent } from './files-protocol.ts'
 import { listFiles } from './listing.ts'
 import { boundedDeclaration, type FilesValues, listingSettings } from './options.ts'
 import type { FilesReadableOptions } from './options.types.ts'
@@ -35,19 +35,29 @@ export class FilesReadable<const S extends RowSchema | undefined = undefined> ex
       {
         connector: connectorName,
         protocol: (observer) => new FilesProtocol(values, observer, { onMalformed: () => this.malformed++ }),
-        slices: (signal) => filesToRead(values, signal),
+        slices: (signal) =>
+          filesToRead(values, signal, ({ path, message: problem }) =>
+            this.emit('skipped', { path, problem } satisfies SkippedEvent),
+          ),
       },
       { ...values, max_in_flight: 2 },
     )
   }
 }
 
-/** A slice for each file. @throws FileError where there is none */
-async function filesToRead(values: FilesValues, signal: AbortSignal): Promise<FilesSlice[]> {
-  const { files, missing } = await listFiles(listingSettings(values), signal)
-  if (missing.length > 0 && !values.ignoreMissingFiles)
+/** A slice for each file. @throws FileError if there is none */
+async function filesToRead(
+  values: FilesValues,
+  signal: AbortSignal,
+  skip: (error: FileError) => void,
+): Promise<FilesSlice[]> {
+  const { ignoreMissingFiles, ignoreCorruptFiles } = values
+  const { files, missing, unreadable } = await listFiles(listingSettings(values), signal)
+  if (missing.length > 0 && !ignoreMissingFiles)
     throw new FileError(missing[0]!, 'is not there', undefined, 'missing')
-  if (files.length === 0 && !values.ignoreMissingFiles) {
+  const [fault] = unreadable
+  if (fault && (ignoreCorruptFiles === false || (files.length === 0 && !ignoreCorruptFiles))) throw fault
+  if (files.length === 0 && !ignoreMissingFiles && !fault) {
     throw new FileError(
       values.path.join(', '),
       'has no file that is meant: nothing matches',
@@ -55,8 +65,9 @@ async function filesToRead(values: FilesValues, signal: AbortSignal): Promise<Fi
       'missing',
     )
   }
+  for (const error of unreadable) skip(error)
   return files.map(({ path, key, size, modified }) => ({
     id: path,
-    ranges: [{ path, key, start: 0, end: size, size, modified }],
+    ranges: [{ path, key, start: 0, end: size, modified }],
   }))
 }

@@ -1,15 +1,21 @@
-import { resolve } from 'node:path'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import { connectorName } from './file-error.ts'
-import type { FilesSlice } from './file-slice.ts'
-import type { FilesOffset } from './files-offset.ts'
+import type { FilesOffset, FilesSlice } from './files-offset.ts'
 import { FilesPlanner } from './files-planner.ts'
 import { type FileEvents, FilesProtocol, type SkippedEvent } from './files-protocol.ts'
-import { FolderWatch } from './folder-watch.ts'
-import { HeldTexts } from './held-texts.ts'
 import { type FilesStreamValues, streamDeclaration } from './options.ts'
 import type { FilesStreamReadableOptions } from './options.types.ts'
+import { PlannedTexts } from './planned-texts.ts'
+
+/** Event `copy`: a file has the text of another one that was read, up to where that was read to. */
+export interface CopyEvent {
+  readonly path: string
+  /** Where the other one was seen last. */
+  readonly original: string
+  /** Byte from which the file is read: where the original was read to; 0 if it is read again from its start. */
+  readonly offset: number
+}
 
 /** Event `waiting`: nothing is there yet of what the paths mean. */
 export interface WaitingEvent {
@@ -20,9 +26,9 @@ export interface WaitingEvent {
  * The records of files as these come and grow: each whole line once it is there, of files that are appended to, rotated
  * (renamed, or copied and cut), packed or removed. It ends with `available_now`, or by `stop()`.
  *
- * Where it stands in each file is kept in `checkpointLocation`, by the file's device, inode and content. A slice, which
+ * Where it stands in each file is kept in `checkpointLocation`, by the file's device, inode and birth. A slice, which
  * is some ranges of files, is noted there before its rows come out, and as done by `commit()`; one that is read again
- * after a crash has the same content, or is an error that says what became of it.
+ * after a crash has the same content, or is reported as `skipped`.
  *
  *     const source = new FilesStreamReadable({ path: '/var/log/zeek', available_now: true, checkpointLocation })
  *     await pipeline(source, new SplunkWritable({ … }))
@@ -32,7 +38,7 @@ export interface WaitingEvent {
  *
  * Events besides those of a Readable: `window` when a slice's rows are all handed on, `idle` ({ wait } in milliseconds)
  * when all is read, `waiting` (a {@link WaitingEvent}) when there is no file, `malformed` (a {@link MalformedEvent}),
- * `skipped` (a {@link SkippedEvent}), `retry` (a {@link SourceRetryEvent}).
+ * `skipped` (a {@link SkippedEvent}), `copy` (a {@link CopyEvent}), `retry` (a {@link SourceRetryEvent}).
  *
  * Errors: ERR_OPTION from the constructor; ERR_FILE, ERR_RECORD, ERR_CHECKPOINT from the stream.
  */
@@ -40,18 +46,18 @@ export class FilesStreamReadable<const S extends RowSchema | undefined = undefin
   FilesSlice,
   FilesOffset,
   RowOf<S>,
-  FileEvents & { waiting: [event: WaitingEvent] }
+  FileEvents & { copy: [event: CopyEvent]; waiting: [event: WaitingEvent] }
 > {
   /** Records so far that could not be read and were left out or put aside. */
   malformed = 0
-  readonly #watch: FolderWatch
+  readonly #planner: FilesPlanner
 
   /** @throws OptionError that lists every wrong option */
   constructor(options: FilesStreamReadableOptions & { readonly schema?: S | undefined }) {
     const values = streamDeclaration.resolve(options)
-    const held = new HeldTexts()
-    const watch = new FolderWatch()
-    const planner = new FilesPlanner(values, held, watch, {
+    const texts = new PlannedTexts()
+    const planner = new FilesPlanner(values, texts, {
+      copy: (path, original, offset) => this.emit('copy', { path, original, offset } satisfies CopyEvent),
       skipped: (path, problem) => this.emit('skipped', { path, problem } satisfies SkippedEvent),
       waiting: (path) => this.emit('waiting', { path } satisfies WaitingEvent),
     })
@@ -60,21 +66,21 @@ export class FilesStreamReadable<const S extends RowSchema | undefined = undefin
         connector: connectorName,
         identity: identityOf(values),
         protocol: (observer) =>
-          new FilesProtocol(values, observer, { held, onMalformed: () => this.malformed++ }),
+          new FilesProtocol(values, observer, { texts, onMalformed: () => this.malformed++ }),
         planner,
       },
       { ...values, max_in_flight: 2 },
     )
-    this.#watch = watch
+    this.#planner = planner
   }
 
   override release(): void {
     super.release()
-    this.#watch.close()
+    void this.#planner.close()
   }
 }
 
-/** What a checkpoint belongs to. */
-function identityOf({ path, format }: FilesStreamValues): Record<string, string> {
-  return { connector: connectorName, path: path.map((each) => resolve(each)).join('\n'), format }
+/** What a checkpoint belongs to. The paths may change: files are known by what they are. */
+function identityOf({ format }: FilesStreamValues): Record<string, string> {
+  return { connector: connectorName, format }
 }

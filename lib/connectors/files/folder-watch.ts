@@ -1,17 +1,14 @@
+import { EventEmitter, once } from 'node:events'
 import { type FSWatcher, watch } from 'node:fs'
-import { pause } from '../../core/retry.ts'
 
 /** Folders that are watched at most: a system gives each process only so many. */
 const mostFolders = 256
 
-/** Milliseconds that changes are gathered before they are told. */
-const gathering = 20
-
 /** Watches folders, so that a look at them need not wait. What it misses, the next look by the clock sees. */
 export class FolderWatch {
   readonly #watchers = new Map<string, FSWatcher>()
+  readonly #changes = new EventEmitter().setMaxListeners(0)
   #hasChanged = false
-  #tell: (() => void) | undefined
 
   /** @param folders to be watched from now on, in place of others */
   watch(folders: readonly string[]): void {
@@ -29,19 +26,15 @@ export class FolderWatch {
     this.#hasChanged = false
   }
 
-  /**
-   * Resolves once something has changed since the last look.
-   * @param rest milliseconds that it waits at least
-   */
-  async changed(rest: number, signal: AbortSignal): Promise<void> {
-    await pause(Math.max(gathering, rest), signal)
-    if (this.#hasChanged) return
-    await new Promise<void>((resolve) => {
-      this.#tell = resolve
-      signal.addEventListener('abort', () => resolve(), { once: true })
-    })
-    signal.throwIfAborted()
-    await pause(gathering, signal)
+  /** Makes those who wait for a change look again. */
+  notify(): void {
+    this.#hasChanged = true
+    this.#changes.emit('change')
+  }
+
+  /** Resolves once something has changed since the last look. @throws AbortError */
+  async changed(signal: AbortSignal): Promise<void> {
+    if (!this.#hasChanged) await once(this.#changes, 'change', { signal })
   }
 
   close(): void {
@@ -50,10 +43,7 @@ export class FolderWatch {
 
   #add(folder: string): void {
     try {
-      const watcher = watch(folder, { persistent: false }, () => {
-        this.#hasChanged = true
-        this.#tell?.()
-      })
+      const watcher = watch(folder, { persistent: false }, () => this.notify())
       this.#watchers.set(folder, watcher)
       watcher.on('error', () => this.#drop(folder, watcher))
     } catch {

@@ -11,7 +11,7 @@ import { retrySpecs } from '../../core/retry.ts'
 import type { StandardSchema } from '../../core/standard-schema.ts'
 import { type Ticks, ticksPerMillisecond } from '../../core/time.ts'
 import { checkStream, instant, streamSpecs as sharedStreamSpecs } from '../../source/options.ts'
-import { type KqlType, kqlTypes } from '../../source/row-schema.ts'
+import { type ColumnType, columnTypeNames, parseRowSchema } from '../../source/row-schema.ts'
 import { connectorName } from './file-error.ts'
 import type { ListingSettings } from './listing.ts'
 
@@ -68,6 +68,10 @@ const sharedSpecs = {
   modifiedBefore: option.custom<Ticks>(instant, {
     doc: 'Reads only files changed before this instant, ISO 8601; UTC without an offset.',
   }),
+  follow_symlinks: option.flag({
+    default: true,
+    doc: 'Whether symbolic links in folders are followed, wherever they lead.',
+  }),
   mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], {
     default: 'failfast',
     doc: 'What becomes of a record that can not be read. `failfast`: an error that names file, line and column. `dropmalformed`: it is left out. `permissive`: its text comes in the column `_corrupt_record`. The last two are counted and told by the event `malformed`.',
@@ -97,19 +101,17 @@ const sharedSpecs = {
     doc: 'Bytes that one line or record may have; a longer one counts as one that can not be read.',
   }),
   ignoreMissingFiles: option.flag({
-    default: false,
-    doc: 'Whether files that vanish, or lose what was planned to be read of them, are passed over. They are told by the event `skipped`.',
+    doc: 'Whether missing files are skipped, with the event `skipped`. Not given: a path that is not there is an error of a bounded read; a stream waits for it, and skips planned parts of files that are gone. `false`: those are an error too.',
   }),
   ignoreCorruptFiles: option.flag({
-    default: false,
-    doc: 'Whether files that are cut off, damaged or no text are passed over from there on. They are told by the event `skipped`.',
+    doc: 'Whether files that can not be read are skipped, with the event `skipped`. Not given: those that may not be read, or are no files (a link to nothing, a pipe, a device), are skipped; those that are cut off, damaged or no text are an error. `false`: an error each.',
   }),
-  schema: option.custom<Map<string, KqlType> | StandardSchema>(
+  schema: option.custom<Map<string, ColumnType> | StandardSchema>(
     {
       form: 'an object { column: type }, or a Standard Schema (zod, valibot, arktype…)',
       type: "import('../../source/row-schema.ts').RowSchema",
-      schema: { type: 'object', additionalProperties: { enum: kqlTypes.all }, minProperties: 1 },
-      parse: kqlTypes.parseSchema,
+      schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
+      parse: parseRowSchema,
     },
     {
       doc: 'The columns that rows are to have and their types: values are cast, columns that a record lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type. A record that does not fit is one that can not be read.',
@@ -191,6 +193,8 @@ export type FilesValues = OptionValues<typeof sharedSpecs>
 
 const streamSpecs = {
   ...sharedSpecs,
+  // One malformed line must not end a stream that nobody watches.
+  mode: { ...sharedSpecs.mode, default: 'permissive' as const },
   start_at: option.oneOf(['beginning', 'end'], {
     default: 'beginning',
     doc: 'Where a stream with no checkpoint begins in the files that are there: at their beginning, or at their end, as `tail -f` does. Files that come later are read whole.',
@@ -207,13 +211,12 @@ const streamSpecs = {
   }),
   settling_delay_seconds: option.amount({
     zero: true,
-    default: 5,
-    doc: 'Seconds without a change after which a file is taken to be whole: a last line without its end is given out, and a packed file that ends early is an error. Until then both are waited for.',
+    doc: 'Seconds without a change, as this process has seen, after which a file counts as whole: a last line without its end is released, and a packed file that ends early is an error. Not given: both are waited for. (A last line is released at the end of `available_now` too, and of a file that was renamed, cut or deleted.)',
   }),
   fingerprint_bytes: option.integer({
     min: 0,
     default: 1024,
-    doc: 'Bytes of the begin of a file, and of what was read last, that tell it from others beside its device and inode: a copy is known by them, and a file that was overwritten. 0: device and inode alone, and a copy is read as a new file.',
+    doc: 'Bytes of the start of a file, and of what was read last, by which a file that was overwritten is recognised, and the copy that a rotation makes. 0: device, inode and birth alone, and a copy is read as a new file.',
   }),
   ...sharedStreamSpecs,
   poll_interval_seconds: option.amount({
@@ -236,6 +239,7 @@ export function listingSettings({
   pathGlobFilter,
   modifiedAfter,
   modifiedBefore,
+  follow_symlinks,
 }: FilesValues): ListingSettings {
   const milliseconds = (ticks: Ticks | undefined) =>
     ticks === undefined ? undefined : Number(ticks / ticksPerMillisecond)
@@ -243,6 +247,7 @@ export function listingSettings({
     path,
     recursiveFileLookup,
     pathGlobFilter,
+    follow_symlinks,
     modifiedAfter: milliseconds(modifiedAfter),
     modifiedBefore: milliseconds(modifiedBefore),
   }

@@ -27,6 +27,8 @@ export interface FilesReadableFields
   modifiedAfter?: string | Date | undefined
   /** Reads only files changed before this instant, ISO 8601; UTC without an offset. */
   modifiedBefore?: string | Date | undefined
+  /** Whether symbolic links in folders are followed, wherever they lead. Default: `true`. */
+  follow_symlinks?: boolean | string | undefined
   /**
    * What becomes of a record that can not be read. `failfast`: an error that names file, line and
    * column. `dropmalformed`: it is left out. `permissive`: its text comes in the column
@@ -46,13 +48,15 @@ export interface FilesReadableFields
    */
   max_line_bytes?: number | string | undefined
   /**
-   * Whether files that vanish, or lose what was planned to be read of them, are passed over. They are
-   * told by the event `skipped`. Default: `false`.
+   * Whether missing files are skipped, with the event `skipped`. Not given: a path that is not there is
+   * an error of a bounded read; a stream waits for it, and skips planned parts of files that are gone.
+   * `false`: those are an error too.
    */
   ignoreMissingFiles?: boolean | string | undefined
   /**
-   * Whether files that are cut off, damaged or no text are passed over from there on. They are told by
-   * the event `skipped`. Default: `false`.
+   * Whether files that can not be read are skipped, with the event `skipped`. Not given: those that may
+   * not be read, or are no files (a link to nothing, a pipe, a device), are skipped; those that are cut
+   * off, damaged or no text are an error. `false`: an error each.
    */
   ignoreCorruptFiles?: boolean | string | undefined
   /**
@@ -105,8 +109,15 @@ export type FilesReadableOptions = EitherSpelling<FilesReadableFields> & StreamO
 
 /** Options of the streaming source of files. In one spelling. */
 export interface FilesStreamReadableFields
-  extends FilesReadableFields,
+  extends Omit<FilesReadableFields, 'mode'>,
     Pick<StreamWindowFields, 'available_now' | 'checkpointLocation' | 'checkpoint'> {
+  /**
+   * What becomes of a record that can not be read. `failfast`: an error that names file, line and
+   * column. `dropmalformed`: it is left out. `permissive`: its text comes in the column
+   * `_corrupt_record`. The last two are counted and told by the event `malformed`. Default:
+   * `permissive`.
+   */
+  mode?: 'failfast' | 'dropmalformed' | 'permissive' | undefined
   /**
    * Where a stream with no checkpoint begins in the files that are there: at their beginning, or at
    * their end, as `tail -f` does. Files that come later are read whole. Default: `beginning`.
@@ -120,15 +131,16 @@ export interface FilesStreamReadableFields
    */
   maxBytesPerTrigger?: number | string | undefined
   /**
-   * Seconds without a change after which a file is taken to be whole: a last line without its end is
-   * given out, and a packed file that ends early is an error. Until then both are waited for. Default:
-   * `5`.
+   * Seconds without a change, as this process has seen, after which a file counts as whole: a last line
+   * without its end is released, and a packed file that ends early is an error. Not given: both are
+   * waited for. (A last line is released at the end of `available_now` too, and of a file that was
+   * renamed, cut or deleted.)
    */
   settling_delay_seconds?: number | string | undefined
   /**
-   * Bytes of the begin of a file, and of what was read last, that tell it from others beside its device
-   * and inode: a copy is known by them, and a file that was overwritten. 0: device and inode alone, and
-   * a copy is read as a new file. Default: `1024`.
+   * Bytes of the start of a file, and of what was read last, by which a file that was overwritten is
+   * recognised, and the copy that a rotation makes. 0: device, inode and birth alone, and a copy is read
+   * as a new file. Default: `1024`.
    */
   fingerprint_bytes?: number | string | undefined
   /**

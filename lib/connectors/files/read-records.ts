@@ -1,14 +1,13 @@
 import { type Block, blocksOf, lineScanner, type Scanner } from '../../core/blocks.ts'
-import { ConnectorError } from '../../core/errors.ts'
 import { setColumn } from '../../core/json.ts'
 import { JsonScanner } from '../../core/json-scanner.ts'
-import { describeIssues, isStandardSchema, type StandardSchema } from '../../core/standard-schema.ts'
-import { type CellReader, cellCaster, type LongForm } from '../../source/column-values.ts'
+import { isStandardSchema, type StandardSchema } from '../../core/standard-schema.ts'
+import { cellCaster, type ValueForms } from '../../source/column-values.ts'
 import type { Row } from '../../source/protocol.ts'
-import type { KqlType } from '../../source/row-schema.ts'
+import { RowReader, validated } from '../../source/row-reader.ts'
+import type { Column, ColumnType } from '../../source/row-schema.ts'
 import { type CsvColumn, CsvFormat, type CsvSettings } from './csv-format.ts'
 import { CsvScanner } from './csv-scanner.ts'
-import { connectorName } from './file-error.ts'
 import { JsonFormat } from './json-format.ts'
 import { NdjsonFormat, TextFormat } from './line-formats.ts'
 import type { MalformedRecords } from './malformed.ts'
@@ -16,11 +15,9 @@ import { Fault, type Format, Records } from './records.ts'
 
 export type FormatName = 'ndjson' | 'json' | 'csv' | 'text'
 
-export interface RecordSettings extends CsvSettings {
+export interface RecordSettings extends CsvSettings, ValueForms {
   readonly format: FormatName
-  readonly schema: ReadonlyMap<string, KqlType> | StandardSchema | undefined
-  readonly datetime: 'date' | 'string'
-  readonly long: LongForm
+  readonly schema: ReadonlyMap<string, ColumnType> | StandardSchema | undefined
   readonly file_path_column: string | undefined
   readonly file_offset_column: string | undefined
   readonly file_modification_time_column: string | undefined
@@ -46,34 +43,72 @@ export function scannerOf(settings: RecordSettings, isInside: boolean): Scanner 
   return settings.format === 'json' ? new JsonScanner(isInside) : lineScanner
 }
 
+function formatOf(
+  settings: RecordSettings,
+  offset: number,
+  columns: readonly CsvColumn[] | undefined,
+): Format {
+  switch (settings.format) {
+    case 'ndjson':
+      return new NdjsonFormat(settings)
+    case 'text':
+      return new TextFormat(settings)
+    case 'json':
+      return new JsonFormat(settings, offset > 0)
+    case 'csv':
+      return new CsvFormat(settings, columns ?? [], hasColumns(settings) || settings.schema !== undefined)
+  }
+}
+
+function hasColumns(settings: RecordSettings): boolean {
+  const { file_path_column, file_offset_column, file_modification_time_column } = settings
+  return [file_path_column, file_offset_column, file_modification_time_column].some(
+    (name) => name !== undefined,
+  )
+}
+
+/** Whether a text without the end of its last record is a record that can be read all the same. */
+export function canRead(
+  settings: RecordSettings,
+  text: Buffer,
+  offset: number,
+  columns: readonly CsvColumn[] | undefined,
+): boolean {
+  const records = new Records(false)
+  formatOf(settings, offset, columns).read(text, offset, records)
+  return records.faults === 0 && records.entries.length > 0
+}
+
 /** Reads the records of texts, as the options say. */
 export class RecordReader {
   readonly #settings: RecordSettings
   readonly #malformed: MalformedRecords
-  readonly #casts: ReadonlyMap<string, CellReader> | undefined
+  readonly #columns: RowReader | undefined
+  /** The first column of the row at hand whose value does not fit. */
+  #misfit: Column | undefined
   readonly #standard: StandardSchema | undefined
   readonly #hasColumns: boolean
 
   constructor(settings: RecordSettings, malformed: MalformedRecords) {
     this.#settings = settings
     this.#malformed = malformed
-    const { schema, datetime, long } = settings
+    const { schema } = settings
     if (isStandardSchema(schema)) this.#standard = schema
     else if (schema) {
-      const casts = new Map<string, CellReader>()
-      for (const [name, type] of schema) casts.set(name, cellCaster(type, datetime, long))
-      this.#casts = casts
+      const columns = Array.from(schema, ([name, type]) => ({ name, type, read: cellCaster(type, settings) }))
+      this.#columns = new RowReader(columns, (column) => {
+        this.#misfit ??= column
+        return null
+      })
     }
-    const { file_path_column, file_offset_column, file_modification_time_column } = settings
-    const added = [file_path_column, file_offset_column, file_modification_time_column]
-    this.#hasColumns = added.some((name) => name !== undefined)
+    this.#hasColumns = hasColumns(settings)
   }
 
   /** Rows, some hundred at a time. @throws FaultyRecord, FileError, AbortError */
   async *read(text: RecordText): AsyncGenerator<readonly Row[], void> {
     const { max_line_bytes } = this.#settings
     const isInside = text.offset > 0
-    const format = this.#format(text, isInside)
+    const format = formatOf(this.#settings, text.offset, text.columns)
     const scanner = scannerOf(this.#settings, isInside)
     let end = text.offset
     for await (const block of blocksOf(text.chunks, scanner, text.offset, max_line_bytes)) {
@@ -86,7 +121,7 @@ export class RecordReader {
       end = block.offset + block.bytes.length
       if (block.bytes.length === 0) continue
       const records = new Records(
-        this.#casts !== undefined || this.#standard !== undefined || this.#hasColumns,
+        this.#columns !== undefined || this.#standard !== undefined || this.#hasColumns,
       )
       format.read(block.bytes, block.offset, records)
       const rows = await this.#rows(records, block, text)
@@ -98,23 +133,9 @@ export class RecordReader {
     if (row) yield [this.#withColumns(row, text, end)]
   }
 
-  #format(text: RecordText, isInside: boolean): Format {
-    const settings = this.#settings
-    switch (settings.format) {
-      case 'ndjson':
-        return new NdjsonFormat(settings)
-      case 'text':
-        return new TextFormat(settings)
-      case 'json':
-        return new JsonFormat(settings, isInside)
-      case 'csv':
-        return new CsvFormat(settings, text.columns ?? [], this.#hasColumns || settings.schema !== undefined)
-    }
-  }
-
   async #rows(records: Records, block: Block, text: RecordText): Promise<readonly Row[]> {
     const { entries, starts, ends, faults } = records
-    const isPlain = !this.#casts && !this.#standard && !this.#hasColumns
+    const isPlain = !this.#columns && !this.#standard && !this.#hasColumns
     if (isPlain && faults === 0) return entries as Row[]
     const rows: Row[] = []
     for (let index = 0; index < entries.length; index++) {
@@ -137,33 +158,23 @@ export class RecordReader {
   /** The row as the schema wants it. */
   async #fitted(row: Row, path: string, offset: number, record: () => string): Promise<Row | undefined> {
     if (this.#standard) {
-      const result = await this.#standard['~standard'].validate(row)
-      if (!result.issues) return asRow(result.value)
-      const problem = `does not fit the schema: ${describeIssues(result.issues)}`
-      return this.#malformed.take(path, offset, record(), 0, problem)
+      const result = await validated(row, this.#standard)
+      return typeof result === 'string' ? this.#malformed.take(path, offset, record(), 0, result) : result
     }
-    if (!this.#casts) return row
-    const fitted = this.#nulls()
-    let misfit: string | undefined
-    for (const [name, cast] of this.#casts) {
-      const value = Object.hasOwn(row, name) ? row[name] : undefined
-      if (value === null || value === undefined) continue
-      const cell = cast(value)
-      if (cell === undefined) misfit ??= name
-      else setColumn(fitted, name, cell)
-    }
-    if (misfit === undefined) return fitted
-    const type = (this.#settings.schema as ReadonlyMap<string, KqlType>).get(misfit)
+    if (!this.#columns) return row
+    this.#misfit = undefined
+    const fitted = this.#columns.ofMembers(row)
+    const misfit = this.#misfit as Column | undefined
+    if (!misfit) return fitted
+    const { name, type } = misfit
     const text = record()
-    const at = Math.max(0, text.indexOf(JSON.stringify(misfit)))
-    return this.#malformed.take(path, offset, text, at, `its column "${misfit}" is no ${type}`, fitted)
+    const at = Math.max(0, text.indexOf(JSON.stringify(name)))
+    return this.#malformed.take(path, offset, text, at, `its column "${name}" is no ${type}`, fitted)
   }
 
   /** A row whose columns are all null. */
   #nulls(): Row {
-    const row: Row = {}
-    for (const name of this.#casts?.keys() ?? []) setColumn(row, name, null)
-    return row
+    return this.#columns?.ofMembers({}) ?? {}
   }
 
   #withColumns(row: Row, text: RecordText, offset: number): Row {
@@ -176,11 +187,4 @@ export class RecordReader {
     }
     return row
   }
-}
-
-function asRow(value: unknown): Row {
-  if (typeof value === 'object' && value !== null) return value as Row
-  throw new ConnectorError('ERR_RECORD', `${connectorName}: the schema makes no object of a row`, {
-    connector: connectorName,
-  })
 }

@@ -1,7 +1,7 @@
 import type { LogsIngestionClient, LogsIngestionClientOptions } from '@azure/monitor-ingestion'
 import { redacted } from '../../core/redaction.ts'
 import type { HttpResponse } from '../../http/client.ts'
-import type { Body } from '../../sink/compression.ts'
+import type { Body } from '../../sink/protocol.ts'
 import type { AzureConnection } from '../azure/connection.ts'
 
 type Policy = NonNullable<LogsIngestionClientOptions['additionalPolicies']>[number]['policy']
@@ -99,15 +99,17 @@ function exchangeBody(current: () => Exchange): Policy {
     name: 'cyberConnectorsExchangeBody',
     async sendRequest(request, next) {
       const exchange = current()
-      const { bytes, gzip } = exchange.body
-      request.body = bytes
+      const { bytes, headers } = exchange.body
+      const gzip = headers['content-encoding'] === 'gzip'
+      // The client does not say when it has stopped to read what is not compressed, and so shares its bytes with other rows.
+      request.body = gzip ? bytes : Buffer.from(bytes)
       if (!gzip) request.headers.delete('content-encoding')
       // Answers are small; compressed ones that are cut hang the client for good on Node 20.
       request.headers.set('accept-encoding', 'identity')
       const response = await next(request)
-      const { status, headers, bodyAsText } = response
+      const { status, bodyAsText } = response
       const text = (bodyAsText ?? '').replaceAll(exchange.token, redacted)
-      exchange.answer = { status, headers: headers.toJSON(), text }
+      exchange.answer = { status, headers: response.headers.toJSON(), text }
       return response
     },
   }

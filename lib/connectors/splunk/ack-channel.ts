@@ -1,8 +1,5 @@
-import { DeliveryError } from '../../core/errors.ts'
-import type { Redact } from '../../core/redaction.ts'
-import { pause } from '../../core/retry.ts'
+import { isTransientStatus, pause } from '../../core/retry.ts'
 import type { HttpResponse } from '../../http/client.ts'
-import { fatalError, isTransientReply, readReply } from './hec-response.ts'
 
 /** Milliseconds between questions: soon at first, then less and less often while nothing is acknowledged. */
 const shortestPoll = 100
@@ -16,8 +13,12 @@ interface Waiter {
   reject(error: Error): void
 }
 
-/** Asks for the state of acks: POST /services/collector/ack on the channel they were given on. */
-export type AskAcks = (channel: AckChannel, ids: readonly number[]) => Promise<HttpResponse>
+/**
+ * Asks for the state of acks: POST /services/collector/ack on the channel they were given on.
+ * @returns the ids that are indexed; undefined after a transient fault
+ * @throws ConnectorError if no question will be answered
+ */
+export type AskAcks = (channel: AckChannel, ids: readonly number[]) => Promise<readonly number[] | undefined>
 
 /**
  * One channel of indexer acknowledgement: the ids that wait on it, and the cookies by which a load balancer leads each of
@@ -26,7 +27,6 @@ export type AskAcks = (channel: AckChannel, ids: readonly number[]) => Promise<H
 export class AckChannel {
   readonly id: string
   readonly #ask: AskAcks
-  readonly #redact: Redact
   readonly #signal: AbortSignal
   readonly #waiting = new Map<number, Waiter>()
   readonly #cookies = new Map<string, string>()
@@ -34,10 +34,9 @@ export class AckChannel {
   #opening: Promise<void> = Promise.resolve()
   #opened = false
 
-  constructor(id: string, ask: AskAcks, redact: Redact, signal: AbortSignal) {
+  constructor(id: string, ask: AskAcks, signal: AbortSignal) {
     this.id = id
     this.#ask = ask
-    this.#redact = redact
     this.#signal = signal
   }
 
@@ -63,7 +62,7 @@ export class AckChannel {
     if (this.#opened) return send()
     const turn = this.#opening.then(async () => {
       const response = await send()
-      if (!isTransientReply(response.status, undefined)) this.#opened = true
+      if (!isTransientStatus(response.status)) this.#opened = true
       return response
     })
     this.#opening = turn.then(
@@ -80,7 +79,7 @@ export class AckChannel {
   indexed(ackId: number, timeout: number): Promise<AckOutcome> {
     this.#waiting.get(ackId)?.resolve('lost')
     return new Promise((resolve, reject) => {
-      this.#waiting.set(ackId, { deadline: Date.now() + timeout, resolve, reject })
+      this.#waiting.set(ackId, { deadline: performance.now() + timeout, resolve, reject })
       if (!this.#polling) this.#poll().catch((error) => this.#failAll(error))
     })
   }
@@ -100,30 +99,17 @@ export class AckChannel {
 
   #untilDeadline(wait: number): number {
     const first = Math.min(...[...this.#waiting.values()].map(({ deadline }) => deadline))
-    return Math.max(0, Math.min(wait, first - Date.now()))
+    return Math.max(0, Math.min(wait, first - performance.now()))
   }
 
   /** @returns whether any id was acknowledged */
   async #question(): Promise<boolean> {
-    let response: HttpResponse
-    try {
-      response = await this.#ask(this, [...this.#waiting.keys()])
-    } catch (error) {
-      if (this.#signal.aborted) throw error
-      return false // A fault of the connection: the next question may be answered.
-    }
-    this.keepCookies(response)
-    const { status } = response
-    const { code, text } = readReply(response, this.#redact)
-    if (status >= 300) {
-      if (isTransientReply(status, code)) return false
-      throw fatalError({ status, code, text: text || `HTTP status ${status}` })
-    }
+    const indexed = (await this.#ask(this, [...this.#waiting.keys()])) ?? []
     let progress = false
-    for (const [id, indexed] of Object.entries(readAcks(response.text))) {
-      const waiter = this.#waiting.get(Number(id))
-      if (indexed !== true || !waiter) continue
-      this.#waiting.delete(Number(id))
+    for (const id of indexed) {
+      const waiter = this.#waiting.get(id)
+      if (!waiter) continue
+      this.#waiting.delete(id)
       waiter.resolve('indexed')
       progress = true
     }
@@ -132,27 +118,14 @@ export class AckChannel {
 
   #expire(): void {
     for (const [id, { deadline, resolve }] of this.#waiting) {
-      if (deadline > Date.now()) continue
+      if (deadline > performance.now()) continue
       this.#waiting.delete(id)
       resolve('timeout')
     }
   }
 
   #failAll(error: unknown): void {
-    const failure =
-      error instanceof Error
-        ? error
-        : new DeliveryError('ERR_DELIVERY', String(error), { connector: 'splunk' })
-    for (const { reject } of this.#waiting.values()) reject(failure)
+    for (const { reject } of this.#waiting.values()) reject(error as Error)
     this.#waiting.clear()
-  }
-}
-
-function readAcks(text: string): Record<string, unknown> {
-  try {
-    const { acks } = JSON.parse(text) as { acks?: unknown }
-    return typeof acks === 'object' && acks !== null ? (acks as Record<string, unknown>) : {}
-  } catch {
-    return {}
   }
 }

@@ -73,7 +73,7 @@ export interface SplunkReadableFields
    * The columns that rows are to have and their types: columns that an event lacks are null, others are
    * left out. Or any Standard Schema, which checks each row and gives it its type.
    */
-  schema?: import('./search/schema.ts').SplunkRowSchema | undefined
+  schema?: import('../../source/row-schema.ts').RowSchema | undefined
   /**
    * What becomes of a value that does not fit its column: `FAILFAST` for an error, `PERMISSIVE` for
    * null. Default: `FAILFAST`.

@@ -1,9 +1,9 @@
 import type { PlainWindow } from '../../core/window.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import { rangeWindows } from '../../source/options.ts'
+import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { WindowDivider } from '../../source/windows.ts'
 import { boundedSearch } from './search/options.ts'
-import type { SplunkRowOf, SplunkRowSchema } from './search/schema.ts'
 import { SearchProtocol, type SplunkSearchEvents } from './search/search-protocol.ts'
 import type { SplunkReadableOptions } from './search-options.types.ts'
 
@@ -27,9 +27,9 @@ export type { SplunkReadableOptions }
  * https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch
  */
 export class SplunkReadable<
-  const S extends SplunkRowSchema | undefined = undefined,
+  const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
-> extends BoundedReadable<PlainWindow, SplunkRowOf<S, D>, SplunkSearchEvents> {
+> extends BoundedReadable<PlainWindow, RowOf<S, D>, SplunkSearchEvents> {
   /** @throws OptionError that lists every wrong option */
   constructor(
     options: SplunkReadableOptions & { readonly schema?: S | undefined; readonly datetime?: D | undefined },

@@ -1,9 +1,9 @@
 import type { PlainWindow } from '../../core/window.ts'
+import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import type { WindowOffset } from '../../source/windows.ts'
 import { WindowPlanner } from '../../source/windows.ts'
 import { searchOf, streamSearch } from './search/options.ts'
-import type { SplunkRowOf, SplunkRowSchema } from './search/schema.ts'
 import { SearchProtocol, type SplunkSearchEvents, searchIdentity } from './search/search-protocol.ts'
 import { transformingCommand } from './search/spl.ts'
 import type { SplunkStreamReadableOptions } from './search-options.types.ts'
@@ -31,9 +31,9 @@ export type { SplunkStreamReadableOptions }
  * the stream.
  */
 export class SplunkStreamReadable<
-  const S extends SplunkRowSchema | undefined = undefined,
+  const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
-> extends StreamReadable<PlainWindow, WindowOffset, SplunkRowOf<S, D>, SplunkSearchEvents> {
+> extends StreamReadable<PlainWindow, WindowOffset, RowOf<S, D>, SplunkSearchEvents> {
   /** @throws OptionError that lists every wrong option */
   constructor(
     options: SplunkStreamReadableOptions & {

@@ -278,6 +278,7 @@ export class SplunkSearchEmulator extends Emulator {
     const polls = oneshot ? 0 : this.jobPolls
     const job = new SearchJob(sid, search, { ...found, rows: take(rows, most) }, { fault, polls, now })
     if (oneshot) return this.#page(job, parameters)
+    for (const [old, { touched }] of this.#jobs) if (now - touched > jobLifetime) this.#jobs.delete(old)
     this.#jobs.set(sid, job)
     this.#notePeak()
     return parameters.get('output_mode') === 'json'

@@ -3,7 +3,7 @@ import {
   earliestQuery,
   generatedDuring,
   ingestionTimeQuery,
-} from '../../../lib/connectors/azure-monitor/ingestion-time-query.ts'
+} from '../../../lib/connectors/azure-monitor/query-windows.ts'
 import { firstInstant, lastInstant, parseInstant } from '../../../lib/core/time.ts'
 
 const window = {

@@ -1,24 +1,31 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { StalledBody, WholeResponse } from '../../../lib/connectors/azure-monitor/response-body.ts'
-import {
-  MalformedResponse,
-  ResponseIndexer,
-  type RowSpan,
-} from '../../../lib/connectors/azure-monitor/response-index.ts'
+import { StalledBody, WholeAnswer } from '../../../lib/connectors/azure-monitor/answer.ts'
 import { parseExactly, parseJson } from '../../../lib/core/exact-json.ts'
+import { MalformedJson } from '../../../lib/core/json-scanner.ts'
 import { parseInstant } from '../../../lib/core/time.ts'
 import { instantMilliseconds } from '../../../lib/source/column-values.ts'
 import { scaled } from '../../fixtures/scale.ts'
 
 const signal = new AbortController().signal
 
-function receive(chunks: readonly Buffer[], gzip = false): Promise<WholeResponse> {
+interface Receiving {
+  readonly gzip?: boolean
+  readonly rowLimit?: number
+  /** Bytes held in memory. */
+  readonly held_bytes?: number
+}
+
+function receive(
+  chunks: readonly Buffer[],
+  { gzip = false, held_bytes = 16_000_000, ...limits }: Receiving = {},
+): Promise<WholeAnswer> {
   const body = Readable.from(chunks, { objectMode: false })
-  return WholeResponse.receive({ status: 200, retryAfter: undefined, body, gzip, text: '' }, 10, signal)
+  return WholeAnswer.receive({ body, gzip }, { stall_timeout: 10, held_bytes, ...limits }, signal)
 }
 
 /** Cuts bytes into pieces of these lengths, over and over. */
@@ -32,20 +39,10 @@ function pieces(bytes: Buffer, lengths: readonly number[]): Buffer[] {
   return chunks
 }
 
-async function rowsOf(response: WholeResponse, spans: readonly RowSpan[] | undefined): Promise<unknown[]> {
+/** Rows as a source reads them, of one table. */
+async function rowsOf(answer: WholeAnswer, at = 0): Promise<unknown[]> {
   const rows: unknown[] = []
-  for await (const { span, array } of response.arrays(spans!)) {
-    const parsed = parseExactly(array.toString()) as unknown[]
-    assert.equal(parsed.length, span.rows, 'a span holds as many rows as it says')
-    rows.push(...parsed)
-  }
-  return rows
-}
-
-/** Rows as a source reads them, of the first table. */
-async function foundRows(response: WholeResponse, atLeast?: number): Promise<unknown[]> {
-  const rows: unknown[] = []
-  for await (const some of response.rows(response.index.tables[0]!, atLeast)) rows.push(...some)
+  for await (const some of answer.rows(answer.tables[at]!)) rows.push(...some)
   return rows
 }
 
@@ -80,55 +77,87 @@ t.test('the index finds the rows of any response, however its bytes are cut', as
       async (tables, rest, lengths, indent, gzip) => {
         const text = JSON.stringify({ tables, ...rest }, undefined, indent)
         const plain = Buffer.from(text)
-        const response = await receive(pieces(gzip ? gzipSync(plain) : plain, lengths), gzip)
-        const { index } = response
+        const answer = await receive(pieces(gzip ? gzipSync(plain) : plain, lengths), {
+          gzip,
+          held_bytes: 100,
+        })
         const expected = parseJson(text) as { error?: unknown; tables: Record<string, unknown>[] }
-        assert.deepEqual(index.error, expected.error ?? undefined)
+        assert.deepEqual(answer.error, expected.error ?? undefined)
         assert.equal(
-          index.rows,
+          answer.rowCount,
           tables.reduce((sum, { rows }) => sum + rows.length, 0),
         )
-        for (const [at, { name, columns, spans }] of index.tables.entries()) {
+        for (const [at, { name, columns, rows }] of answer.tables.entries()) {
           assert.deepEqual(
             { name, columns },
             { name: expected.tables[at]!['name'], columns: expected.tables[at]!['columns'] },
           )
-          assert.deepEqual(await rowsOf(response, spans), expected.tables[at]!['rows'])
+          assert.equal(rows, tables[at]!.rows.length)
+          assert.deepEqual(await rowsOf(answer, at), expected.tables[at]!['rows'])
         }
+        answer.release()
       },
     ),
     { numRuns: scaled(50, 150) },
   )
 })
 
-t.test('long answers are cut into spans of whole rows; long integers in them are exact', async (t) => {
-  const rows = Array.from(
+t.test('long answers are read in pieces of whole rows; long integers in them are exact', async (t) => {
+  const lines = Array.from(
     { length: 5000 },
     (_, i) => `[${i},"${'x'.repeat(i % 60)}",0.30000000000000004,1.5e300]`,
   )
-  rows[2500] = '[9007199254740993,"12345678901234567890",-9223372036854775808,{"a":[12345678901234567890]}]'
-  const text = `{"tables":[{"name":"T","columns":[],"rows":[${rows.join(' ,\n')}]}],"statistics":{}}`
-  const response = await receive(pieces(Buffer.from(text), [10_000]))
-  const [table] = response.index.tables
-  const spans = table!.spans!
-  t.ok(spans.length > 5 && spans.length < 50, `${spans.length} spans`)
-  const read = await rowsOf(response, spans)
-  t.strictSame(await foundRows(response), read)
-  t.equal(read.length, 5000)
-  t.strictSame(read[2499], [2499, 'x'.repeat(2499 % 60), 0.30000000000000004, 1.5e300])
-  t.strictSame(read[2500], [
-    9007199254740993n,
-    '12345678901234567890',
-    -9223372036854775808n,
-    { a: [12345678901234567890n] },
-  ])
-  t.test('and the reading may stop early', async (t) => {
-    for await (const { span } of response.arrays(spans)) {
-      t.equal(span, spans[0])
+  lines[2500] = '[9007199254740993,"12345678901234567890",-9223372036854775808,{"a":[12345678901234567890]}]'
+  for (const between of [' ,\n', ',']) {
+    const text = `{"tables":[{"name":"T","columns":[],"rows":[${lines.join(between)}]}],"statistics":{}}`
+    const answer = await receive(pieces(Buffer.from(text), [10_000]))
+    const read: unknown[] = []
+    let batches = 0
+    for await (const rows of answer.rows(answer.tables[0]!)) {
+      batches++
+      read.push(...rows)
+    }
+    t.ok(batches > 5 && batches < 50, `${batches} batches`)
+    t.equal(read.length, 5000)
+    t.strictSame(read[2499], [2499, 'x'.repeat(2499 % 60), 0.30000000000000004, 1.5e300])
+    t.strictSame(read[2500], [
+      9007199254740993n,
+      '12345678901234567890',
+      -9223372036854775808n,
+      { a: [12345678901234567890n] },
+    ])
+    for await (const rows of answer.rows(answer.tables[0]!)) {
+      t.strictSame(rows[0], read[0], 'the reading may stop early')
       break
     }
-  })
+  }
 })
+
+t.test('an answer beyond held_bytes is in a file, and is read as one in memory', async (t) => {
+  const rows = Array.from({ length: 20_000 }, (_, n) => [n, `text ${n} ${'x'.repeat(n % 50)}`])
+  const text = Buffer.from(`{"tables":[{"name":"T","columns":[],"rows":${JSON.stringify(rows)}}]}`)
+  for (const gzip of [false, true]) {
+    const wire = gzip ? gzipSync(text) : text
+    const answer = await receive(pieces(wire, [30_000]), { gzip, held_bytes: 50_000 })
+    t.equal(answer.bytes, wire.length)
+    t.equal(heldFiles(), 1, 'a file without a name is open')
+    t.strictSame(await rowsOf(answer), rows)
+    t.strictSame(await rowsOf(answer), rows, 'as often as it is asked for')
+    answer.release()
+    while (heldFiles() > 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+})
+
+/** Temporary files that this process has open. */
+function heldFiles(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes('cyber-connectors-held-')
+    } catch {
+      return false
+    }
+  }).length
+}
 
 t.test(
   'the rows of a plain response are found while they are parsed, wherever they seem to end',
@@ -152,57 +181,52 @@ t.test(
       fc.asyncProperty(
         fc.array(rows, { minLength: 1, maxLength: 2 }),
         fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 8 }),
-        fc.nat(200),
         fc.boolean(),
-        async (tables, lengths, atLeast, gzip) => {
+        async (tables, lengths, gzip) => {
           const texts = tables.map((rows) => `[${rows.map((cells) => `[${cells.join(',')}]`).join(',')}]`)
           const whole = texts.map((text) => `{"name":"T","columns":[],"rows":${text}}`)
           const plain = Buffer.from(`{"tables":[${whole.join(',')}]}`)
-          const response = await receive(pieces(gzip ? gzipSync(plain) : plain, lengths), gzip)
-          assert.equal(response.index.tables.length, tables.length)
-          if (response.index.tables[0]!.spans === undefined) guessed++
-          for (const [at, table] of response.index.tables.entries()) {
-            const read: unknown[] = []
-            for await (const some of response.rows(table, atLeast)) read.push(...some)
-            assert.deepEqual(read, parseExactly(texts[at]!))
+          const answer = await receive(pieces(gzip ? gzipSync(plain) : plain, lengths), { gzip })
+          assert.equal(answer.tables.length, tables.length)
+          if (answer.rowCount === undefined) guessed++
+          for (const at of answer.tables.keys()) {
+            assert.deepEqual(await rowsOf(answer, at), parseExactly(texts[at]!))
           }
         },
       ),
       { numRuns: scaled(100, 300) },
     )
-    t.ok(guessed > 30, `${guessed} responses without an index`)
+    t.ok(guessed > 30, `${guessed} answers whose rows were not counted`)
   },
 )
 
-t.test('a response that is not plain behind its head is indexed', async (t) => {
-  const rows = Array.from({ length: 300 }, (_, n) => [n, `],[${n}`, '['])
+t.test('what seems to be the end of a row, and is none', async (t) => {
+  const rows = Array.from({ length: 9000 }, (_, n) => [n, `],[${n}`, '['])
   const text = (rows: unknown) => `{"tables":[{"name":"T","columns":[],"rows":${JSON.stringify(rows)}}]}`
-  const response = await receive(pieces(Buffer.from(text(rows)), [700]))
-  t.equal(response.index.tables[0]!.spans, undefined)
-  t.strictSame(await foundRows(response, 100), rows, 'what seems to be an end within each row')
-  const limited = async (limit: number) => {
-    const body = Readable.from([Buffer.from(text(rows))])
-    const answer = { status: 200, retryAfter: undefined, body, gzip: false, text: '' }
-    return (await WholeResponse.receive(answer, 10, signal, limit)).index.rows
-  }
-  t.equal(await limited(300), 300, 'so many rows that they are counted')
-  t.equal(await limited(10_000), undefined, 'clearly fewer')
+  const answer = await receive(pieces(Buffer.from(text(rows)), [700]))
+  t.equal(answer.rowCount, undefined)
+  t.strictSame(await rowsOf(answer), rows)
+  const limited = async (rowLimit: number) =>
+    (await receive([Buffer.from(text(rows))], { rowLimit })).rowCount
+  t.equal(await limited(9000), 9000, 'so many rows that they are counted')
+  t.equal(await limited(100_000), undefined, 'clearly fewer')
   const numbers = JSON.stringify(rows.map(([n]) => [n])).replaceAll('],[', '],\n[')
   const spaced = `{"tables":[{"name":"T","columns":[],"rows":${numbers}}]}`
-  t.strictSame(await foundRows(await receive([Buffer.from(spaced)])), JSON.parse(numbers))
+  t.strictSame(await rowsOf(await receive([Buffer.from(spaced)])), JSON.parse(numbers))
   const long = [['x'.repeat(700_000)], ['y'.repeat(700_000)], [1]]
-  t.strictSame(await foundRows(await receive(pieces(Buffer.from(text(long)), [9999]))), long)
-  const broken = await receive([Buffer.from(text(rows).replace('[150,', '[nul,'))])
+  t.strictSame(await rowsOf(await receive(pieces(Buffer.from(text(long)), [9999]))), long)
+  const broken = await receive([Buffer.from(text(rows).replace('[8500,', '[nul,'))])
   const read: unknown[] = []
   await t.rejects(
     async () => {
-      for await (const some of broken.rows(broken.index.tables[0]!, 100)) read.push(...some)
+      for await (const some of broken.rows(broken.tables[0]!)) read.push(...some)
     },
     { code: 'ERR_RESULT' },
   )
+  t.ok(read.length > 0 && read.length < 8500)
   t.strictSame(read, rows.slice(0, read.length), 'the rows before it are right')
   const hidden = '{"tables":[{"columns":[],"rows":[[1],[2]]},{"columns":[] ,"rows":[[3]]}]}'
-  await t.rejects(foundRows(await receive([Buffer.from(hidden)]), 1), { code: 'ERR_RESULT' })
+  await t.rejects(rowsOf(await receive([Buffer.from(hidden)])), { code: 'ERR_RESULT' })
 })
 
 t.test('numbers are exact: as JSON.parse, but for integers that it would damage', async (t) => {
@@ -241,7 +265,7 @@ t.test('numbers are exact: as JSON.parse, but for integers that it would damage'
 t.test('what is no response is told apart from one that was cut', async (t) => {
   const whole = '{"tables":[{"name":"T","columns":[{"name":"a","type":"long"}],"rows":[[1],["]}"]]}]}'
   for (let length = 0; length < whole.length; length++) {
-    await t.rejects(receive([Buffer.from(whole.slice(0, length))]), { name: 'MalformedResponse', cut: true })
+    await t.rejects(receive([Buffer.from(whole.slice(0, length))]), { name: 'MalformedJson', isCut: true })
   }
   const broken = [
     '[1]',
@@ -261,22 +285,25 @@ t.test('what is no response is told apart from one that was cut', async (t) => {
       () => undefined,
       (error: unknown) => error,
     )
-    t.ok(error instanceof MalformedResponse, text)
+    t.ok(error instanceof MalformedJson && !error.isCut, text)
   }
-  const indexer = new ResponseIndexer()
-  indexer.write(Buffer.from('{"error":{"code":"x"}}'))
-  t.strictSame(indexer.end(), { tables: [], rows: 0, error: { code: 'x' } })
+  const { tables, rowCount, error } = await receive([Buffer.from('{"error":{"code":"x"}}')])
+  t.strictSame({ tables, rowCount, error }, { tables: [], rowCount: 0, error: { code: 'x' } })
 })
 
 t.test('a body that goes silent, is cut or is no gzip', async (t) => {
   const silent = new Readable({ read() {} })
   silent.push(Buffer.from('{"tables":['))
-  const answer = { status: 200, retryAfter: undefined, body: silent, gzip: false, text: '' }
-  await t.rejects(WholeResponse.receive(answer, 0.02, signal), new StalledBody(0.02))
+  const receiving = WholeAnswer.receive(
+    { body: silent, gzip: false },
+    { stall_timeout: 0.02, held_bytes: 1000 },
+    signal,
+  )
+  await t.rejects(receiving, new StalledBody(0.02))
   t.ok(silent.destroyed, 'the connection is let go')
   const packed = gzipSync('{"tables":[]}')
-  await t.rejects(receive([packed.subarray(0, 20)], true), { code: 'Z_BUF_ERROR' })
-  await t.rejects(receive([Buffer.from('{"tables":[]}')], true), { code: 'Z_DATA_ERROR' })
+  await t.rejects(receive([packed.subarray(0, 20)], { gzip: true }), { code: 'Z_BUF_ERROR' })
+  await t.rejects(receive([Buffer.from('{"tables":[]}')], { gzip: true }), { code: 'Z_DATA_ERROR' })
 })
 
 t.test('instants are read fast, and as the exact reader reads them', async (t) => {

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { LogsIngestionClient } from '@azure/monitor-ingestion'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { type SentinelOptions, SentinelWritable } from '../../../lib/connectors/sentinel/sentinel-writable.ts'
+import { type SentinelOptions, SentinelWritable } from '../../../lib/connectors/sentinel/index.ts'
 import type { Fault } from '../../../lib/emulators/index.ts'
 import { type EmulatorsOptions, startEmulators } from '../../../lib/emulators/index.ts'
 import { createWritable } from '../../../lib/registry.ts'
@@ -458,7 +458,7 @@ t.test('connections are kept, and nothing is loaded before it is needed', async 
   }`
   const register = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)})`
   const program = `
-    import { SentinelWritable } from ${JSON.stringify(new URL('../../../dist/connectors/sentinel/sentinel-writable.js', import.meta.url).href)}
+    import { SentinelWritable } from ${JSON.stringify(new URL('../../../dist/connectors/sentinel/index.js', import.meta.url).href)}
     const sink = new SentinelWritable({ dce: 'https://x.example', dcr_id: 'dcr-1', dcs: 'Custom-A', azure_default_credential: true })
     sink.on('error', (error) => console.log(error.message))
     sink.end({ a: 1 })`

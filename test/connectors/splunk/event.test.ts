@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { SplunkOptions } from '../../../lib/connectors/splunk/splunk-writable.ts'
+import type { SplunkOptions } from '../../../lib/connectors/splunk/index.ts'
 import { createCertificateAuthority } from '../../../lib/emulators/index.ts'
 import { deliver, LetterBox, type Row } from '../../fixtures/sink-trial.ts'
 import { rowsOf, splunkSink, startHec } from '../../fixtures/splunk-trial.ts'

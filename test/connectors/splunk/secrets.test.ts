@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 import t, { type Test } from 'tap'
-import { type SplunkOptions, SplunkWritable } from '../../../lib/connectors/splunk/splunk-writable.ts'
+import { type SplunkOptions, SplunkWritable } from '../../../lib/connectors/splunk/index.ts'
 import { HecEmulator } from '../../../lib/emulators/index.ts'
 import { LocalProxy } from '../../fixtures/proxy.ts'
 import { deliver, everythingOf, LetterBox, onChannels, watch } from '../../fixtures/sink-trial.ts'

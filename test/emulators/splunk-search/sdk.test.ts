@@ -5,11 +5,11 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { startEmulators } from '../../../lib/emulators/index.ts'
 
-// Splunk's own clients read the emulator. `.ci/sdks` installs them; .ci/run does so.
+// Splunk's own clients read the emulator. `.ci/services` installs them.
 const place = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url))
-const python = place('.sdks/python/bin/python')
-const npm = place('.sdks/npm/node_modules/splunk-sdk')
-const missing = (path: string) => !existsSync(path) && 'not installed: run .ci/sdks'
+const python = place('.services/python/bin/python')
+const npm = place('.services/splunk-sdk/node_modules/splunk-sdk')
+const missing = (path: string) => !existsSync(path) && 'not installed: run .ci/services'
 
 const first = Date.parse('2026-10-08T00:00:00Z') / 1000
 

@@ -1,10 +1,16 @@
 import { randomUUID } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
+import { blocksOf, joined } from '../../../core/blocks.ts'
 import type { ConnectorError } from '../../../core/errors.ts'
+import { parseElements } from '../../../core/json-bytes.ts'
+import { type ArrayRange, JsonOutline, JsonScanner, MalformedJson } from '../../../core/json-scanner.ts'
+import { onAbort } from '../../../core/on-abort.ts'
 import type { SourceFailure, SourceVerdict } from '../../../core/verdict.ts'
+import { headerOf } from '../../../http/response.ts'
 import { HeldBody } from '../../../source/held-body.ts'
-import { isPacked, unpacked } from './body-bytes.ts'
-import { decisive, messagesIn, type SplunkMessage } from './messages.ts'
-import { BadPage, PageSurvey, pageResults } from './results-page.ts'
+import { isGzip } from '../../../source/packed.ts'
+import { batchBytes, longestResult } from './export.ts'
+import { judged, messagesIn, type SplunkMessage } from './messages.ts'
 import type { SplunkdClient } from './splunkd-client.ts'
 
 /** Milliseconds from one look at a job to the next: at first, and at most. */
@@ -18,9 +24,9 @@ const autoCancel = 300
 
 interface HeldPage {
   readonly offset: number
-  readonly rows: number
   readonly held: HeldBody
-  readonly packed: boolean
+  /** Where its results lie, and how many they are. */
+  readonly range: ArrayRange
 }
 
 export interface JobSettings {
@@ -80,7 +86,15 @@ export class SearchJob {
   /** The results of its pages, in order. @throws SyntaxError */
   async *results(): AsyncGenerator<Record<string, unknown>[]> {
     this.#pages.sort((a, b) => a.offset - b.offset)
-    for (const { held, packed } of this.#pages) yield* pageResults(unpacked(held.chunks(), packed))
+    for (const { held, range } of this.#pages) {
+      const text = held.text(range.start, range.end)
+      const blocks = blocksOf(text, new JsonScanner(true), range.start, longestResult)
+      for await (const block of joined(blocks, batchBytes)) {
+        const results = parseElements(block.bytes) as Record<string, unknown>[]
+        if (results.length > 0) yield results
+        await turn()
+      }
+    }
   }
 
   release(): void {
@@ -131,7 +145,7 @@ export class SearchJob {
     }
     this.#sid = undefined
     const error = this.#client.error('the answer to a new job has no sid')
-    return judged(this.#client, messagesIn(made.value)) ?? retry(error)
+    return judged(messagesIn(made.value), this.#client) ?? retry(error)
   }
 
   #wait(): SourceVerdict<SearchJob> {
@@ -146,7 +160,7 @@ export class SearchJob {
     const content = contentOf(looked.value)
     const messages = messagesIn(content)
     this.messages.splice(0, this.messages.length, ...messages)
-    const verdict = judged(this.#client, messages)
+    const verdict = judged(messages, this.#client)
     const state = String(content['dispatchState'] ?? '').toUpperCase()
     const failed = is(content['isFailed']) || state === 'FAILED' || is(content['isZombie'])
     if (failed || (verdict && verdict.kind !== 'retry')) {
@@ -205,18 +219,20 @@ export class SearchJob {
           this.#missing.unshift(part)
           return
         }
-        if (page.rows > part.count) {
+        if (page.range.count > part.count) {
           page.held.release()
           this.#missing.unshift(part)
           failed ??= retry(
-            this.#client.error(`a page has ${page.rows} results, of ${part.count} that were asked for`),
+            this.#client.error(
+              `a page has ${page.range.count} results, of ${part.count} that were asked for`,
+            ),
           )
           return
         }
         this.#pages.push(page)
         // A server whose pages are shorter than that (maxresultrows).
-        const rest = part.count - page.rows
-        if (rest > 0) this.#missing.unshift({ offset: part.offset + page.rows, count: rest })
+        const rest = part.count - page.range.count
+        if (rest > 0) this.#missing.unshift({ offset: part.offset + page.range.count, count: rest })
       }
     }
     const workers = Math.min(this.#settings.max_in_flight, this.#missing.length)
@@ -229,62 +245,36 @@ export class SearchJob {
   async #page(offset: number, count: number, signal: AbortSignal): Promise<HeldPage | SourceFailure> {
     const parameters = { offset: String(offset), count: String(count), segmentation: 'none' }
     const path = `${jobPath(this.#sid!, 'v2')}/results`
-    const opened = await openWithFallback(this.#client, { path, parameters, signal })
+    const opened = await this.#client.openLatest({ method: 'GET', path, parameters, signal })
     if (opened.kind !== 'accepted') return opened
     const response = opened.value
-    const memory = this.#settings.held_bytes / this.#settings.max_in_flight
-    const held = new HeldBody({ memory })
+    const { body } = response
+    const client = this.#client
+    const held = new HeldBody({ memory: this.#settings.held_bytes / this.#settings.max_in_flight })
+    const ignore = onAbort(signal, () => body.destroy(signal.reason))
     try {
-      const packed = isPacked(response)
-      const survey = new PageSurvey()
-      const client = this.#client
-      const keeping = async function* () {
-        for await (const chunk of response.body as AsyncIterable<Buffer>) {
-          const kept = held.write(chunk)
-          if (kept) await kept
-          yield chunk
-        }
-      }
-      for await (const chunk of unpacked(keeping(), packed)) survey.write(chunk)
-      await held.end()
-      const outline = survey.end()
+      const isPacked = isGzip(headerOf(response, 'content-encoding'))
+      const outline = new JsonOutline({ path: ['results'], elements: 'objects', limit: longestResult })
+      for await (const chunk of held.receive(body, { isPacked })) outline.write(chunk)
+      const { document, arrays } = outline.end()
+      const [range] = arrays
       const wrong =
-        judged(client, messagesIn(outline)) ??
-        (outline['preview'] === true ? retry(client.error('the results are a preview')) : undefined) ??
-        (survey.rows === 0 ? retry(client.error(`a page of results is empty at ${offset}`)) : undefined)
-      if (wrong) {
-        held.release()
-        return wrong
-      }
-      return { offset, rows: survey.rows, held, packed }
+        judged(messagesIn(document), client) ??
+        (document['preview'] === true ? retry(client.error('the results are a preview')) : undefined)
+      if (!wrong && range?.count) return { offset, held, range }
+      held.release()
+      return wrong ?? retry(client.error(`a page of results is empty at ${offset}`))
     } catch (error) {
       held.release()
       signal.throwIfAborted()
-      if (error instanceof BadPage)
-        return retry(this.#client.error(`a page of results can not be read: ${error.message}`))
-      return this.#client.fault(error)
+      if (error instanceof MalformedJson)
+        return retry(client.error(`a page of results can not be read: ${error.message}`))
+      return client.fault(error)
     } finally {
-      response.body.destroy()
+      ignore()
+      body.destroy()
     }
   }
-}
-
-/** Whether this splunkd has only the endpoints of version 1: found out once. */
-const oldServers = new WeakSet<SplunkdClient>()
-
-/** Asks the endpoint of version 2, and that of version 1 where there is none. */
-export async function openWithFallback(
-  client: SplunkdClient,
-  request: { path: string; parameters: Record<string, string>; signal: AbortSignal; method?: 'GET' | 'POST' },
-): ReturnType<SplunkdClient['open']> {
-  const { method = 'GET', ...rest } = request
-  const old = () => client.open({ ...rest, method, path: rest.path.replace('search/v2/', 'search/') })
-  if (oldServers.has(client)) return old()
-  const opened = await client.open({ ...rest, method })
-  if (opened.kind !== 'fatal' || opened.error.status !== 404) return opened
-  const answer = await old()
-  if (answer.kind === 'accepted') oldServers.add(client)
-  return answer
 }
 
 function jobPath(sid: string, version?: 'v2'): string {
@@ -304,35 +294,4 @@ function is(value: unknown): boolean {
 
 function retry(error: ConnectorError): SourceFailure {
   return { kind: 'retry', error }
-}
-
-/** What messages make of an answer; undefined where it may be whole. */
-export function judged(client: SplunkdClient, messages: readonly SplunkMessage[]): SourceFailure | undefined {
-  const found = decisive(messages)
-  if (!found) return undefined
-  const { type, text } = found.message
-  const said = client.redact(text)
-  const details = { status: 200, serviceCode: type, serviceText: said }
-  switch (found.meaning) {
-    case 'busy':
-      return {
-        kind: 'retry',
-        error: client.error(`too many searches run: ${said}`, details),
-        holdAll: true,
-      }
-    case 'cut':
-      return { kind: 'split', error: client.error(`the result is not whole: ${said}`, details) }
-    case 'refused':
-      return { kind: 'fatal', error: client.error(`the search was refused: ${said}`, details) }
-    case 'timerange':
-      return {
-        kind: 'fatal',
-        error: client.error(
-          `the search has a time range of its own, in place of the window that was asked for: ${said}. Take earliest and latest out of the search and of its macros`,
-          details,
-        ),
-      }
-    default:
-      return retry(client.error(`the search failed: ${said}`, details))
-  }
 }

@@ -1,3 +1,12 @@
+import type { ConnectorError, ErrorDetails } from '../../../core/errors.ts'
+import type { SourceFailure } from '../../../core/verdict.ts'
+
+/** Makes errors whose texts are redacted. */
+export interface ErrorMaker {
+  redact(text: string): string
+  error(message: string, details?: ErrorDetails): ConnectorError
+}
+
 /** What splunkd says beside its results. */
 export interface SplunkMessage {
   /** `FATAL`, `ERROR`, `WARN`, `INFO` or `DEBUG`. */
@@ -65,6 +74,37 @@ export function decisive(
     if (first) return first
   }
   return undefined
+}
+
+/** What messages make of an answer; undefined if it may be whole. */
+export function judged(messages: readonly SplunkMessage[], client: ErrorMaker): SourceFailure | undefined {
+  const found = decisive(messages)
+  if (!found) return undefined
+  const { type, text } = found.message
+  const said = client.redact(text)
+  const details = { status: 200, serviceCode: type, serviceText: said }
+  switch (found.meaning) {
+    case 'busy':
+      return {
+        kind: 'retry',
+        error: client.error(`too many searches run: ${said}`, details),
+        holdAll: true,
+      }
+    case 'cut':
+      return { kind: 'split', error: client.error(`the result is not whole: ${said}`, details) }
+    case 'refused':
+      return { kind: 'fatal', error: client.error(`the search was refused: ${said}`, details) }
+    case 'timerange':
+      return {
+        kind: 'fatal',
+        error: client.error(
+          `the search has a time range of its own, in place of the window that was asked for: ${said}. Take earliest and latest out of the search and of its macros`,
+          details,
+        ),
+      }
+    default:
+      return { kind: 'retry', error: client.error(`the search failed: ${said}`, details) }
+  }
 }
 
 /** The messages of a parsed piece of an answer, whatever else is in it. */

@@ -18,7 +18,7 @@ import {
   streamWindowSpecs,
   windowSpecs,
 } from '../../../source/options.ts'
-import { type SplunkType, splunkTypes } from './schema.ts'
+import { type ColumnType, columnTypeNames, parseRowSchema } from '../../../source/row-schema.ts'
 import {
   beginsWithCommand,
   composedSearch,
@@ -178,12 +178,12 @@ export const searchSpecs = {
     default: false,
     doc: 'Whether types of columns are inferred from the first rows (up to 1,000). Without it all values are texts but `_time` and `_indextime`.',
   }),
-  schema: option.custom<Map<string, SplunkType> | StandardSchema>(
+  schema: option.custom<Map<string, ColumnType> | StandardSchema>(
     {
       form: 'an object { column: type }, or a Standard Schema (zod, valibot, arktype…)',
-      type: "import('./search/schema.ts').SplunkRowSchema",
-      schema: { type: 'object', additionalProperties: { enum: splunkTypes.all }, minProperties: 1 },
-      parse: splunkTypes.parseSchema,
+      type: "import('../../source/row-schema.ts').RowSchema",
+      schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
+      parse: parseRowSchema,
     },
     {
       doc: 'The columns that rows are to have and their types: columns that an event lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type.',

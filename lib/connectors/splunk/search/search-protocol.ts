@@ -5,18 +5,17 @@ import { fromDate, type Ticks, ticksPerSecond } from '../../../core/time.ts'
 import type { SourceFailure, SourceVerdict } from '../../../core/verdict.ts'
 import type { PlainWindow } from '../../../core/window.ts'
 import type { Ask, Page, SourceObserver, SourceProtocol } from '../../../source/protocol.ts'
+import type { Column } from '../../../source/row-schema.ts'
 import { toOffset, type WindowOffset, windowOf } from '../../../source/windows.ts'
-import { ExportAnswer } from './export-answer.ts'
-import { judged, openWithFallback, SearchJob } from './job.ts'
-import type { SplunkMessage } from './messages.ts'
+import { ExportAnswer } from './export.ts'
+import { SearchJob } from './job.ts'
+import { judged, type SplunkMessage } from './messages.ts'
 import { type SearchValues, searchOf } from './options.ts'
-import { withPrivateFields } from './private-fields.ts'
-import { type SplunkColumn, sampleRows } from './schema.ts'
+import { timeBounds, withPrivateFields } from './search-request.ts'
 import { type KeptBy, SearchRows } from './search-rows.ts'
-import { timeBounds } from './search-window.ts'
 import { transformingCommand, wholeRangeCommand } from './spl.ts'
 import { SplunkdClient } from './splunkd-client.ts'
-import { instantTicks } from './values.ts'
+import { instantTicks, sampleRows } from './values.ts'
 
 export type SearchSettings = SearchValues & { readonly window_by: 'event_time' | 'index_time' }
 
@@ -38,7 +37,7 @@ export interface SplunkMessageEvent extends SplunkMessage {
 export interface SplunkSearchEvents {
   search: [event: SplunkSearchEvent]
   message: [event: SplunkMessageEvent]
-  schema: [event: { readonly columns: readonly SplunkColumn[] }]
+  schema: [event: { readonly columns: readonly Column[] }]
 }
 
 /** Milliseconds for which a source that is closed waits for its jobs to be deleted. */
@@ -171,7 +170,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       parameters: { ...common, ...parameters },
       signal,
     } as const
-    const opened = await openWithFallback(this.#client, request)
+    const opened = await this.#client.openLatest(request)
     if (opened.kind !== 'accepted') return opened
     let answer: ExportAnswer
     try {
@@ -190,7 +189,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
 
   #unwhole({ summary: { messages, torn, garbled, ended } }: ExportAnswer): SourceFailure | undefined {
     const client = this.#client
-    const verdict = judged(client, messages)
+    const verdict = judged(messages, client)
     if (verdict) return verdict
     if (garbled !== undefined)
       return { kind: 'retry', error: client.error(`the answer has a line that is no JSON: ${garbled}`) }

@@ -1,28 +1,19 @@
 import { ConnectorError } from '../../../core/errors.ts'
 import { serialize } from '../../../core/json.ts'
-import { describeIssues, isStandardSchema, type StandardSchema } from '../../../core/standard-schema.ts'
+import { isStandardSchema, type StandardSchema } from '../../../core/standard-schema.ts'
 import { toDate } from '../../../core/time.ts'
 import { isWithin, type Window } from '../../../core/window.ts'
-import type { LongForm } from '../../../source/column-values.ts'
-import { privateFields, privateNames } from './private-fields.ts'
-import { type DatetimeForm, inferTypes, type SplunkColumn, type SplunkType } from './schema.ts'
-import {
-  epochMilliseconds,
-  instantDate,
-  instantText,
-  instantTicks,
-  type ValueReader,
-  valueReader,
-} from './values.ts'
+import type { CellReader, ValueForms } from '../../../source/column-values.ts'
+import type { Row } from '../../../source/protocol.ts'
+import { RowReader, validated } from '../../../source/row-reader.ts'
+import type { Column, ColumnType } from '../../../source/row-schema.ts'
+import { privateFields, privateNames } from './search-request.ts'
+import { epochMilliseconds, fieldReader, inferTypes, instantReader, instantTicks } from './values.ts'
 
-export type SearchRow = Record<string, unknown>
-
-export interface RowSettings {
-  readonly schema: Map<string, SplunkType> | StandardSchema | undefined
+export interface RowSettings extends ValueForms {
+  readonly schema: Map<string, ColumnType> | StandardSchema | undefined
   readonly inferSchema: boolean
   readonly mode: 'FAILFAST' | 'PERMISSIVE'
-  readonly datetime: DatetimeForm
-  readonly long: LongForm
   readonly event_id: boolean
   readonly window_by: 'event_time' | 'index_time'
 }
@@ -39,31 +30,28 @@ const { bucket, address, indexed, time } = privateFields
 /** Makes rows of the results of one source. */
 export class SearchRows {
   readonly #settings: RowSettings
-  readonly #tellSchema: (columns: readonly SplunkColumn[]) => void
-  readonly #instant: ValueReader
-  #readers: Map<string, { type: SplunkType; read: ValueReader }> | undefined
-  /** Whether rows have the columns of a schema, and no others. */
-  readonly #fixed: boolean
-  readonly #validate: StandardSchema['~standard']['validate'] | undefined
+  readonly #tellSchema: (columns: readonly Column[]) => void
+  readonly #instant: CellReader
+  readonly #standard: StandardSchema | undefined
+  #reader: RowReader | undefined
   #told = ''
 
-  constructor(settings: RowSettings, tellSchema: (columns: readonly SplunkColumn[]) => void) {
+  constructor(settings: RowSettings, tellSchema: (columns: readonly Column[]) => void) {
     this.#settings = settings
     this.#tellSchema = tellSchema
-    this.#instant = settings.datetime === 'string' ? instantText : instantDate
+    this.#instant = instantReader(settings)
     const { schema } = settings
-    this.#fixed = schema instanceof Map
     if (schema instanceof Map) this.#useTypes(schema)
-    this.#validate = isStandardSchema(schema) ? schema['~standard'].validate : undefined
+    if (isStandardSchema(schema)) this.#standard = schema
   }
 
   /** Whether types are still to be found in a sample. */
   get wantsSample(): boolean {
-    return this.#settings.inferSchema && this.#settings.schema === undefined && this.#readers === undefined
+    return this.#settings.inferSchema && this.#settings.schema === undefined && this.#reader === undefined
   }
 
   /** Infers the types of columns from results. */
-  infer(results: readonly SearchRow[]): void {
+  infer(results: readonly Row[]): void {
     const types = inferTypes(results.map(withoutPrivate))
     if (results.some((result) => indexed in result)) types.set('_indextime', 'datetime')
     this.#useTypes(types)
@@ -74,30 +62,34 @@ export class SearchRows {
    * @param kept undefined where all rows are kept: of a search that is not one of events
    * @throws ConnectorError with ERR_RESULT
    */
-  async read(results: readonly SearchRow[], kept: KeptBy | undefined): Promise<SearchRow[]> {
-    const rows: SearchRow[] = []
+  async read(results: readonly Row[], kept: KeptBy | undefined): Promise<Row[]> {
+    const rows: Row[] = []
     const filter = kept && this.#filter(kept)
     for (const result of results) {
       if (filter && !filter(result)) continue
       const row = this.#row(result)
-      rows.push(this.#validate ? await this.#validated(row) : row)
+      rows.push(this.#standard ? await this.#validated(row, this.#standard) : row)
     }
     return rows
   }
 
-  #useTypes(types: Map<string, SplunkType>): void {
-    const { datetime, long } = this.#settings
-    this.#readers = new Map(
-      [...types].map(([name, type]) => [name, { type, read: valueReader(type, datetime, long) }]),
-    )
-    const columns = [...types].map(([name, type]) => ({ name, type }))
+  #useTypes(types: Map<string, ColumnType>): void {
+    const columns = Array.from(types, ([name, type]) => ({ name, type }))
+    const readers = columns.map((column) => ({
+      ...column,
+      read: fieldReader(column.type, this.#settings),
+    }))
+    this.#reader = new RowReader(readers, ({ name, type }, given) => {
+      if (this.#settings.mode === 'FAILFAST') throw this.#misfit(name, type, given)
+      return null
+    })
     const text = JSON.stringify(columns)
     if (text === this.#told) return
     this.#told = text
     this.#tellSchema(columns)
   }
 
-  #filter({ window, exact }: KeptBy): (result: SearchRow) => boolean {
+  #filter({ window, exact }: KeptBy): (result: Row) => boolean {
     const byIndex = this.#settings.window_by === 'index_time'
     const field = byIndex ? indexed : time
     const first = toDate(window.start).getTime()
@@ -117,7 +109,7 @@ export class SearchRows {
     }
   }
 
-  #row(result: SearchRow): SearchRow {
+  #row(result: Row): Row {
     const instant = result[time]
     const taken = result[indexed]
     const { event_id } = this.#settings
@@ -131,8 +123,9 @@ export class SearchRows {
       result['_bkt'] = bkt
       result['_cd'] = cd
     }
-    if (this.#fixed) return this.#typed({}, result)
-    if (this.#readers) return this.#typed(result, result)
+    // With a schema rows have its columns, and no others.
+    if (this.#settings.schema instanceof Map) return this.#reader!.ofMembers(result)
+    if (this.#reader) return this.#reader.cast(result)
     if ('_time' in result) result['_time'] = this.#instantOf('_time', result['_time'])
     if ('_indextime' in result) result['_indextime'] = this.#instantOf('_indextime', result['_indextime'])
     return result
@@ -147,30 +140,10 @@ export class SearchRows {
     throw this.#misfit(name, 'datetime', given)
   }
 
-  #typed(row: SearchRow, result: SearchRow): SearchRow {
-    for (const [name, { type, read }] of this.#readers!) {
-      const given = result[name]
-      if (given === undefined && !this.#fixed) continue
-      const isEmpty =
-        given === null || given === undefined || (given === '' && type !== 'string' && type !== 'dynamic')
-      let value = isEmpty ? null : read(given)
-      if (value === undefined) {
-        if (this.#settings.mode === 'FAILFAST') throw this.#misfit(name, type, given)
-        value = null
-      }
-      if (name === '__proto__') {
-        Object.defineProperty(row, name, { value, enumerable: true, configurable: true, writable: true })
-      } else row[name] = value
-    }
-    return row
-  }
-
-  async #validated(row: SearchRow): Promise<SearchRow> {
-    const result = await this.#validate!(row)
-    if (result.issues) throw this.#error(`a row does not fit the schema: ${describeIssues(result.issues)}`)
-    const { value } = result
-    if (typeof value === 'object' && value !== null) return value as SearchRow
-    throw this.#error('the schema made of a row something that is no object')
+  async #validated(row: Row, schema: StandardSchema): Promise<Row> {
+    const result = await validated(row, schema)
+    if (typeof result !== 'string') return result
+    throw this.#error(`a row ${result}`)
   }
 
   #misfit(name: string, type: string, given: unknown): ConnectorError {
@@ -199,6 +172,6 @@ export class SearchRows {
   }
 }
 
-function withoutPrivate(result: SearchRow): SearchRow {
+function withoutPrivate(result: Row): Row {
   return Object.fromEntries(Object.entries(result).filter(([name]) => !privateNames.includes(name)))
 }

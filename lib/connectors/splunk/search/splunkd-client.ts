@@ -1,12 +1,13 @@
 import { ConnectorError, type ErrorDetails, QueryError } from '../../../core/errors.ts'
+import { jsonObject, jsonOrUndefined } from '../../../core/json.ts'
 import { cleanError, credentialsOf, redactor } from '../../../core/redaction.ts'
 import { isTransientFault, isTransientStatus } from '../../../core/retry.ts'
 import type { SourceFailure, SourceVerdict } from '../../../core/verdict.ts'
 import { HttpClient, type HttpSettings, type HttpStream } from '../../../http/client.ts'
-import { headerOf, waitOf } from '../../../http/response.ts'
-import { isPacked, unpacked } from './body-bytes.ts'
+import { headerOf, plainText, waitOf } from '../../../http/response.ts'
+import { isGzip, noteOf } from '../../../source/packed.ts'
 import { decisive, messagesIn } from './messages.ts'
-import { SignIn, type SignInValues, saidBy } from './sign-in.ts'
+import { type SearchValues, tokenVariable } from './options.ts'
 
 export interface SplunkdValues extends SignInValues, HttpSettings {
   readonly app?: string | undefined
@@ -22,9 +23,6 @@ export interface SplunkdRequest {
   readonly signal: AbortSignal
 }
 
-/** Bytes of an answer that is no result: all that is looked at of it. */
-const longestNote = 1_000_000
-
 /** Single requests to one splunkd, signed in. */
 export class SplunkdClient {
   readonly #values: SplunkdValues
@@ -33,6 +31,8 @@ export class SplunkdClient {
   readonly #onRequest: () => void
   readonly #base: string
   readonly #ended = new AbortController()
+  /** This splunkd has only the endpoints of version 1: found out once. */
+  #isOld = false
 
   constructor(values: SplunkdValues, onRequest: () => void) {
     this.#values = values
@@ -71,12 +71,23 @@ export class SplunkdClient {
       })
       const { status } = response
       if (status === 200 || status === 201) return { kind: 'accepted', value: response }
-      const text = await noteOf(response)
+      const text = await noteOf(response.body, isPacked(response))
       return this.#refused(response, text, header.value)
     } catch (error) {
       signal.throwIfAborted()
       return this.fault(error)
     }
+  }
+
+  /** Sends one request to an endpoint of version 2 (`search/v2/…`), or to that of version 1 if there is no other. */
+  async openLatest(request: SplunkdRequest): Promise<SourceVerdict<HttpStream>> {
+    if (!this.#isOld) {
+      const opened = await this.open(request)
+      if (opened.kind !== 'fatal' || opened.error.status !== 404) return opened
+    }
+    const opened = await this.open({ ...request, path: request.path.replace('search/v2/', 'search/') })
+    if (opened.kind === 'accepted') this.#isOld = true
+    return opened
   }
 
   /** Sends one request whose answer is a small JSON document. */
@@ -85,16 +96,14 @@ export class SplunkdClient {
     if (opened.kind !== 'accepted') return opened
     let text: string
     try {
-      text = await noteOf(opened.value)
+      text = await noteOf(opened.value.body, isPacked(opened.value))
     } catch (error) {
       request.signal.throwIfAborted()
       return this.fault(error)
     }
-    try {
-      return { kind: 'accepted', value: JSON.parse(text) as unknown }
-    } catch {
-      return { kind: 'retry', error: this.error(`the answer can not be read: ${saidBy(text)}`) }
-    }
+    const value = jsonOrUndefined(text)
+    if (value !== undefined) return { kind: 'accepted', value }
+    return { kind: 'retry', error: this.error(`the answer can not be read: ${saidBy(text)}`) }
   }
 
   /** What follows from a fault of the connection. */
@@ -120,7 +129,7 @@ export class SplunkdClient {
     const said = this.redact(saidBy(text))
     const details: ErrorDetails = { connector: 'splunk', status, serviceText: said || undefined }
     const shown = `status ${status}${said ? `: ${said}` : ''}`
-    const messages = messagesIn(parsed(text))
+    const messages = messagesIn(jsonOrUndefined(text))
     const isBusy = decisive(messages)?.meaning === 'busy'
     if (isBusy) {
       const error = this.error(`too many searches run: ${shown}`, details)
@@ -160,24 +169,118 @@ function baseOf({ splunkd_url, app, owner }: SplunkdValues): string {
   return `${url.origin}${path}/${namespace}`
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
+function isPacked(response: HttpStream): boolean {
+  return isGzip(headerOf(response, 'content-encoding'))
+}
+
+export type SignInValues = Pick<
+  SearchValues,
+  'splunkd_url' | 'splunkd_token' | 'auth_scheme' | 'username' | 'password' | 'read_timeout'
+>
+
+type Header = SourceVerdict<string>
+
+/** Gives the authorization header of requests. Session keys are asked for when they are needed, and again when one ends. */
+class SignIn {
+  readonly #values: SignInValues
+  /** The header that stays; undefined for session keys. */
+  readonly #fixed: string | undefined
+  #session: Promise<Header> | undefined
+  #current: string | undefined
+  readonly #keys: string[] = []
+
+  constructor(values: SignInValues) {
+    this.#values = values
+    const { splunkd_token = environmentToken(values), auth_scheme, username, password } = values
+    if (username === undefined) this.#fixed = `${auth_scheme} ${splunkd_token}`
+    else if (auth_scheme === 'Basic') {
+      this.#fixed = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+    }
+  }
+
+  /** All that must not be seen, session keys among them. */
+  get secrets(): string[] {
+    const { splunkd_token, password } = this.#values
+    const basic = this.#fixed?.startsWith('Basic ') ? [this.#fixed.slice(6)] : []
+    const given = [splunkd_token, environmentToken(this.#values), password].filter(
+      (secret) => secret !== undefined,
+    )
+    return [...given, ...basic, ...this.#keys]
+  }
+
+  /** Whether another try can help where this header was refused: then a new session key is asked for. */
+  renew(header: string): boolean {
+    if (this.#fixed !== undefined) return false
+    if (this.#current === header) {
+      this.#current = undefined
+      this.#session = undefined
+    }
+    return true
+  }
+
+  /** The header for a request. Requests that come at once wait for the same session key. */
+  header(http: HttpClient, onRequest: () => void, signal: AbortSignal): Promise<Header> {
+    if (this.#fixed !== undefined) return Promise.resolve({ kind: 'accepted', value: this.#fixed })
+    if (this.#session) return this.#session
+    onRequest()
+    const session = this.#login(http, signal)
+    this.#session = session
+    session.then(
+      (answer) => {
+        if (answer.kind === 'accepted') this.#current = answer.value
+        else if (this.#session === session) this.#session = undefined
+      },
+      () => {
+        if (this.#session === session) this.#session = undefined
+      },
+    )
+    return session
+  }
+
+  /** https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTaccess#auth.2Flogin */
+  async #login(http: HttpClient, signal: AbortSignal): Promise<Header> {
+    const { splunkd_url, username = '', password = '', read_timeout } = this.#values
+    const response = await http.request({
+      method: 'POST',
+      url: new URL('/services/auth/login', splunkd_url).href,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ username, password, output_mode: 'json' }).toString(),
+      signal,
+      timeout: read_timeout * 1000,
+    })
+    const { status, text } = response
+    const key = status === 200 ? sessionKey(text) : undefined
+    if (key !== undefined) {
+      // Two are enough: an answer that is under way may still quote the one before.
+      if (this.#keys.push(key) > 2) this.#keys.shift()
+      return { kind: 'accepted', value: `Splunk ${key}` }
+    }
+    const said = http.redact(saidBy(text))
+    const details = { connector: 'splunk', status, serviceText: said || undefined }
+    const message = `splunk: signing in as ${JSON.stringify(username)} failed: status ${status}${said ? `: ${said}` : ''}`
+    const error = new ConnectorError('ERR_AUTH', message, details)
+    return isTransientStatus(status)
+      ? { kind: 'retry', error, ...waitOf(response) }
+      : { kind: 'fatal', error }
   }
 }
 
-/** The text of a small answer, cut where it is not small. */
-async function noteOf(response: HttpStream): Promise<string> {
-  const { body } = response
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const chunk of unpacked(body, isPacked(response))) {
-    parts.push(chunk)
-    size += chunk.length
-    if (size > longestNote) break
-  }
-  body.destroy()
-  return Buffer.concat(parts).toString()
+function environmentToken({ splunkd_token, username }: SignInValues): string | undefined {
+  return splunkd_token === undefined && username === undefined ? process.env[tokenVariable] : undefined
+}
+
+/** The key in an answer, which old versions give only as XML. */
+function sessionKey(text: string): string | undefined {
+  const members = jsonObject(text)
+  if (!members) return /<sessionKey>([^<\s]+)<\/sessionKey>/.exec(text)?.[1]
+  const { sessionKey } = members
+  return typeof sessionKey === 'string' && sessionKey !== '' ? sessionKey : undefined
+}
+
+/** What splunkd says in the body of an answer that is no result. */
+function saidBy(text: string): string {
+  const body = jsonObject(text)
+  const messages = messagesIn(body).map(({ text }) => text.trim())
+  const other = body?.['text']
+  return messages.join('; ') || plainText(typeof other === 'string' ? other : text)
 }

@@ -1,85 +1,31 @@
-import { parseJson } from '../../../core/exact-json.ts'
-import { serialize } from '../../../core/json.ts'
 import { formatInstant, parseInstant, type Ticks, ticksPerSecond, toDate } from '../../../core/time.ts'
-import type { LongForm } from '../../../source/column-values.ts'
-import type { DatetimeForm, SplunkType } from './schema.ts'
+import { type CellReader, cellCaster, type ValueForms } from '../../../source/column-values.ts'
+import type { ColumnType } from '../../../source/row-schema.ts'
 
-/** Makes a value of what Splunk gave; undefined where it does not fit. What is given is never null. */
-export type ValueReader = (given: unknown) => unknown
-
-const integerForm = /^\s*[+-]?\d+\s*$/
-const decimalForm = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i
-const epochForm = /^(-?)(\d{1,12})(?:\.(\d{1,18}))?$/
-const largestLong = 2n ** 63n - 1n
-
-export function valueReader(type: SplunkType, datetime: DatetimeForm, long: LongForm): ValueReader {
-  switch (type) {
-    case 'string':
-      return asText
-    case 'bool':
-      return asBool
-    case 'int':
-      return asInt
-    case 'long':
-      return (given) => asLong(given, long)
-    case 'double':
-      return asDouble
-    case 'datetime':
-      return datetime === 'string' ? instantText : instantDate
-    case 'strings':
-      return asTexts
-    case 'dynamic':
-      return asDynamic
-  }
+/** How a field's values are cast to a type. Splunk writes empty values for those that are lacking. */
+export function fieldReader(type: ColumnType, forms: ValueForms): CellReader {
+  if (type === 'string') return oneText
+  const read = type === 'datetime' ? instantReader(forms) : cellCaster(type, forms)
+  // A text of digits is no JSON here, but what was logged.
+  if (type === 'dynamic') return (given) => (isContainer(given) ? read(given) : given)
+  return (given) => (given === '' ? null : read(given))
 }
 
-/** A text, also of a number or boolean. Several values are no one text. */
-function asText(given: unknown): string | undefined {
+export function instantReader({ datetime }: Pick<ValueForms, 'datetime'>): CellReader {
+  return datetime === 'string' ? instantText : instantDate
+}
+
+/** A string, also of a number or boolean. Several values are no one string. */
+function oneText(given: unknown): string | undefined {
   if (typeof given === 'string') return given
   return typeof given === 'object' ? undefined : String(given)
 }
 
-function asTexts(given: unknown): readonly string[] {
-  const list = Array.isArray(given) ? given : [given]
-  return list.map((value) => (typeof value === 'string' ? value : serialize(value)))
+function isContainer(given: unknown): boolean {
+  return typeof given === 'string' && /^\s*[[{]/.test(given)
 }
 
-function asBool(given: unknown): boolean | undefined {
-  if (typeof given === 'boolean') return given
-  const text = asText(given)?.trim().toLowerCase()
-  return { true: true, false: false, '1': true, '0': false }[text ?? '']
-}
-
-function asInt(given: unknown): number | undefined {
-  const value = asLong(given, 'number-or-bigint')
-  return typeof value === 'number' && value >= -(2 ** 31) && value < 2 ** 31 ? value : undefined
-}
-
-function asLong(given: unknown, form: LongForm): number | bigint | string | undefined {
-  const text = asText(given)
-  if (text === undefined || !integerForm.test(text)) return undefined
-  const number = Number(text)
-  if (form === 'number-or-bigint' && Number.isSafeInteger(number)) return number
-  const exact = BigInt(text.trim())
-  if (exact > largestLong || exact < -largestLong - 1n) return undefined
-  return form === 'string' ? String(exact) : exact
-}
-
-function asDouble(given: unknown): number | undefined {
-  if (typeof given === 'number') return given
-  const text = asText(given)
-  return text !== undefined && decimalForm.test(text) ? Number(text) : undefined
-}
-
-/** A text that is JSON as what it says; any other as it is. */
-function asDynamic(given: unknown): unknown {
-  if (typeof given !== 'string' || !/^\s*[[{]/.test(given)) return given
-  try {
-    return parseJson(given)
-  } catch {
-    return given
-  }
-}
+const epochForm = /^(-?)(\d{1,12})(?:\.(\d{1,18}))?$/
 
 /** Zones that mean UTC; other abbreviations, such as CST or IST, stand for several zones. */
 const universal = /\s+(?:GMT|UTC|Z)$/i
@@ -142,4 +88,54 @@ export function instantText(given: unknown): string | undefined {
   const [, sign, , fraction = ''] = (typeof given === 'string' && epochForm.exec(given)) || []
   if (sign !== '' || fraction.length <= 3) return text
   return `${text.slice(0, 19)}.${fraction}Z`
+}
+
+/** Rows whose values types are inferred from. */
+export const sampleRows = 1000
+
+const integer = /^[+-]?\d{1,19}$/
+const decimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i
+const leadingZero = /^[+-]?0\d/
+
+/**
+ * Types by the values of a sample. Texts of digits with zeros before them (a code, a phone number) stay texts: as numbers
+ * they would not be the same.
+ */
+export function inferTypes(rows: readonly Readonly<Record<string, unknown>>[]): Map<string, ColumnType> {
+  const found = new Map<string, ColumnType | undefined>()
+  for (const row of rows) {
+    for (const [name, value] of Object.entries(row)) {
+      const type = typeOf(value)
+      const before = found.get(name)
+      found.set(name, before === undefined ? type : type === undefined ? before : both(before, type))
+    }
+  }
+  const types = new Map<string, ColumnType>()
+  for (const [name, type] of found) types.set(name, builtIn.get(name) ?? type ?? 'string')
+  return types
+}
+
+/** Fields whose types are known. */
+const builtIn: ReadonlyMap<string, ColumnType> = new Map([
+  ['_time', 'datetime'],
+  ['_indextime', 'datetime'],
+  ['_raw', 'string'],
+])
+
+function typeOf(value: unknown): ColumnType | undefined {
+  if (value === null || value === undefined || value === '') return undefined
+  if (Array.isArray(value)) return 'strings'
+  if (typeof value === 'boolean') return 'bool'
+  const text = typeof value === 'string' ? value : String(value)
+  if (/^(true|false)$/i.test(text)) return 'bool'
+  if (leadingZero.test(text)) return 'string'
+  if (integer.test(text)) return 'long'
+  return decimal.test(text) ? 'double' : 'string'
+}
+
+function both(one: ColumnType, other: ColumnType): ColumnType {
+  if (one === other) return one
+  if (one === 'strings' || other === 'strings') return 'strings'
+  const numbers: readonly ColumnType[] = ['long', 'double']
+  return numbers.includes(one) && numbers.includes(other) ? 'double' : 'string'
 }

@@ -1,79 +1,78 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { exportedResults } from '../../../../lib/connectors/splunk/search/export-rows.ts'
-import { ExportSurvey } from '../../../../lib/connectors/splunk/search/export-survey.ts'
+import { exportedResults, summaryOf } from '../../../../lib/connectors/splunk/search/export.ts'
 import { decisive, meaningOf, messagesIn } from '../../../../lib/connectors/splunk/search/messages.ts'
 
-function survey(text: string, at: readonly number[] = []) {
+/** The bytes of a text in pieces, cut at these places. */
+async function* pieces(text: string, at: readonly number[] = []) {
   const bytes = Buffer.from(text)
-  const survey = new ExportSurvey()
   let from = 0
   for (const cut of [...at, bytes.length]) {
-    survey.write(bytes.subarray(from, cut))
+    yield bytes.subarray(from, cut)
     from = cut
   }
-  return survey.end()
 }
+
+const survey = (text: string, at?: readonly number[]) => summaryOf(pieces(text, at))
 
 const row = (offset: number, raw: string, more = '') =>
   `{"preview":false,"offset":${offset}${more},"result":{"_raw":${JSON.stringify(raw)}}}`
 
-t.test('an answer is whole when its last line says so', (t) => {
+t.test('an answer is whole when its last line says so', async (t) => {
   const last = ',"lastrow":true'
-  t.match(survey(`${row(0, 'a')}\n${row(1, 'b', last)}\n`), {
+  t.match(await survey(`${row(0, 'a')}\n${row(1, 'b', last)}\n`), {
     rows: 2,
     ended: true,
     torn: undefined,
     garbled: undefined,
   })
-  t.match(survey(`${row(0, 'a')}\n${row(1, 'b', last)}\n\n{"preview":false,"lastrow":true}\n`), {
+  t.match(await survey(`${row(0, 'a')}\n${row(1, 'b', last)}\n\n{"preview":false,"lastrow":true}\n`), {
     rows: 2,
     ended: true,
   })
-  t.match(survey('{"preview":false,"lastrow":true}\n'), { rows: 0, ended: true }, 'no results at all')
-  t.match(survey(row(0, 'a', last)), { rows: 1, ended: true, torn: undefined }, 'no line end')
-  t.match(survey(`${row(0, 'a', last)}\r\n\r\n`), { rows: 1, ended: true, garbled: undefined })
-  t.match(survey(''), { rows: 0, ended: false })
-  t.match(survey(`${row(0, 'a')}\n`), { rows: 1, ended: false })
+  t.match(await survey('{"preview":false,"lastrow":true}\n'), { rows: 0, ended: true }, 'no results at all')
+  t.match(await survey(row(0, 'a', last)), { rows: 1, ended: true, torn: undefined }, 'no line end')
+  t.match(await survey(`${row(0, 'a', last)}\r\n\r\n`), { rows: 1, ended: true, garbled: undefined })
+  t.match(await survey(''), { rows: 0, ended: false })
+  t.match(await survey(`${row(0, 'a')}\n`), { rows: 1, ended: false })
   t.match(
-    survey(`${row(0, 'a', last)}\n${row(1, 'b')}\n`),
+    await survey(`${row(0, 'a', last)}\n${row(1, 'b')}\n`),
     { rows: 2, ended: false },
     'a row behind the last one',
   )
-  t.end()
 })
 
-t.test('previews do not count', (t) => {
+t.test('previews do not count', async (t) => {
   const preview = `{"preview":true,"offset":0,"lastrow":true,"result":{"a":"1"}}`
   const plain = `{"preview":true,"offset":0,"result":{"a":"1"}}`
-  t.match(survey(`${plain}\n${preview}\n`), { rows: 0, ended: false })
-  t.match(survey(`${plain}\n${row(0, 'a', ',"lastrow":true')}\n`), { rows: 1, ended: true })
-  t.end()
+  t.match(await survey(`${plain}\n${preview}\n`), { rows: 0, ended: false })
+  t.match(await survey(`${plain}\n${row(0, 'a', ',"lastrow":true')}\n`), { rows: 1, ended: true })
 })
 
-t.test('other orders and spaces of JSON are read as well', (t) => {
-  t.match(survey('{ "result": {"a":"1"}, "offset": 0, "lastrow": true, "preview": false }'), {
+t.test('other orders and spaces of JSON are read as well', async (t) => {
+  t.match(await survey('{ "result": {"a":"1"}, "offset": 0, "lastrow": true, "preview": false }'), {
     rows: 1,
     ended: true,
   })
-  t.match(survey('{"preview":false,"offset":0,"result":{"a":"1"},"lastrow":true}'), { rows: 1, ended: true })
-  t.end()
+  t.match(await survey('{"preview":false,"offset":0,"result":{"a":"1"},"lastrow":true}'), {
+    rows: 1,
+    ended: true,
+  })
 })
 
-t.test('a cut in mid-line is told from a line that is no JSON', (t) => {
+t.test('a cut in mid-line is told from a line that is no JSON', async (t) => {
   const text = `${row(0, 'a')}\n${row(1, 'b', ',"lastrow":true')}`
   for (let cut = row(0, 'a').length + 2; cut < text.length; cut++) {
-    const { torn, garbled, ended } = survey(text.slice(0, cut))
+    const { torn, garbled, ended } = await survey(text.slice(0, cut))
     if (torn === undefined || garbled !== undefined || ended) t.fail(`cut at ${cut}`)
   }
-  t.match(survey(`<html>\n${row(0, 'a', ',"lastrow":true')}\n`), { garbled: '<html>', ended: true })
-  t.match(survey('[1]\n'), { garbled: '[1]' })
-  t.end()
+  t.match(await survey(`<html>\n${row(0, 'a', ',"lastrow":true')}\n`), { garbled: '<html>', ended: true })
+  t.match(await survey('[1]\n'), { garbled: '[1]' })
 })
 
-t.test('messages come on lines of their own, and beside results', (t) => {
+t.test('messages come on lines of their own, and beside results', async (t) => {
   const text = `{"messages":[{"type":"WARN","text":"w"}]}\n{"preview":false,"lastrow":true,"messages":[{"type":"FATAL","text":"f"},{"type":"WARN","text":"w"}]}\n`
-  t.strictSame(survey(text).messages, [
+  t.strictSame((await survey(text)).messages, [
     { type: 'WARN', text: 'w' },
     { type: 'FATAL', text: 'f' },
   ])
@@ -83,7 +82,6 @@ t.test('messages come on lines of their own, and beside results', (t) => {
   ])
   t.strictSame(messagesIn(null), [])
   t.strictSame(messagesIn({ messages: [null, 1, {}] }), [{ type: 'INFO', text: '' }])
-  t.end()
 })
 
 t.test('however the bytes are cut, the same is found and parsed', async () => {
@@ -110,13 +108,10 @@ t.test('however the bytes are cut, the same is found and parsed', async () => {
         const bytes = Buffer.from(text)
         const at = cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b)
         const wanted = lines.filter(({ kind }) => kind === 'row').map(({ text }) => text)
-        const found = survey(text, at)
-        const pieces = [...at, bytes.length].map((end, index) => bytes.subarray(at[index - 1] ?? 0, end))
+        const found = await survey(text, at)
         const rows: unknown[] = []
-        async function* chunks() {
-          yield* pieces
-        }
-        for await (const results of exportedResults(chunks())) rows.push(...results.map(({ _raw }) => _raw))
+        for await (const results of exportedResults(pieces(text, at)))
+          rows.push(...results.map(({ _raw }) => _raw))
         return (
           found.rows === wanted.length &&
           found.garbled === undefined &&

@@ -1,0 +1,45 @@
+import type { Health } from '../../core/health.ts'
+import { BatchingWritable } from '../../sink/batching-writable.ts'
+import { sentinelOptions } from './options.ts'
+import type { SentinelOptions } from './options.types.ts'
+import { SentinelProtocol } from './protocol.ts'
+
+export type { SentinelOptions }
+
+/**
+ * A Writable in object mode that sends rows to a table of Microsoft Sentinel or Azure Monitor, by the Logs Ingestion API.
+ *
+ * In: plain objects, a row each, with the columns that the stream of the Data Collection Rule declares. A Date becomes
+ * ISO 8601 text. `TimeGenerated` is yours to fill in, in the row or by the rule's transformation: nothing is put in here
+ * where it is missing. The service replaces one that is older than 2 days or more than 1 day ahead by the time of reception.
+ *
+ * Finished when the service took each row in (204) or `dead_letter` did. What fails after that, in the rule's
+ * transformation or the table, is told in the workspace's table DCRLogErrors alone. At least once: the API has no key to
+ * tell that rows came before, so they come twice where a request was sent and no answer came.
+ *
+ *     await pipeline(source, new SentinelWritable({ dce, dcr_id, dcs: 'Custom-Alerts_CL', azure_default_credential: true }))
+ *
+ * Errors: ERR_OPTION from the constructor; ERR_AUTH (no token, or refused; no role on the rule), ERR_DELIVERY (retries
+ * ran out; rule or stream unknown), ERR_REJECTED and ERR_ROW (a row refused, or over the limit of 1 MB, and no dead
+ * letter), ERR_DEAD_LETTER, ERR_ABORTED; each lists the unsettled rows as `rows`.
+ *
+ * https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview
+ */
+export class SentinelWritable extends BatchingWritable {
+  readonly #protocol: SentinelProtocol
+  readonly #timeout: number
+
+  /** @throws OptionError that lists every wrong option */
+  constructor(options: SentinelOptions) {
+    const settings = sentinelOptions.resolve(options)
+    const protocol = new SentinelProtocol(settings)
+    super(protocol, settings)
+    this.#protocol = protocol
+    this.#timeout = settings.request_timeout * 1000
+  }
+
+  /** Tries token, role, rule and stream by a call without rows. Never throws: what is wrong is in `text`. */
+  healthy(): Promise<Health> {
+    return this.#protocol.health(this.#timeout)
+  }
+}

@@ -1,0 +1,183 @@
+import { DeliveryError } from '../../core/errors.ts'
+import type { Health } from '../../core/health.ts'
+import { serialize } from '../../core/json.ts'
+import { cleanError, type Redact } from '../../core/redaction.ts'
+import { isTransientStatus } from '../../core/retry.ts'
+import type { Reason, SinkVerdict } from '../../core/verdict.ts'
+import { withDeadline } from '../../http/deadline.ts'
+import { type HttpResponse, headerOf, plainText, waitOf } from '../../http/response.ts'
+import type { Attempt, Body, EncodedRow, SinkProtocol } from '../../sink/protocol.ts'
+import { azureClouds } from '../azure/clouds.ts'
+import { type AzureConnection, connectionFor } from '../azure/connection.ts'
+import { AuthError } from '../azure/tokens.ts'
+import { IngestionClient, type IngestionTarget } from './ingestion-client.ts'
+import { callBytes, connectorName, type SentinelSettings } from './options.ts'
+
+/** The call of a health check. */
+const noRows: Body = { bytes: Buffer.from('[]'), headers: {}, rows: 0, size: 2, group: undefined, key: '' }
+
+/** Logs Ingestion API: an array of rows a call, taken as a whole or not at all. */
+export class SentinelProtocol implements SinkProtocol {
+  readonly connector = connectorName
+  readonly framing = { open: '[', separator: ',', close: ']' }
+  readonly compression: 'gzip' | 'none'
+  readonly maxRowBytes: number
+  readonly #settings: SentinelSettings
+  readonly #audience: string
+  readonly #connection: AzureConnection
+  readonly #closeConnection: () => void
+  readonly #client: IngestionClient
+  readonly #ended = new AbortController()
+  /** For deadlines: of an answer to an upload nothing is read after it is there. */
+  readonly #spare: AbortController[] = []
+
+  constructor(settings: SentinelSettings) {
+    this.#settings = settings
+    this.compression = settings.compression
+    this.maxRowBytes = Math.max(callBytes, settings.batch_bytes) - '[]'.length
+    this.#audience = settings.audience ?? azureClouds[settings.azure_cloud].ingestionAudience
+    const { value, close } = connectionFor(connectorName, settings, this.#audience)
+    this.#connection = value
+    this.#closeConnection = close
+    this.#client = new IngestionClient(this.#connection, settings)
+  }
+
+  encode(row: Record<string, unknown>): EncodedRow {
+    return { wire: serialize(row) }
+  }
+
+  async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {
+    const { redact, tokens } = this.#connection
+    try {
+      return await withDeadline(
+        timeout,
+        signal,
+        async (until) => {
+          const { token } = await tokens.get(until)
+          const answer = await this.#client.send(body, token, until)
+          const { dce, dcr_id, dcs } = this.#settings
+          const verdict = ingestionVerdict(answer, { dce, dcr_id, dcs, audience: this.#audience, redact })
+          // It may have been revoked, or run out by another clock: a new one is tried once.
+          if (answer.status === 401) tokens.invalidate(token)
+          return verdict
+        },
+        this.#spare,
+      )
+    } catch (error) {
+      if (!(error instanceof AuthError)) throw cleanError(error, redact)
+      if (!error.transient) throw error
+      const { status, serviceCode: code, serviceText, wait: after } = error
+      const reason = { status, code, text: `no token: ${serviceText}` }
+      return { kind: 'retry', reason, after, cause: error }
+    }
+  }
+
+  /** By a call without rows, which needs token, role, rule and stream like any other. */
+  async health(timeout: number): Promise<Health> {
+    const attempt = { signal: this.#ended.signal, timeout }
+    try {
+      let verdict = await this.send(noRows, attempt)
+      if (verdict.kind === 'again') verdict = await this.send(noRows, attempt)
+      if ('error' in verdict)
+        return { healthy: false, status: verdict.error.status, text: verdict.error.message }
+      const { status, code, text } = verdict.kind === 'accepted' ? verdict.value : verdict.reason
+      // How the service takes an empty array is not documented. Whoever gets so far is known, and so is the rule.
+      const healthy = verdict.kind === 'accepted' || status === 400
+      return {
+        healthy,
+        status,
+        code,
+        text: healthy ? 'the endpoint takes calls for this rule and stream' : text,
+      }
+    } catch (error) {
+      const { status } = error as AuthError
+      return { healthy: false, status, text: (error as Error).message }
+    }
+  }
+
+  close(): void {
+    this.#ended.abort()
+    this.#closeConnection()
+  }
+}
+
+/** What an error needs to know to be of help. */
+export interface IngestionContext extends IngestionTarget {
+  readonly audience: string
+  readonly redact: Redact
+}
+
+/**
+ * What the service's answer means for the rows of the request.
+ * https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview#rest-api-call
+ */
+export function ingestionVerdict(response: HttpResponse, context: IngestionContext): SinkVerdict {
+  const { status } = response
+  if (status === 204) return { kind: 'accepted', value: { status, text: 'HTTP status 204' } }
+  const said = saidBy(response)
+  const { redact } = context
+  const reason: Reason = {
+    status,
+    code: typeof said.code === 'string' ? redact(said.code) : said.code,
+    // Cleaned before it is cut, so that no half of a secret is left.
+    text: plainText(redact(said.text)) || `HTTP status ${status}`,
+  }
+  if (isTransientStatus(status)) return { kind: 'retry', reason, ...waitOf(response) }
+  if (status === 413) return { kind: 'split', reason }
+  const advice = adviceOf(said, context)
+  // The body as a whole is refused for what may be one row, and it is not told which.
+  if (advice === undefined) return { kind: 'refused', reason }
+  return { kind: status === 401 ? 'again' : 'fatal', error: fatalError(reason, advice) }
+}
+
+/** What is wrong with every request from here, and what to do about it; undefined if it may be the rows. */
+function adviceOf(
+  { status = 0, code, text }: Reason,
+  { dce, dcr_id, dcs, audience }: IngestionContext,
+): string | undefined {
+  if (status === 401)
+    return `the token was refused, a new one too: it is for ${audience}, which has to be the audience of the cloud that ${dce} is in`
+  if (status === 403) {
+    return `not allowed to send to the data collection rule ${dcr_id}: give the identity the role "Monitoring Metrics Publisher" on the rule (it may take 30 minutes to count), and see that the rule and the endpoint ${dce} go together`
+  }
+  if (status === 404 || code === 'InvalidStream') {
+    if (code === 'InvalidStream' || text.includes(dcs) || /stream/i.test(text))
+      return `the stream ${dcs} is not in the data collection rule ${dcr_id}`
+    const rule = `the data collection rule ${dcr_id} (\`dcr_id\` is its immutable id, not its name)`
+    return /collection rule/i.test(text)
+      ? `there is no ${rule.slice(4)} at ${dce}`
+      : `${rule} or its stream ${dcs} is not known at ${dce}`
+  }
+  if (status < 300) return `${dce} does not answer as a data collection endpoint does, which is with 204`
+  if (status < 400)
+    return `${dce} redirects; redirects are not followed, rows and tokens go to no other place`
+  if (status >= 500) return 'the service failed'
+  return status === 400 || status === 422 ? undefined : 'the request was refused'
+}
+
+/** The service's own words. They may quote secrets, which are taken out once code and text are told apart. */
+function saidBy(response: HttpResponse): Reason {
+  const { status, text } = response
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    body = undefined
+  }
+  const { error = body } = (body ?? {}) as { error?: unknown }
+  const { code, message } = (error ?? {}) as Record<string, unknown>
+  return {
+    status,
+    code: typeof code === 'string' && code !== '' ? code : headerOf(response, 'x-ms-error-code'),
+    text: typeof message === 'string' && message !== '' ? message : text,
+  }
+}
+
+function fatalError({ status, code, text }: Reason, advice: string): DeliveryError {
+  const said = `${code === undefined ? '' : `${code}: `}${text}`
+  return new DeliveryError(
+    status === 401 || status === 403 ? 'ERR_AUTH' : 'ERR_DELIVERY',
+    `${connectorName}: ${advice} (${status}: ${said})`,
+    { connector: connectorName, status, serviceCode: code, serviceText: text },
+  )
+}

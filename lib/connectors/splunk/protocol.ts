@@ -1,0 +1,300 @@
+import { randomUUID } from 'node:crypto'
+import { type ConnectorError, DeliveryError } from '../../core/errors.ts'
+import type { Health } from '../../core/health.ts'
+import { credentialsOf, type Redact, redactor } from '../../core/redaction.ts'
+import { isTransientStatus } from '../../core/retry.ts'
+import type { Reason, SinkVerdict } from '../../core/verdict.ts'
+import { HttpClient, type HttpResponse } from '../../http/client.ts'
+import { plainText, waitOf } from '../../http/response.ts'
+import type { Attempt, Body, SinkProtocol } from '../../sink/protocol.ts'
+import { AckChannel, type AckOutcome } from './ack-channel.ts'
+import { eventEncoder } from './event.ts'
+import type { SplunkSettings } from './options.ts'
+
+/** HEC: concatenated JSON objects (or lines of text) by POST, answered with a code of Splunk's own. */
+export class HecProtocol implements SinkProtocol {
+  readonly connector = 'splunk'
+  readonly framing = { open: '', separator: '\n', close: '' }
+  readonly contentType: string
+  readonly compression: 'gzip' | 'none'
+  readonly encode: SinkProtocol['encode']
+  readonly #settings: SplunkSettings
+  readonly #http: HttpClient
+  readonly #endpoint: (name: string, query?: string) => string
+  readonly #ended = new AbortController()
+  #channel: AckChannel
+
+  constructor(settings: SplunkSettings) {
+    this.#settings = settings
+    this.encode = eventEncoder(settings)
+    this.contentType = settings.mode === 'raw' ? 'text/plain; charset=utf-8' : 'application/json'
+    this.compression = settings.compression
+    this.#http = new HttpClient(settings, redactor([settings.token, ...credentialsOf(settings.url)]))
+    this.#endpoint = endpoints(settings.url)
+    this.#channel = this.#newChannel(settings.channel ?? randomUUID())
+  }
+
+  async send(body: Body, attempt: Attempt): Promise<SinkVerdict> {
+    const channel = this.#channel
+    const post = () => this.#post(body, attempt, channel)
+    const response = await (this.#settings.ack ? channel.first(post) : post())
+    const reply = readReply(response, this.#http.redact)
+    const verdict = hecVerdict(response, reply, body)
+    const rowsAreIn = verdict.kind === 'accepted' || (verdict.kind === 'partial' && verdict.accepted > 0)
+    return this.#settings.ack && rowsAreIn ? this.#acknowledged(channel, verdict, reply.ackId) : verdict
+  }
+
+  /** https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTinput */
+  async health(timeout: number): Promise<Health> {
+    try {
+      const response = await this.#http.request({
+        method: 'GET',
+        url: this.#endpoint('health', this.#settings.ack ? 'ack=true' : ''),
+        headers: this.#headers(this.#channel),
+        signal: this.#ended.signal,
+        timeout,
+        cut: true,
+      })
+      const { status } = response
+      const { code, text } = readReply(response, this.#http.redact)
+      return { healthy: status === 200, status, code, text: text || `HTTP status ${status}` }
+    } catch (error) {
+      return { healthy: false, text: (error as Error).message }
+    }
+  }
+
+  close(): void {
+    this.#ended.abort()
+    this.#http.close()
+  }
+
+  async #post(body: Body, { signal, timeout }: Attempt, channel: AckChannel): Promise<HttpResponse> {
+    const { mode, auto_extract_timestamp } = this.#settings
+    const query = auto_extract_timestamp ? 'auto_extract_timestamp=true' : body.group
+    const response = await this.#http.request({
+      method: 'POST',
+      url: this.#endpoint(mode, query),
+      headers: { ...this.#headers(channel), ...body.headers },
+      body: body.bytes,
+      signal,
+      timeout,
+      cut: true,
+    })
+    if (this.#settings.ack) channel.keepCookies(response)
+    return response
+  }
+
+  /** With acknowledgement on, rows that HEC took are in only when an indexer says so. */
+  async #acknowledged(
+    channel: AckChannel,
+    verdict: SinkVerdict & { kind: 'accepted' | 'partial' },
+    ackId: number | undefined,
+  ): Promise<SinkVerdict> {
+    if (ackId === undefined) return unacknowledged(verdict)
+    const { ack_timeout } = this.#settings
+    const outcome: AckOutcome = await channel.indexed(ackId, ack_timeout * 1000)
+    if (outcome === 'indexed') return verdict
+    // What an old id may still say is no longer asked for: the rows go out again, on a channel of their own.
+    if (this.#channel === channel) this.#channel = this.#newChannel(randomUUID())
+    const text =
+      outcome === 'lost'
+        ? 'the ack id was given out anew'
+        : `no acknowledgement within ${ack_timeout} seconds`
+    return { kind: 'retry', reason: { text } }
+  }
+
+  #newChannel(id: string): AckChannel {
+    const ask = (channel: AckChannel, acks: readonly number[]) => this.#askAcks(channel, acks)
+    return new AckChannel(id, ask, this.#ended.signal)
+  }
+
+  async #askAcks(channel: AckChannel, acks: readonly number[]): Promise<readonly number[] | undefined> {
+    const { signal } = this.#ended
+    let response: HttpResponse
+    try {
+      response = await this.#http.request({
+        method: 'POST',
+        url: this.#endpoint('ack'),
+        headers: { ...this.#headers(channel), 'content-type': 'application/json' },
+        body: JSON.stringify({ acks }),
+        signal,
+        timeout: this.#settings.request_timeout * 1000,
+      })
+    } catch (error) {
+      if (signal.aborted) throw error
+      return undefined // A fault of the connection: the next question may be answered.
+    }
+    channel.keepCookies(response)
+    const { status } = response
+    if (status < 300) return indexedIds(response.text)
+    const { code, text } = readReply(response, this.#http.redact)
+    if (isTransientReply(status, code)) return undefined
+    throw fatalError({ status, code, text: text || `HTTP status ${status}` })
+  }
+
+  #headers(channel: AckChannel): Record<string, string | undefined> {
+    return {
+      authorization: `Splunk ${this.#settings.token}`,
+      'x-splunk-request-channel': channel.id,
+      cookie: channel.cookie,
+    }
+  }
+}
+
+/** What follows from an answer that takes rows in and gives no id to ask for. */
+function unacknowledged(verdict: SinkVerdict & { kind: 'accepted' | 'partial' }): SinkVerdict {
+  if (verdict.kind === 'accepted') {
+    const text = 'the answer has no ackId: indexer acknowledgement is not enabled for this token'
+    return { kind: 'fatal', error: fatalError({ status: verdict.value.status, code: 14, text }) }
+  }
+  // The rows before the one at fault may never reach an indexer: they go out again.
+  if (verdict.refusesNext) return { kind: 'refused', reason: verdict.reason }
+  return { ...verdict, kind: 'retry' }
+}
+
+function indexedIds(text: string): number[] {
+  let acks: unknown
+  try {
+    acks = (JSON.parse(text) as { acks?: unknown }).acks
+  } catch {
+    acks = undefined
+  }
+  return Object.entries(acks ?? {}).flatMap(([id, indexed]) => (indexed === true ? [Number(id)] : []))
+}
+
+/** The endpoints beside the given one: `…/services/collector/ack` for `…/services/collector/event`. */
+function endpoints(given: string): (name: string, query?: string) => string {
+  const url = new URL(given)
+  if (url.pathname === '/') url.pathname = '/services/collector/event'
+  const path = url.pathname.replace(/\/+$/, '')
+  const base = path.replace(/(\/(event|raw))?(\/1\.0)?$/, '')
+  url.hash = ''
+  const known = new Map<string, string>()
+  return (name, query = '') => {
+    let endpoint = known.get(name)
+    if (endpoint === undefined) {
+      url.pathname = name === 'event' ? path : `${base}/${name}`
+      endpoint = url.href
+      known.set(name, endpoint)
+    }
+    return query === '' ? endpoint : `${endpoint}${url.search === '' ? '?' : '&'}${query}`
+  }
+}
+
+/** The body of a HEC answer. */
+interface HecReply {
+  /** One of HEC's codes. A gateway in front may have codes of its own: its status counts then. */
+  readonly code: number | undefined
+  readonly text: string
+  /** `invalid-event-number`: which event of the body was at fault. */
+  readonly number: number | undefined
+  readonly ackId: number | undefined
+  /** There is no code of HEC, nor another one that speaks of a fault, and it is no page: a gateway may take events in with
+   * an empty body, `OK`, `{}`, `{"text":"Success"}`, if its status says so too. */
+  readonly looksAccepted: boolean
+}
+
+/** The codes go from 0 to 28. */
+const lastCode = 28
+
+/** Reads an answer's body. It may be HTML (413, 415, a proxy's page) or empty, and may quote the token: a short one may be
+ * part of the JSON, so that is read before the token is taken out. */
+export function readReply({ text }: HttpResponse, redact: Redact): HecReply {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    body = undefined
+  }
+  const { code, text: said, ackId, 'invalid-event-number': number } = (body ?? {}) as Record<string, unknown>
+  const integer = (value: unknown) => (Number.isSafeInteger(value) ? (value as number) : undefined)
+  const given = integer(code)
+  return {
+    code: given !== undefined && given >= 0 && given <= lastCode ? given : undefined,
+    text: plainText(redact(typeof said === 'string' ? said : text)),
+    number: integer(number),
+    ackId: integer(ackId),
+    looksAccepted: given === undefined ? !/^\s*</.test(text) : given >= 200 && given < 300,
+  }
+}
+
+/** Codes by what they mean. https://docs.splunk.com/Documentation/Splunk/latest/Data/TroubleshootHTTPEventCollector */
+const acceptedCodes = new Set([0, 24, 25])
+const fullCodes = new Set([24, 25])
+const authCodes = new Set([1, 2, 3, 4, 21, 22])
+const fatalCodes = new Set([...authCodes, 10, 11, 14, 16, 28])
+const passingCodes = new Set([8, 9, 18, 19, 20, 23, 26, 27])
+/** The event named by `invalid-event-number` (from 0) is at fault; those before it are indexed, it and the rest are not. */
+const faultyEventCodes = new Set([6, 12, 13, 15])
+const wrongIndex = 7
+const noData = 5
+const busy = 9
+
+/** A body over this may be refused for its size with code 6 and number 0, which names no event then. */
+const safeBodyBytes = 1_000_000
+
+/** What HEC's answer means for the rows of the request. */
+export function hecVerdict(
+  response: HttpResponse,
+  reply: HecReply,
+  request: Pick<Body, 'rows' | 'size'>,
+): SinkVerdict {
+  const { status } = response
+  const { code, number, looksAccepted } = reply
+  const reason: Reason = { status, code, text: reply.text || `HTTP status ${status}` }
+  if (status >= 200 && status < 300) {
+    if (code !== undefined && acceptedCodes.has(code)) {
+      return { kind: 'accepted', value: reason, slowDown: fullCodes.has(code) }
+    }
+    if (code === undefined && looksAccepted) return { kind: 'accepted', value: reason }
+  }
+  if (status === 413) return { kind: 'split', reason }
+  if (code !== undefined && faultyEventCodes.has(code)) {
+    if (code === 6 && number === 0 && request.rows > 1 && request.size > safeBodyBytes)
+      return { kind: 'split', reason }
+    return faultyEvent(number, request.rows, reason)
+  }
+  // Measured on Splunk 10: this code names the event after the one with the wrong index.
+  if (code === wrongIndex) return faultyEvent(number && number - 1, request.rows, reason)
+  if (code === noData) return { kind: 'refused', reason }
+  if (code === busy && number !== undefined && number > 0 && number <= request.rows) {
+    // Whether the number counts from 0 or 1 is not known. One less loses nothing in either case.
+    return { kind: 'partial', accepted: number - 1, refusesNext: false, reason, ...waitOf(response) }
+  }
+  if (isTransientReply(status, code)) return { kind: 'retry', reason, ...waitOf(response) }
+  return { kind: 'fatal', error: fatalError(reason) }
+}
+
+function faultyEvent(number: number | undefined, rows: number, reason: Reason): SinkVerdict {
+  if (number !== undefined && number >= 0 && number < rows) {
+    return { kind: 'partial', accepted: number, refusesNext: true, reason }
+  }
+  // Which event is not told, or it is none of ours: look for it.
+  return { kind: 'refused', reason }
+}
+
+/** The error of an answer after which nothing will ever be taken. */
+export function fatalError({ status, code, text }: Reason): ConnectorError {
+  const auth = code === undefined ? status === 401 || status === 403 : authCodes.has(code as number)
+  const advice = auth ? 'the token was refused' : adviceOn(status, code)
+  const said = `${text}${code === undefined ? '' : `, code ${code}`}`
+  return new DeliveryError(auth ? 'ERR_AUTH' : 'ERR_DELIVERY', `splunk: ${advice} (${status}: ${said})`, {
+    connector: 'splunk',
+    status,
+    serviceCode: code,
+    serviceText: text,
+  })
+}
+
+function adviceOn(status = 0, code: string | number | undefined): string {
+  if (status >= 300 && status < 400) return 'the URL redirects, which is not followed'
+  return code === undefined && (status < 300 || status === 404 || status === 405)
+    ? 'the URL does not seem to be a HEC endpoint'
+    : 'the request was refused'
+}
+
+/** Whether the same request may be answered otherwise later. */
+export function isTransientReply(status: number, code: number | undefined): boolean {
+  if (code !== undefined && fatalCodes.has(code)) return false
+  return isTransientStatus(status) || (code !== undefined && passingCodes.has(code))
+}

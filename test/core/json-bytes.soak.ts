@@ -1,2 +1,0 @@
-import '../fixtures/full-scale.ts'
-import './json-bytes.test.ts'
