@@ -38,6 +38,10 @@ const commands: Record<string, { summary: string; load: () => Promise<(finish: F
     summary: 'shows, retries, pauses and resumes a queue',
     load: async () => (await import('./queue-commands.ts')).queueCommand,
   },
+  'sentinel-template': {
+    summary: 'writes the ARM template of a Sentinel table for sample rows',
+    load: async () => () => new Command('sentinel-template'),
+  },
   emulate: {
     summary: 'runs emulators of the services, to try things on',
     load: async () => (await import('./emulate-command.ts')).emulateCommand,
@@ -55,10 +59,14 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const [first, second] = argv
   const wanted = first === 'help' ? second : first
-  // Its flags depend on its connectors: it parses the command line itself.
+  // Flags of these depend on connectors: they parse the command line themselves.
   if (wanted === 'copy') {
     const { runCopy } = await import('./copy-command.ts')
     return runCopy(first === 'help' ? ['--help'] : argv.slice(1), configure)
+  }
+  if (wanted === 'sentinel-template') {
+    const { runSentinelTemplate } = await import('./sentinel-template-command.ts')
+    return runSentinelTemplate(first === 'help' ? ['--help'] : argv.slice(1), configure)
   }
   const program = configure(new Command('cyber-connectors').description(about).version(version))
   program.addHelpText('afterAll', `\n${exitCodesHelp}`)
