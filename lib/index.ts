@@ -37,12 +37,12 @@ export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 export type { RestFields } from './connectors/rest/options.types.ts'
 export { type SentinelOptions, SentinelWritable } from './connectors/sentinel/index.ts'
 export type { SentinelFields } from './connectors/sentinel/options.types.ts'
-export { type SplunkOptions, SplunkWritable } from './connectors/splunk/index.ts'
 export {
   type SentinelTemplate,
   type SentinelTemplateOptions,
   sentinelTemplate,
 } from './connectors/sentinel/template.ts'
+export { type SplunkOptions, SplunkWritable } from './connectors/splunk/index.ts'
 
 export type { SplunkFields } from './connectors/splunk/options.types.ts'
 export type { SplunkMessageEvent, SplunkSearchEvent } from './connectors/splunk/search/search-protocol.ts'
