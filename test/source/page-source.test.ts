@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { type PlainWindow, StreamReadable, type WindowOffset, WindowPlanner } from 'cyber-connectors'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { AlertReadable } from '../fixtures/page-source.ts'
@@ -32,7 +33,7 @@ async function service(t: Test, fault: (url: URL, requests: number) => number | 
       return void response.writeHead(401).end('who is s3cret?')
     const page = Number(url.searchParams.get('page'))
     const [from, to] = ['from', 'to'].map((name) => url.searchParams.get(name)!)
-    const found = alerts.filter(({ time }) => time >= from! && time < to!)
+    const found = alerts.filter(({ time }) => time >= (from ?? '') && time < (to ?? '~'))
     const rows = found.slice(page * 7, page * 7 + 7)
     response.end(JSON.stringify({ rows, ...(found.length > page * 7 + 7 && { next: page + 1 }) }))
   }).listen(0, '127.0.0.1')
@@ -49,6 +50,22 @@ const options = {
   partition_duration: 3600,
   available_now: true,
   initial_backoff: 0.001,
+}
+
+const range = { partition_duration: 3600, min_partition_seconds: 60 }
+const settings = {
+  max_in_flight: 1,
+  poll_interval_seconds: 60,
+  available_now: true,
+  checkpointLocation: undefined,
+  checkpoint: undefined,
+  max_retry_seconds: 1,
+  initial_backoff: 1,
+  max_backoff: 1,
+  highWaterMark: undefined,
+  signal: undefined,
+  emitClose: undefined,
+  captureRejections: undefined,
 }
 
 t.test('the guide’s source is at most 70 lines', async (t) => {
@@ -80,6 +97,59 @@ t.test('pages, retries, halves and boundaries are the engine’s', async (t) => 
   t.ok(source.stats.splits > 0)
   t.ok(source.stats.retries > 0)
   t.ok(seen.most <= 2, 'max_in_flight')
+})
+
+t.test('it starts at the first row there is', async (t) => {
+  const { url } = await service(t, (_url, requests) => (requests === 1 ? 503 : undefined))
+  const source = new AlertReadable({ url, ...options, start_time: 'earliest', partition_duration: 1e7 })
+  source.once('data', () => source.stop())
+  t.equal((await source.toArray()).length, alerts.length)
+  t.same(await new AlertReadable({ url, ...options, start_time: 'earliest' }).initialOffset(), {
+    timestamp: alerts[0]!.time,
+  })
+  class Unknowing extends StreamReadable<PlainWindow, WindowOffset> {
+    constructor() {
+      const plan = { ...range, start_time: 'earliest' as const, safety_lag_seconds: 0 }
+      const protocol = () => ({
+        connector: 'own',
+        ask: () => Promise.reject(new Error('not asked')),
+        close() {},
+      })
+      super({ connector: 'own', identity: {}, protocol, planner: new WindowPlanner(plan) }, settings)
+    }
+  }
+  await t.rejects(new Unknowing().toArray(), {
+    code: 'ERR_QUERY',
+    message: /^own: start_time: .* give an instant in place of "earliest"$/,
+  })
+})
+
+t.test('a window is committed before the stream is read, and while it opens', async (t) => {
+  const { url } = await service(t, () => undefined)
+  const given = { url, ...options, checkpointLocation: t.testdir({}) }
+  const first = new AlertReadable(given)
+  const windows: string[] = []
+  first.on('window', ({ id }) => windows.push(id))
+  for await (const row of first) if (row['id'] === 200) break
+  t.ok(windows.length >= 2)
+
+  const second = new AlertReadable(given)
+  const offset = await second.commit(windows[0])
+  t.same(offset, { timestamp: windows[0]!.split('/')[1] })
+  await t.rejects(second.commit('nonsense'), { code: 'ERR_CHECKPOINT', message: /has no nonsense under way/ })
+  const reading = second.take(1).toArray()
+  t.same(await second.commit(windows[1]), { timestamp: windows[1]!.split('/')[1] })
+  const [row] = await reading
+  t.ok((row as { id: number }).id >= 60, 'what was committed before it started does not come again')
+})
+
+t.test('a retry names its connector once', async (t) => {
+  const { url } = await service(t, (_url, requests) => (requests === 1 ? 503 : undefined))
+  const source = new AlertReadable({ url, ...options })
+  const texts: string[] = []
+  source.on('retry', ({ connector, text }) => texts.push(`${connector}: ${text}`))
+  for await (const _ of source) break
+  t.same(texts, ['alerts: no: 503'])
 })
 
 t.test('an error is the service’s own, without the token', async (t) => {

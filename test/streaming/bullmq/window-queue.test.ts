@@ -1,6 +1,9 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import t from 'tap'
+import { FilesReadable } from '../../../lib/connectors/files/files-readable.ts'
 import { ConnectorError } from '../../../lib/core/errors.ts'
 import type { PlainWindow } from '../../../lib/core/window.ts'
 import { openQueue, startWorker, type WorkerOptions } from '../../../lib/streaming/bullmq/index.ts'
@@ -77,6 +80,26 @@ for (const { server, missing, start } of servers) {
         { planned: 30, added: 0 },
         'completed windows are the plan of record',
       )
+    })
+
+    await t.test('rows of a bounded source are reported once, by the worker', async (t) => {
+      const path = join(t.testdir({ 'a.ndjson': '{"n":1}\n{"n":2}\n' }), 'a.ndjson')
+      const queue = await open()
+      await queue.plan(hours(3))
+      const published: unknown[] = []
+      const take = (message: unknown) => (message as { id: string }).id === path && published.push(message)
+      subscribe('cyber-connectors:source-window', take)
+      t.teardown(() => unsubscribe('cyber-connectors:source-window', take))
+      let reported = 0
+      const worker = work({ queue, source: () => new FilesReadable({ path }), sink: windowSink().sink })
+      worker.on('progress', ({ rowsIn }) => {
+        reported += rowsIn
+      })
+      await worker.done
+      t.equal(reported, 6)
+      t.same(published, [])
+      await new FilesReadable({ path }).toArray()
+      t.match(published, [{ connector: 'files', rows: 2 }], 'a stream by itself reports its own')
     })
 
     await t.test('a queue belongs to one job', async (t) => {
