@@ -1,5 +1,5 @@
 import { CheckpointError } from '../core/errors.ts'
-import type { Offset, Slice } from '../core/slice.ts'
+import { type Offset, offsetText, type Slice } from '../core/slice.ts'
 import { DirectoryStore } from './directory-store.ts'
 import {
   type Change,
@@ -337,11 +337,14 @@ function copy<T>(value: T): T {
 function requireSame(location: string, there: Identity, here: Identity, offset: Offset): void {
   for (const name of new Set([...Object.keys(there), ...Object.keys(here)])) {
     if (there[name] === here[name]) continue
+    // Only a single value, such as an instant, can be given to another query.
+    const isSingle = Object.keys(offset).length === 1
+    const advice = isSingle ? ': to go on from there, give it as start_time to the new query' : ''
     throw new CheckpointError(
       'ERR_CHECKPOINT',
       `the checkpoint in ${location} belongs to another query: its ${name} is ${brief(there[name])}, not ` +
         `${brief(here[name])}. Give each query a checkpoint of its own; this one stands at ` +
-        `${JSON.stringify(offset)}: to go on from there, give it as start_time to the new query`,
+        `${offsetText(offset)}${advice}`,
     )
   }
 }

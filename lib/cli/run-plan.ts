@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import type { Offset } from '../core/slice.ts'
+import { offsetText } from '../core/slice.ts'
 import { openStore } from '../stores/open-store.ts'
 import { streamingQuery } from '../streaming/streaming-query.ts'
 import { openDeadLetter, type Plan } from './plan.ts'
@@ -77,15 +77,4 @@ async function runStreaming(
     signals.stop.removeEventListener('abort', stop)
     source.destroy()
   }
-}
-
-/** Maximum characters of an offset: it may name thousands of files. */
-const longestOffset = 200
-
-/** An offset as text: its time, or its JSON. */
-function offsetText(offset: Offset): string {
-  const [value, ...others] = Object.values(offset)
-  if (typeof value === 'string' && others.length === 0) return value
-  const text = JSON.stringify(offset)
-  return text.length > longestOffset ? `${text.slice(0, longestOffset)}…` : text
 }

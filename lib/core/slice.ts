@@ -19,3 +19,14 @@ export interface Slice {
 
 /** Where a stream stands, as plain JSON that only its planner understands. */
 export type Offset = { readonly [key: string]: Json | undefined }
+
+/** Maximum characters of an offset in a text: it may name a hundred thousand files. */
+const longestOffset = 200
+
+/** An offset for people: a single text by itself, anything else as the start of its JSON. */
+export function offsetText(offset: Offset): string {
+  const [only, ...others] = Object.values(offset)
+  if (typeof only === 'string' && others.length === 0) return only
+  const text = JSON.stringify(offset)
+  return text.length > longestOffset ? `${text.slice(0, longestOffset)}…` : text
+}

@@ -1,6 +1,6 @@
 import { ConnectorError, type ErrorCode } from '../core/errors.ts'
 import { isTransientFault, isTransientStatus } from '../core/retry.ts'
-import type { Offset, Slice } from '../core/slice.ts'
+import { type Offset, offsetText, type Slice } from '../core/slice.ts'
 import type { WindowVerdict } from '../core/verdict.ts'
 
 /** Which part of a window's pipeline failed. */
@@ -10,6 +10,7 @@ export type QueryPart = 'source' | 'transform' | 'sink'
 const windowCodes: ReadonlySet<ErrorCode> = new Set([
   'ERR_RESULT_TOO_LARGE',
   'ERR_RESULT',
+  'ERR_RECORD',
   'ERR_REJECTED',
   'ERR_ROW',
   'ERR_TRANSFORM',
@@ -111,10 +112,4 @@ function define(error: Error, fields: Record<string, unknown>): void {
   for (const [name, value] of Object.entries(fields)) {
     Object.defineProperty(error, name, { value, enumerable: true, configurable: true })
   }
-}
-
-/** An offset for people: a single text by itself, anything else as JSON. */
-export function offsetText(offset: Offset): string {
-  const [only, ...others] = Object.values(offset)
-  return typeof only === 'string' && others.length === 0 ? only : JSON.stringify(offset)
 }

@@ -102,7 +102,10 @@ export async function originOf(file: FollowedFile, bytes: FileBytes, context: Co
     const isLost = lost !== undefined && lost >= file.firstLook - 1
     if (isSameHead && (await endsWith(bytes, state.offset, state.tail, file.size, signal))) {
       // A new file under the name of one that was deleted was written, not copied.
-      if (isLost && (isPacked || file.path !== state.path)) return { kind: 'copy', of: other }
+      if (isLost && (isPacked || file.path !== state.path)) {
+        const isWhole = !isPacked || (await isComplete(file, bytes, signal))
+        return isWhole ? { kind: 'copy', of: other } : { kind: 'wait' }
+      }
       twin ??= other
       isInDoubt ||= !isLost && !isStill
     } else if (isPacked) isInDoubt = true

@@ -122,7 +122,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     if (this.#values.available_now) {
       for (const { path } of this.#waiting) this.#tell(path, 'is still being written: the next run reads it')
     }
-    const last = slicer.finish(this.#forgetGone())
+    const last = slicer.finish(await this.#forgetGone())
     if (last) yield last
   }
 
@@ -205,8 +205,8 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   }
 
   /** Files that are gone, once no copy of them can come any more. What was not read of them is told. */
-  #forgetGone(): string[] {
-    const there = new Set(this.#files.files(true).map(({ stateKey }) => stateKey))
+  async #forgetGone(): Promise<string[]> {
+    const there = new Map(this.#files.files(true).map((file) => [file.stateKey, file]))
     const gone: string[] = []
     for (const [key, look] of this.#lost) {
       const text = this.#stateOf(key)
@@ -218,6 +218,9 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
         if (left !== 0 && !this.#taken.has(key))
           this.#events.skipped(path, `is gone: what stood behind byte ${offset} of it was not read`)
         gone.push(key)
+        // A descriptor of a deleted file, whose copy goes on, would make it a new one.
+        const file = there.get(key)
+        if (file?.isDeleted) await this.#files.drop(file)
         this.#lost.delete(key)
         this.#taken.delete(key)
         this.#planned.set(key, undefined)

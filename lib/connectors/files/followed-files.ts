@@ -186,6 +186,12 @@ export class FollowedFiles {
     return { handle, done: () => handle.close() }
   }
 
+  /** Forgets a file that was deleted. */
+  async drop(file: FollowedFile): Promise<void> {
+    await this.#release(file)
+    this.#forget(file)
+  }
+
   async close(): Promise<void> {
     this.#background?.abort()
     this.#background = undefined

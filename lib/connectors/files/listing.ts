@@ -41,6 +41,19 @@ export interface Listing {
 /** Devices whose files have a time of birth. */
 const devicesWithBirth = new Set<bigint>()
 
+/** Folders by which it was found out whether their device has it. */
+const probed = new Set<string>()
+
+/** Finds out whether a folder's device keeps times of birth: the folders above are older than any change of them. */
+async function probeDevice(folder: string): Promise<void> {
+  for (let at = folder; !probed.has(at); at = dirname(at)) {
+    const stats = await stat(at).catch(() => undefined)
+    if (!stats) return
+    probed.add(at)
+    keyOf(stats)
+  }
+}
+
 /** `device:inode:birth`, the birth in nanoseconds and 0 if the file system does not keep it. */
 export function keyOf({ dev, ino, birthtimeNs, ctimeNs }: BigIntStats): string {
   // Without a time of birth Node gives the last change. A file that was just made has both alike.
@@ -197,6 +210,7 @@ async function collect(
   signal: AbortSignal,
 ): Promise<void> {
   const path = resolve(given)
+  await probeDevice(path)
   const walkFrom = (folder: string, depth: number, isMeant: (file: string) => boolean, hidden: boolean) =>
     walk(folder, { depth, isMeant, hidden, links: settings.follow_symlinks }, into, signal, [])
   // A name may hold the characters of a pattern.

@@ -16,75 +16,7 @@ import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { FilesStreamReadable } from '../../../lib/connectors/files/files-stream-readable.ts'
-import type { FilesStreamReadableOptions } from '../../../lib/connectors/files/options.types.ts'
-
-type Row = Record<string, unknown>
-type Options = Partial<FilesStreamReadableOptions>
-
-/** A folder with logs, and a checkpoint beside it. */
-class Trial {
-  readonly logs: string
-  readonly checkpoint: string
-  #next = 0
-
-  constructor(t: Test) {
-    const folder = t.testdir({ logs: {} })
-    this.logs = join(folder, 'logs')
-    this.checkpoint = join(folder, 'checkpoint')
-  }
-
-  path(name: string): string {
-    return join(this.logs, name)
-  }
-
-  /** Appends so many numbered lines. */
-  append(name: string, count = 1): void {
-    for (let i = 0; i < count; i++) appendFileSync(this.path(name), `{"n":${this.#next++}}\n`)
-  }
-
-  /** Lets a file look as if it had been still for a minute. */
-  settle(name: string): void {
-    const time = Date.now() / 1000 - 60
-    utimesSync(this.path(name), time, time)
-  }
-
-  source(options: Options = {}): FilesStreamReadable {
-    return new FilesStreamReadable({
-      path: this.logs,
-      checkpointLocation: this.checkpoint,
-      available_now: true,
-      ...options,
-    } as FilesStreamReadableOptions & { schema?: undefined })
-  }
-
-  /** Reads what is there. @param commits whether it is settled then. @param copies takes the events `copy` */
-  async read(options: Options = {}, commits = true, copies: unknown[] = []): Promise<unknown[]> {
-    const source = this.source(options)
-    source.on('copy', (event) => copies.push(event))
-    const rows = (await source.toArray()) as Row[]
-    if (commits) await source.commit()
-    return rows.map((row) => ('n' in row ? row['n'] : row))
-  }
-
-  /** What the checkpoint says of each file. */
-  get states(): number {
-    const name = readdirSync(this.checkpoint).find((each) => !each.startsWith('lock'))!
-    const [head, ...changes] = readFileSync(join(this.checkpoint, name), 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-    const keys = new Set(Object.keys(head.offset.files))
-    for (const { plan = [] } of changes) {
-      for (const { ranges, gone = [] } of plan) {
-        for (const { key } of ranges) keys.add(key)
-        for (const key of gone) keys.delete(key)
-      }
-    }
-    return keys.size
-  }
-}
-
-const count = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
+import { count, type Options, type Row, Trial } from '../../fixtures/files-trial.ts'
 
 t.test('files that grow, and new ones', async (t) => {
   const trial = new Trial(t)
