@@ -56,10 +56,10 @@ export class FileBytes {
   }
 
   /** As {@link openFile}. */
-  static async open(path: string, key?: string): Promise<FileBytes> {
+  static async open(path: string, key?: string, isGrowing = false): Promise<FileBytes> {
     const file = await openFile(path, key)
     try {
-      return await FileBytes.of(path, file, false)
+      return await FileBytes.of(path, file, isGrowing)
     } catch (error) {
       await file.close()
       throw error

@@ -96,7 +96,7 @@ async function otherPaths(
 async function textIn(path: string, range: FileRange, signal: AbortSignal): Promise<Buffer[] | string> {
   let file: FileBytes | undefined
   try {
-    file = await FileBytes.open(path)
+    file = await FileBytes.open(path, undefined, true)
     const { start, end, crc } = range
     const size = await file.size()
     if (!file.isTransformed && size < end) return `has only ${size} bytes now`
