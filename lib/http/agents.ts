@@ -4,9 +4,8 @@ import type { Duplex } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
 import { defaultConnectionAge, type HttpSettings, httpSpecs } from './options.ts'
-import { proxyFromEnvironment } from './proxy.ts'
+import { openTunnel, proxyFromEnvironment, type TunnelTarget } from './proxy.ts'
 import { ownOrShared } from './sharing.ts'
-import { openTunnel, type TunnelTarget } from './tunnel.ts'
 
 /** Splunk closes an idle connection after 12 s when it is busy: ours are closed before. */
 const idleSocketTimeout = 10_000

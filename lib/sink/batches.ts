@@ -16,21 +16,6 @@ export interface JoinedRows {
   release(): void
 }
 
-/** A row that has a place in a batch. */
-export interface Entry {
-  readonly row: unknown
-  readonly group: string | undefined
-  /** Its number among all rows of the sink, in order of writing. */
-  readonly place: number
-  /** Length of `wire` in UTF-8. */
-  readonly bytes: number
-  /** The row as it goes over the wire. */
-  readonly wire: string
-  readonly store: RowStore
-  /** Acknowledged by the destination, or taken by the dead letter. Set by Delivery alone. */
-  settled: boolean
-}
-
 /**
  * The rows of one batch as bytes, one behind the other: they spare V8's collector from copying strings while they wait, and
  * become the body without being copied.
@@ -72,7 +57,7 @@ export class RowStore {
   keep(row: unknown, group: string | undefined, bytes: number, place: number): Entry {
     const start = this.#used
     this.#used = start + bytes + gap
-    return new StoredEntry(row, group, bytes, place, this, start)
+    return new Entry(row, group, bytes, place, this, start)
   }
 
   text(start: number, end: number): string {
@@ -89,14 +74,14 @@ export class RowStore {
     const between = separator.charCodeAt(0)
     let end = -1
     for (const row of rows) {
-      if (!(row instanceof StoredEntry) || row.store !== this) return undefined
+      if (row.store !== this) return undefined
       if (end >= 0) {
         if (row.start !== end + separator.length) return undefined
         bytes[end] = between
       }
       end = row.end
     }
-    const { start } = rows[0] as StoredEntry
+    const { start } = rows[0]!
     if (open !== '') bytes[start - 1] = open.charCodeAt(0)
     if (close !== '') bytes[end] = close.charCodeAt(0)
     this.#readers++
@@ -116,11 +101,15 @@ export class RowStore {
   }
 }
 
-class StoredEntry implements Entry {
+/** A row that has a place in a batch. */
+export class Entry {
   readonly row: unknown
-  readonly bytes: number
   readonly group: string | undefined
+  /** Its length as it goes over the wire, in bytes. */
+  readonly bytes: number
+  /** Its number among all rows of the sink, in order of writing. */
   readonly place: number
+  /** Acknowledged by the destination, or accepted by the dead letter. Set by Delivery alone. */
   settled = false
   readonly store: RowStore
   readonly start: number
@@ -145,6 +134,7 @@ class StoredEntry implements Entry {
     return this.start + this.bytes
   }
 
+  /** The row as it goes over the wire. */
   get wire(): string {
     return this.store.text(this.start, this.end)
   }

@@ -8,7 +8,7 @@ import { remove } from '../core/short-list.ts'
 import { type Entry, mostOpen, type OpenBatch, OpenBatches, RowStore } from './batches.ts'
 import { framingBytes } from './body.ts'
 import { Delivery } from './delivery.ts'
-import { count, noStats, publishSink, report, type SinkEvents, type SinkStats } from './events.ts'
+import { publishSink, type SinkEvents, type SinkStats } from './events.ts'
 import { firstRows } from './load.ts'
 import type { SinkSettings } from './options.ts'
 import type { EncodedRow, SinkProtocol } from './protocol.ts'
@@ -67,7 +67,6 @@ export class BatchingWritable extends Writable {
   readonly #settings: SinkSettings
   readonly #delivery: Delivery
   readonly #framing: { readonly around: number; readonly between: number }
-  readonly #stats: SinkStats = noStats()
   /** Batches that left and are not settled yet, oldest first. */
   readonly #batches: (readonly Entry[])[] = []
   #intake: Intake | undefined
@@ -94,10 +93,7 @@ export class BatchingWritable extends Writable {
     super({ highWaterMark: firstRows(settings), ...streamOptions(settings), objectMode: true })
     this.#protocol = protocol
     this.#settings = settings
-    this.#delivery = new Delivery(protocol, settings, (event, message) => {
-      count(this.#stats, event, message)
-      report(this, event, message)
-    })
+    this.#delivery = new Delivery(protocol, settings, this)
     this.#framing = framingBytes(protocol.framing)
     if (settings.signal) addAbortSignal(settings.signal, this)
     publishSink(protocol.connector, this)
@@ -105,7 +101,7 @@ export class BatchingWritable extends Writable {
 
   /** Counts so far; the object is live. */
   get stats(): Readonly<SinkStats> {
-    return this.#stats
+    return this.#delivery.stats
   }
 
   /** Rows accepted by `write()` that are not settled, in order of writing. Once the stream is closed: those left over. */
@@ -125,7 +121,7 @@ export class BatchingWritable extends Writable {
     // What is corked would never come.
     while (this.writableCorked > 0) this.uncork()
     return new Promise((resolve, reject) => {
-      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.#stats.written + this.#queuedCount
+      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.stats.written + this.#queuedCount
       const flush = { until, resolve, reject }
       if (this.#left) {
         this.#end(flush, this.#left)
@@ -142,7 +138,7 @@ export class BatchingWritable extends Writable {
   /** As Node's. Where a {@link flush} waits for rows that Node still holds, they are not held back. */
   override cork(): void {
     const awaited = this.#flushes.at(-1)?.until ?? 0
-    if (awaited <= this.#stats.written) super.cork()
+    if (awaited <= this.stats.written) super.cork()
   }
 
   /** Ends the stream and waits until every row is settled. @throws the stream's error */
@@ -206,8 +202,8 @@ export class BatchingWritable extends Writable {
   }
 
   #take(rows: readonly unknown[], callback: (error?: Error | null) => void): void {
-    const first = this.#stats.written
-    this.#stats.written += rows.length
+    const first = this.stats.written
+    this.#delivery.countWritten(rows.length)
     this.#intake = { rows, first, at: Date.now(), callback, next: 0, encoded: undefined, refusing: false }
     this.#proceed()
   }
@@ -227,7 +223,7 @@ export class BatchingWritable extends Writable {
         intake.callback()
       }
     }
-    const { inFlight } = this.#stats
+    const { inFlight } = this.stats
     if (this.#failure) {
       if (inFlight === 0 && !this.#intake?.refusing) this.destroy(this.#failure)
     } else if (this.#final && inFlight === 0 && this.#open.size === 0 && !this.#intake) {
@@ -240,7 +236,7 @@ export class BatchingWritable extends Writable {
 
   /** How many rows have a place in a batch, or were refused. */
   get #placed(): number {
-    return this.#intake ? this.#intake.first + this.#intake.next : this.#stats.written
+    return this.#intake ? this.#intake.first + this.#intake.next : this.stats.written
   }
 
   #advance(intake: Intake): void {
@@ -362,14 +358,13 @@ export class BatchingWritable extends Writable {
   /** Sends an open batch off. @returns false where no request may be added now */
   #launch(open: OpenBatch): boolean {
     const delivery = this.#delivery
-    if (delivery.inFlight >= delivery.maxInFlight) return false
+    if (this.stats.inFlight >= delivery.maxInFlight) return false
     const { entries: batch, store } = open
     this.#open.remove(open)
     if (this.#full === open) this.#full = undefined
     this.#storeSize = store.size + spare
     this.#batches.push(batch)
     delivery.deliver(batch).then((failure) => {
-      this.#stats.inFlight = delivery.inFlight
       if (batch.every(({ settled }) => settled)) {
         remove(this.#batches, batch)
         if (store.free && this.#stores.length <= delivery.maxInFlight) {
@@ -381,7 +376,6 @@ export class BatchingWritable extends Writable {
       else if (failure) this.#fail(failure.error)
       if (!this.destroyed) this.#proceed()
     })
-    this.#stats.inFlight = delivery.inFlight
     return true
   }
 
@@ -410,7 +404,7 @@ export class BatchingWritable extends Writable {
 
   /** All unsettled rows, those that Node still holds too. */
   #unsettledRows(): readonly Unsettled[] {
-    const first = this.#stats.written
+    const first = this.stats.written
     const queued = this.#dropped ?? this.#queued()
     return [...this.#unsettledHere(), ...queued.map((row, at) => ({ row, place: first + at }))]
   }

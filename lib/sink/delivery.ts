@@ -1,25 +1,16 @@
-import { setMaxListeners } from 'node:events'
-import type { Writable } from 'node:stream'
+import { type EventEmitter, setMaxListeners } from 'node:events'
 import { ConnectorError, DeliveryError } from '../core/errors.ts'
 import { untilAborted } from '../core/on-abort.ts'
-import { backoff, isTransientFault, pause, RetryBudget, type RetryPolicy } from '../core/retry.ts'
+import { backoff, isTransientFault, pause, RetryBudget } from '../core/retry.ts'
 import { remove } from '../core/short-list.ts'
 import type { Reason, SinkVerdict } from '../core/verdict.ts'
 import type { Entry } from './batches.ts'
 import { BodyMaker, framingBytes, type HeldBody } from './body.ts'
 import { DeadLetterOffice } from './dead-letter.ts'
-import type { DeliveryEvents } from './events.ts'
+import { noStats, report, type SinkStats } from './events.ts'
 import { Load } from './load.ts'
+import type { SinkSettings } from './options.ts'
 import type { SinkProtocol } from './protocol.ts'
-
-/** What the deliveries of one sink share. */
-export interface DeliverySettings extends RetryPolicy {
-  /** Seconds for one attempt. */
-  readonly request_timeout: number
-  readonly batch_size: number | 'auto'
-  readonly max_in_flight: number | 'auto'
-  readonly dead_letter?: Writable | undefined
-}
 
 /** Why a sink has to end. `atOnce`: nothing more is to be sent, not even what other deliveries have in hand. */
 export interface DeliveryFailure {
@@ -53,15 +44,6 @@ const closeTimeout = 2000
 /** Thrown inside of a delivery that is to stop: the rows that it had in hand stay unsettled. */
 class Stopped extends Error {}
 
-/** Thrown inside of a delivery by a permanent failure. */
-class Fatal extends Error {
-  readonly error: ConnectorError
-  constructor(error: ConnectorError) {
-    super(error.message)
-    this.error = error
-  }
-}
-
 /**
  * All that happens to a batch once it is full: sends it until each of its rows is settled. It waits and tries again, goes
  * on after an accepted prefix, splits what is too large, hands refused rows to the dead letter. A wait that the server asks
@@ -69,8 +51,9 @@ class Fatal extends Error {
  */
 export class Delivery {
   readonly #protocol: SinkProtocol
-  readonly #settings: DeliverySettings
-  readonly #report: <E extends keyof DeliveryEvents>(event: E, message: DeliveryEvents[E]) => void
+  readonly #settings: SinkSettings
+  /** Emits the events. */
+  readonly #sink: EventEmitter
   readonly #load: Load
   readonly #bodies: BodyMaker
   readonly #framing: { readonly around: number; readonly between: number }
@@ -81,7 +64,9 @@ export class Delivery {
   readonly #halt = new AbortController()
   /** Deliveries that are not done, and rows on their way to the dead letter. */
   readonly #pending: Promise<unknown>[] = []
-  #inFlight = 0
+  readonly #stats: SinkStats = noStats()
+  /** A permanent failure of all requests. */
+  #fatal: ConnectorError | undefined
   /** Times are those of performance.now(). */
   #pausedUntil = 0
   /** When rows were delivered last. */
@@ -91,15 +76,11 @@ export class Delivery {
   #cutBytes = Infinity
   #cutUntil = 0
 
-  /** @param report called with what happens */
-  constructor(
-    protocol: SinkProtocol,
-    settings: DeliverySettings,
-    report: <E extends keyof DeliveryEvents>(event: E, message: DeliveryEvents[E]) => void,
-  ) {
+  /** @param sink emits the events of the deliveries */
+  constructor(protocol: SinkProtocol, settings: SinkSettings, sink: EventEmitter) {
     this.#protocol = protocol
     this.#settings = settings
-    this.#report = report
+    this.#sink = sink
     this.#load = new Load(settings)
     this.#bodies = new BodyMaker(protocol)
     this.#framing = framingBytes(protocol.framing)
@@ -107,9 +88,14 @@ export class Delivery {
     setMaxListeners(0, this.#abort.signal, this.#halt.signal)
   }
 
-  /** Batches that are not settled yet. */
-  get inFlight(): number {
-    return this.#inFlight
+  /** Counts so far; the object is live. */
+  get stats(): Readonly<SinkStats> {
+    return this.#stats
+  }
+
+  /** Node has handed over so many rows. */
+  countWritten(rows: number): void {
+    this.#stats.written += rows
   }
 
   /** Batches that may be in flight now. */
@@ -152,17 +138,15 @@ export class Delivery {
 
   /** Delivers a batch. @returns what ends the sink; undefined if all rows are settled, or were left since it ends already */
   async deliver(batch: readonly Entry[]): Promise<DeliveryFailure | undefined> {
-    this.#inFlight++
+    this.#stats.inFlight++
     try {
       await this.#track(this.#deliver(batch))
       return undefined
     } catch (error) {
       if (error instanceof Stopped) return undefined
-      return error instanceof Fatal
-        ? { error: error.error, atOnce: true }
-        : { error: error as Error, atOnce: false }
+      return { error: error as Error, atOnce: error === this.#fatal }
     } finally {
-      this.#inFlight--
+      this.#stats.inFlight--
     }
   }
 
@@ -182,7 +166,7 @@ export class Delivery {
 
   async #refuse(row: unknown, { status, code, text }: Reason): Promise<void> {
     const { connector } = this.#protocol
-    this.#report('rejected', { connector, row, status, code, text })
+    report(this.#sink, 'rejected', { connector, row, status, code, text })
     const details = { connector, status, serviceCode: code, serviceText: text }
     if (!this.#deadLetter) {
       const kind = code === 'ERR_ROW' ? 'ERR_ROW' : 'ERR_REJECTED'
@@ -195,7 +179,7 @@ export class Delivery {
       const message = `${connector}: the dead letter failed to take a row that was refused (${text})`
       throw new DeliveryError('ERR_DEAD_LETTER', message, { ...details, cause })
     }
-    this.#report('deadLetter', undefined)
+    this.#stats.rejected++
   }
 
   async #refuseEntry(entry: Entry, reason: Reason): Promise<void> {
@@ -203,7 +187,7 @@ export class Delivery {
     entry.settled = true
   }
 
-  /** @throws Stopped, Fatal, or the DeliveryError that ends the stream */
+  /** @throws Stopped, or the error that ends the stream */
   async #deliver(batch: readonly Entry[]): Promise<void> {
     const parts: (readonly Entry[])[] = [batch]
     // Requests spent on bisection minus rows settled; above the allowance, row by row is cheaper.
@@ -263,9 +247,9 @@ export class Delivery {
         budget.begin()
         const { attempts } = budget
         body ??= await this.#bodies.make(entries)
-        const verdict = await this.#attempt(body)
-        if (verdict.kind === 'again' && renewed) throw new Fatal(verdict.error)
-        renewed = verdict.kind === 'again'
+        const given = await this.#attempt(body)
+        const verdict = given.kind === 'again' && renewed ? { ...given, kind: 'fatal' as const } : given
+        renewed = given.kind === 'again'
         switch (verdict.kind) {
           case 'accepted':
             if (verdict.slowDown) this.#holdAll(backoff(this.#settings, 0))
@@ -281,7 +265,8 @@ export class Delivery {
           case 'again':
             break
           case 'fatal':
-            throw new Fatal(verdict.error)
+            this.#fatal = verdict.error
+            throw verdict.error
           case 'partial': {
             const { refusesNext } = verdict
             // A number that can't be read names no row.
@@ -327,14 +312,14 @@ export class Delivery {
   }
 
   async #attempt(body: HeldBody): Promise<SinkVerdict> {
-    const ended = this.#load.attempt(body.rows, this.#inFlight >= this.#load.requests)
+    const ended = this.#load.attempt(body.rows, this.#stats.inFlight >= this.#load.requests)
     const verdict = await this.#request(body)
     ended(verdict)
     return verdict
   }
 
   async #request(body: HeldBody): Promise<SinkVerdict> {
-    this.#report('request', undefined)
+    this.#stats.requests++
     const { signal } = this.#abort
     try {
       return await this.#protocol.send(body, { signal, timeout: this.#settings.request_timeout * 1000 })
@@ -370,7 +355,8 @@ export class Delivery {
     const wait = adapts ? Math.min(planned, this.#longestPause()) : planned
     if (verdict.holdAll && !adapts) this.#holdAll(wait)
     const { attempts } = budget
-    this.#report('retry', { connector, rows: entries.length, attempts, wait, status, code, text })
+    this.#stats.retries++
+    report(this.#sink, 'retry', { connector, rows: entries.length, attempts, wait, status, code, text })
     await this.#unlessHalted(pause(wait, this.#halt.signal))
   }
 
@@ -402,7 +388,9 @@ export class Delivery {
     }
     const { connector } = this.#protocol
     const duration = Math.round(this.#delivered - since)
-    this.#report('batch', { connector, rows: entries.length, bytes, attempts, status, duration })
+    this.#stats.delivered += entries.length
+    this.#stats.bytes += bytes
+    report(this.#sink, 'batch', { connector, rows: entries.length, bytes, attempts, status, duration })
   }
 }
 

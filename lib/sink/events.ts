@@ -43,14 +43,6 @@ export interface SinkEvents {
   rejected: RejectedEvent
 }
 
-/** What a delivery reports: the events of its sink, and what only its counts show. */
-export interface DeliveryEvents extends SinkEvents {
-  /** A request is sent. */
-  request: undefined
-  /** The dead letter took a row. */
-  deadLetter: undefined
-}
-
 /** Counts of a sink, live. */
 export interface SinkStats {
   /** Rows that Node handed over. */
@@ -81,34 +73,17 @@ const channels = {
 
 const sinks = channel('cyber-connectors:sink')
 
-/** Adds what an event says to the counts. */
-export function count<E extends keyof DeliveryEvents>(
-  stats: SinkStats,
-  event: E,
-  message: DeliveryEvents[E],
-): void {
-  if (event === 'request') stats.requests++
-  else if (event === 'retry') stats.retries++
-  else if (event === 'deadLetter') stats.rejected++
-  else if (event === 'batch') {
-    const { rows, bytes } = message as BatchEvent
-    stats.delivered += rows
-    stats.bytes += bytes
-  }
-}
-
 /** Publishes on the diagnostics channel `cyber-connectors:sink` that a sink is made, so that its live counts can be read. */
 export function publishSink(connector: string, sink: { readonly stats: Readonly<SinkStats> }): void {
   if (sinks.hasSubscribers) sinks.publish({ connector, sink })
 }
 
-/** Emits an event of a sink, on the diagnostics channel `cyber-connectors:<event>` too, if it is one for users. */
-export function report<E extends keyof DeliveryEvents>(
+/** Emits an event of a sink, on the diagnostics channel `cyber-connectors:<event>` too. */
+export function report<E extends keyof SinkEvents>(
   sink: EventEmitter,
   event: E,
-  message: DeliveryEvents[E],
+  message: SinkEvents[E],
 ): void {
-  if (event === 'request' || event === 'deadLetter') return
   sink.emit(event, message)
-  channels[event as keyof SinkEvents].publish(message)
+  channels[event].publish(message)
 }
