@@ -152,7 +152,7 @@ t.test('the tarball', async (t) => {
          session.post('Debugger.enable')`,
       )
       const loaded = scripts.split('\n')
-      t.ok(loaded.some((url) => url.includes('/node_modules/cyber-connectors/')))
+      t.ok(loaded.some((url) => url.includes('/node_modules/got/')))
       t.same(
         loaded.filter((url) => url.includes('/@azure/') || url.includes('/selfsigned/')),
         [],

@@ -3,6 +3,7 @@ import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
 import type { Readable } from 'node:stream'
 import { urlToHttpOptions } from 'node:url'
+import type { Options, Request } from 'got'
 import { onAbort } from '../core/on-abort.ts'
 import { cleanError, type Redact } from '../core/redaction.ts'
 import { version } from '../core/version.ts'
@@ -62,12 +63,30 @@ export interface HttpStream extends Omit<HttpResponse, 'text'> {
   readonly body: Readable
 }
 
+type Got = typeof import('got')
+
+/** Loaded with the first request: a connector that speaks by an Azure client needs only the options from here. */
+let got: Got | undefined
+
+/** A request of got, and Node's, which it is sent by. */
+interface Sent {
+  readonly wire: Request
+  /** Absent as long as got has not asked for it. */
+  readonly native: () => ClientRequest | undefined
+}
+
 /**
- * The HTTP client of one connector, over Node's own. It keeps connections alive and goes through the proxy of its settings
- * or of the environment. It never retries (the engines do), follows no redirect (a body or credentials would go to another
- * place), and treats every status as a response.
+ * The HTTP client of one connector. It keeps connections alive and goes through the proxy of its settings or of the
+ * environment. It never retries (the engines do), follows no redirect (a body or credentials would go to another place),
+ * and treats every status as a response.
+ *
+ * Most of what got costs is beside the request itself: so got is given options that are prepared once and bodies as bytes
+ * (of a string it makes bytes three times), and is read as a stream; Node's request is made here, of few options; time
+ * limit and abort are handled here.
  */
 export class HttpClient {
+  /** Of the last request. Got copies it. */
+  #options: Options | undefined
   /** Of the last URL: to take one apart costs more than to compare it. */
   #target: { readonly url: string; readonly options: RequestOptions } | undefined
   readonly #redact: Redact
@@ -92,7 +111,8 @@ export class HttpClient {
    */
   async request(request: HttpRequest & AnswerLimit): Promise<HttpResponse> {
     try {
-      return await this.#exchange(request)
+      got ??= await import('got')
+      return await this.#exchange(got, request)
     } catch (error) {
       throw cleanError(error, this.redact)
     }
@@ -105,7 +125,8 @@ export class HttpClient {
    */
   async stream(request: StreamRequest): Promise<HttpStream> {
     try {
-      return await this.#open(request)
+      got ??= await import('got')
+      return await this.#open(got, request)
     } catch (error) {
       throw cleanError(error, this.redact)
     }
@@ -116,24 +137,41 @@ export class HttpClient {
     this.#closeAgents()
   }
 
-  #send({ url, method, headers, body, signal }: HttpRequest): ClientRequest {
-    signal.throwIfAborted()
-    if (url !== this.#target?.url) this.#target = { url, options: this.#targetOf(url) }
-    const { options } = this.#target
-    const given: Record<string, string> = { 'user-agent': userAgent, 'accept-encoding': 'gzip, deflate, br' }
-    for (const name in headers) if (headers[name] !== undefined) given[name] = headers[name]
-    const request = (options.protocol === 'https:' ? httpsRequest : httpRequest)({
-      ...options,
-      method: method.toUpperCase(),
-      headers: given,
-    })
-    request.end(body)
-    return request
+  #prepare({ default: { defaults }, Options }: Got): Options {
+    const fixed = { isStream: true, retry: { limit: 0 }, throwHttpErrors: false, followRedirect: false }
+    return new Options(undefined, fixed, defaults.options)
   }
 
-  /** What Node makes of a URL, without what it does not need: it copies each option several times. */
+  #send(got: Got, request: HttpRequest, decompress: boolean): Sent {
+    const { url, method, headers, body, signal } = request
+    signal.throwIfAborted()
+    this.#options ??= this.#prepare(got)
+    const options = this.#options
+    if (url !== this.#target?.url) {
+      options.url = url
+      this.#target = { url, options: this.#targetOf(url) }
+    }
+    const target = this.#target.options
+    options.method = method as Options['method']
+    options.decompress = decompress
+    options.headers = { 'user-agent': userAgent, ...present(headers) }
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body
+    options.body = bytes
+    let native: ClientRequest | undefined
+    options.request = (_url, { method, headers }) => {
+      const send = target.protocol === 'https:' ? httpsRequest : httpRequest
+      native = send({ ...target, method, headers } as RequestOptions)
+      return native
+    }
+    const wire = got.default(undefined, undefined, options) as Request
+    options.body = undefined
+    if (!bytes) wire.end()
+    return { wire, native: () => native }
+  }
+
+  /** Node's options for a URL, TLS being the agent's: it copies each several times, and makes the connection's name of them. */
   #targetOf(url: string): RequestOptions {
-    const { protocol, hostname, port, path, auth } = urlToHttpOptions(new URL(url))
+    const { protocol, hostname, port, path } = urlToHttpOptions(new URL(url))
     const secure = protocol === 'https:'
     const { http, https } = this.#agents.for(url)
     return {
@@ -141,16 +179,15 @@ export class HttpClient {
       host: hostname!,
       port: port || (secure ? 443 : 80),
       path: path!,
-      ...(auth !== undefined && { auth }),
       // Else the name in a Host header of the user's would be the one that the certificate is checked for.
       ...(secure && { servername: isIP(hostname!) ? '' : hostname! }),
       agent: secure ? https : http,
     }
   }
 
-  #exchange(options: HttpRequest & AnswerLimit): Promise<HttpResponse> {
+  #exchange(got: Got, options: HttpRequest & AnswerLimit): Promise<HttpResponse> {
     const { signal, timeout, limit = defaultLimit, cut = false, headCounts } = options
-    const request = this.#send(options)
+    const { wire, native } = this.#send(got, options, true)
     return new Promise((resolve, reject) => {
       let head: IncomingMessage | undefined
       let text = ''
@@ -162,51 +199,45 @@ export class HttpClient {
         stopDeadline()
         clearTimeout(grace)
         forget()
-        const { socket } = request
-        const sent = request.writableFinished
-        if (!sent || !head?.complete) request.destroy()
-        // A socket that is closed reads the body no more.
-        if (sent || !socket || socket.closed) end()
-        else socket.once('close', end)
+        const request = native()
+        wire.destroy()
+        // Only a socket that is open may still read the body.
+        if (!request?.socket || request.writableFinished || request.socket.closed) end()
+        else request.socket.once('close', end)
       }
+      const isAnswered = () => head !== undefined && headCounts?.(head.statusCode!) === true
       const answer = () => settle(() => resolve({ status: head!.statusCode!, headers: head!.headers, text }))
       const fail = (error: unknown) => {
-        if (head && headCounts?.(head.statusCode!) && !signal.aborted) answer()
+        if (isAnswered() && !signal.aborted) answer()
         else settle(() => reject(error))
       }
       const stopDeadline = startDeadline(timeout, fail)
       const forget = onAbort(signal, fail)
-      request.on('error', fail)
-      request.on('close', () => {
-        if (!head) fail(cutOff())
-      })
-      request.on('response', (response) => {
+      wire.setEncoding('utf8')
+      wire.once('response', (response) => {
         head = response
-        if (headCounts?.(response.statusCode!)) grace = setTimeout(answer, bodyGrace)
-        const body = unpacked(response, response.headers)
-        body.setEncoding('utf8')
-        body.on('data', (chunk: string) => {
-          text += chunk
-          if (text.length <= limit) return
-          if (cut || headCounts?.(response.statusCode!)) answer()
-          else fail(new AnswerTooLong(limit))
-        })
-        body.on('end', answer)
-        body.on('error', fail)
-        body.on('close', () => fail(cutOff()))
+        if (isAnswered()) grace = setTimeout(answer, bodyGrace)
       })
+      wire.on('data', (chunk: string) => {
+        text += chunk
+        if (text.length <= limit) return
+        if (cut || isAnswered()) answer()
+        else fail(new AnswerTooLong(limit))
+      })
+      wire.on('end', answer)
+      wire.on('error', fail)
+      wire.on('close', () => fail(cutOff()))
     })
   }
 
-  #open(options: StreamRequest): Promise<HttpStream> {
+  #open(got: Got, options: StreamRequest): Promise<HttpStream> {
     const { signal, timeout, stallTimeout = timeout, decompress = true } = options
-    const request = this.#send(options)
+    const headers = { 'accept-encoding': 'gzip, deflate, br', ...options.headers }
+    const { wire } = this.#send(got, { ...options, headers }, false)
     return new Promise((resolve, reject) => {
       const fail = (error: unknown) => {
         stop()
-        // Node may report a fault after the one that ended the exchange.
-        request.on('error', () => {})
-        request.destroy()
+        wire.destroy()
         reject(error)
       }
       const closed = () => fail(cutOff())
@@ -215,18 +246,29 @@ export class HttpClient {
       const stop = () => {
         stopDeadline()
         forget()
-        request.off('error', fail)
-        request.off('close', closed)
+        wire.off('error', fail)
+        wire.off('close', closed)
+        // Got may report a fault after the one that ended the exchange.
+        wire.on('error', () => {})
       }
-      request.on('error', fail)
-      request.on('close', closed)
-      request.once('response', (response) => {
-        const clean = (error: unknown) => cleanError(error, this.redact)
-        const body = new ResponseBody({ request, response, stallTimeout, signal, clean })
+      wire.on('error', fail)
+      wire.on('close', closed)
+      wire.once('response', (response) => {
         stop()
-        const { statusCode, headers } = response
-        resolve({ status: statusCode!, headers, body: decompress ? unpacked(body, headers) : body })
+        const { statusCode: status, headers } = response
+        const clean = (error: unknown) => cleanError(error, this.redact)
+        // Taken past got's stream, which would copy them once more.
+        const bytes = response.removeAllListeners('readable')
+        const body = new ResponseBody({ bytes, wire, stallTimeout, signal, clean })
+        resolve({ status, headers, body: decompress ? unpacked(body, headers) : body })
       })
     })
   }
+}
+
+/** Without those that are undefined: got would delete them, which makes the object slow from then on. */
+function present(headers: HttpRequest['headers']): Record<string, string> {
+  const given: Record<string, string> = {}
+  for (const name in headers) if (headers[name] !== undefined) given[name] = headers[name]
+  return given
 }

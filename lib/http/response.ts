@@ -1,4 +1,3 @@
-import type { ClientRequest, IncomingMessage } from 'node:http'
 import { pipeline, Readable, type Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { onAbort } from '../core/on-abort.ts'
@@ -70,10 +69,12 @@ export function unpacked(body: Readable, headers: HttpResponse['headers']): Read
   return unpack ? pipeline(body, unpack(), () => {}) : body
 }
 
-/** One answer whose body is read as it is asked for. */
+/** How the bytes of a body come in, and how the exchange ends. */
 export interface BodySource {
-  readonly request: ClientRequest
-  readonly response: IncomingMessage
+  /** The body's bytes. */
+  readonly bytes: Readable
+  /** The request that they answer: it reports faults, and ends with the body. */
+  readonly wire: Readable
   /** Milliseconds without a byte, while bytes are asked for, after which the body fails. */
   readonly stallTimeout: number
   readonly signal: AbortSignal
@@ -86,15 +87,16 @@ export interface BodySource {
  * of the connection if that is cut, and with the reason of the signal; destroying it ends the exchange.
  */
 export class ResponseBody extends Readable {
-  readonly #source: BodySource
+  readonly #bytes: Readable
+  readonly #wire: Readable
   readonly #forget: () => void
   readonly #timer: NodeJS.Timeout
   #waiting = true
 
-  constructor(source: BodySource) {
+  constructor({ bytes, wire, stallTimeout, signal, clean }: BodySource) {
     super()
-    this.#source = source
-    const { request, response, stallTimeout, signal, clean } = source
+    this.#bytes = bytes
+    this.#wire = wire
     this.#timer = setTimeout(
       () => {
         if (this.#waiting) this.destroy(new TimeoutError(stallTimeout, 'no byte of the answer came'))
@@ -102,33 +104,29 @@ export class ResponseBody extends Readable {
       Math.min(stallTimeout, longestTimer),
     )
     this.#forget = onAbort(signal, (reason) => this.destroy(reason as Error))
-    response.on('data', (chunk: Buffer) => {
+    bytes.on('data', (chunk: Buffer) => {
       this.#timer.refresh()
       if (this.push(chunk)) return
       this.#waiting = false
-      response.pause()
+      bytes.pause()
     })
-    response.on('end', () => this.push(null))
-    const fail = (error: unknown) => this.destroy(clean(error))
-    response.on('error', fail)
-    request.on('error', fail)
-    response.on('close', () => {
-      if (!response.readableEnded) this.destroy(cutOff())
+    bytes.on('end', () => this.push(null))
+    wire.on('error', (error) => this.destroy(clean(error)))
+    wire.on('close', () => {
+      if (!bytes.readableEnded) this.destroy(cutOff())
     })
   }
 
   override _read(): void {
     this.#waiting = true
     this.#timer.refresh()
-    this.#source.response.resume()
+    this.#bytes.resume()
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     clearTimeout(this.#timer)
     this.#forget()
-    const { request, response } = this.#source
-    // A whole answer has given its connection back.
-    if (!response.complete || !response.readableEnded) request.destroy()
+    this.#wire.destroy()
     callback(error)
   }
 }

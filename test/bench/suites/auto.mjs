@@ -1,7 +1,7 @@
 // A sink that always has something to send, for so many seconds.
 import { product } from '../product.mjs'
 
-const { RestWritable } = await product('connectors/rest/rest-writable')
+const { RestWritable } = await product('connectors/rest/index')
 
 export const contestants = {
   async sender({ url, seconds, max_in_flight }) {

@@ -69,13 +69,13 @@ export const contestants = {
 
   /** What is sent has been parsed before: the sink alone. */
   'the sink alone': reader(async ({ path, url }) => {
-    const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
+    const { SplunkWritable } = await product('connectors/splunk/index')
     const stock = readFileSync(path, 'utf8').split('\n').filter(Boolean).map(JSON.parse)
     return (row) => intoSplunk(Readable.from(stock), new SplunkWritable(sinkOptions(url)), row)
   }),
 
   'file to sink': reader(async ({ path, url }) => {
-    const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
+    const { SplunkWritable } = await product('connectors/splunk/index')
     const { FilesReadable } = await product('connectors/files/files-readable')
     return (row) => intoSplunk(new FilesReadable({ path }), new SplunkWritable(sinkOptions(url)), row)
   }),

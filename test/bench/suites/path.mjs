@@ -90,7 +90,7 @@ const path = (makeSink) => async (options) => {
 
 export const contestants = {
   'to Splunk': path(async ({ hec, batch, compression }) => {
-    const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
+    const { SplunkWritable } = await product('connectors/splunk/index')
     return new SplunkWritable({
       url: hec.url,
       token: '11111111-2222-3333-4444-555555555555',

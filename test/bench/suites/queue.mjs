@@ -54,7 +54,7 @@ export const contestants = {
     const { AzureMonitorStreamReadable } = await product(
       'connectors/azure-monitor/azure-monitor-stream-readable',
     )
-    const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
+    const { SplunkWritable } = await product('connectors/splunk/index')
     const source = new AzureMonitorStreamReadable({
       workspace_id: '00000000-1111-2222-3333-444444444444',
       query: `SigninLogs | take ${options.rowsPerWindow}`,

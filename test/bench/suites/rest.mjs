@@ -8,7 +8,7 @@ const inFlight = 4
 
 export const contestants = {
   'cyber-connectors': sender(async ({ url }) => {
-    const { RestWritable } = await product('connectors/rest/rest-writable')
+    const { RestWritable } = await product('connectors/rest/index')
     return throughSink(() => new RestWritable({ url, max_in_flight: inFlight }))
   }),
 

@@ -9,7 +9,7 @@ const inFlight = 4
 
 export const contestants = {
   'cyber-connectors': sender(async ({ url, ca, batch }) => {
-    const { SentinelWritable } = await product('connectors/sentinel/sentinel-writable')
+    const { SentinelWritable } = await product('connectors/sentinel/index')
     return throughSink(
       () =>
         new SentinelWritable({

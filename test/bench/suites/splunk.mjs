@@ -27,7 +27,7 @@ export const contestants = {
       Object.defineProperty(zlib, 'createGzip', { value: (settings) => createGzip({ ...settings, level }) })
       syncBuiltinESMExports()
     }
-    const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
+    const { SplunkWritable } = await product('connectors/splunk/index')
     const compression = level || gzip ? 'gzip' : 'none'
     return throughSink(
       () => new SplunkWritable({ url, token, batch_size: batch, max_in_flight: inFlight, compression }),

@@ -60,7 +60,7 @@ const ways = {
 
   async 'streamingQuery, 4 windows in flight, sink as slow'(options, count) {
     const { streamingQuery } = await product('streaming/streaming-query')
-    const { SplunkWritable } = await product('connectors/splunk/splunk-writable')
+    const { SplunkWritable } = await product('connectors/splunk/index')
     const folder = await mkdtemp(join(tmpdir(), 'windows-'))
     const source = await stream(options, count, { checkpointLocation: folder })
     const sink = () =>
