@@ -4,11 +4,9 @@ import { credentialsOf, type Redact, redactor } from '../../core/redaction.ts'
 import { Agents } from '../../http/agents.ts'
 import { userAgent } from '../../http/client.ts'
 import { ownOrShared } from '../../http/sharing.ts'
-import { azureClouds } from './clouds.ts'
 import { DatabricksCredential } from './databricks-credential.ts'
-import { type AzureOptionValues, azureSpecs } from './options.ts'
-import { TokenRequests } from './token-requests.ts'
-import { AzureTokens } from './tokens.ts'
+import { type AzureOptionValues, azureClouds, azureSpecs } from './options.ts'
+import { AzureTokens, TokenRequests } from './tokens.ts'
 
 /** The pipeline policy type of the Azure clients, by way of one that we depend on. */
 type AdditionalPolicy = NonNullable<TokenCredentialOptions['additionalPolicies']>[number]

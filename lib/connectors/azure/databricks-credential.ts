@@ -1,4 +1,5 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/core-auth'
+import { jsonObject } from '../../core/json.ts'
 import type { Redact } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
 import { HttpClient, type HttpResponse, type HttpSettings } from '../../http/client.ts'
@@ -118,15 +119,10 @@ export class DatabricksCredential implements TokenCredential {
 }
 
 function read({ status, text }: HttpResponse, what: string): Record<string, unknown> {
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    body = undefined
-  }
-  const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
+  const body = jsonObject(text)
+  const fields = body ?? {}
   if (status === 200) {
-    if (body !== undefined) return fields
+    if (body) return fields
     throw new DatabricksError(`Databricks answered ${what} with something that is no JSON`, 503)
   }
   const reason = [fields['error_code'] ?? fields['error'], fields['message'] ?? fields['error_description']]
