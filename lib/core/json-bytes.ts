@@ -137,8 +137,13 @@ export function parseElements(bytes: Buffer): unknown[] {
   while (start < end && isGap(bytes[start]!)) start++
   while (end > start && isGap(bytes[end - 1]!)) end--
   if (start === end) return []
-  const json = new JsonBytes(bytes)
-  const text = `[${json.text(start, end)}]`
+  // Brackets around the text would be another copy of it, of two bytes a character at times.
+  const array = Buffer.allocUnsafe(end - start + 2)
+  array[0] = openArray
+  bytes.copy(array, 1, start, end)
+  array[array.length - 1] = closeArray
+  const json = new JsonBytes(array)
+  const text = json.text(0, array.length)
   return (json.hasLongInteger ? parseJson(text) : JSON.parse(text)) as unknown[]
 }
 

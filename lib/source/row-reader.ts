@@ -26,9 +26,17 @@ export class RowReader {
   ofCells(cells: readonly unknown[]): Row {
     const row: Row = {}
     const { columns } = this
+    // Written out: there may be a hundred million cells.
     for (let at = 0; at < columns.length; at++) {
-      const column = columns[at]!
-      setColumn(row, column.name, this.#value(column, column.index! < 0 ? null : cells[column.index!]))
+      const { name, index, read } = columns[at]!
+      const cell = index! < 0 ? null : cells[index!]
+      let value: unknown = null
+      if (cell !== null && cell !== undefined) {
+        value = read(cell)
+        if (value === undefined) value = this.#misfit(columns[at]!, cell)
+      }
+      if (name === '__proto__') setColumn(row, name, value)
+      else row[name] = value
     }
     return row
   }
