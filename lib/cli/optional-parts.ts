@@ -1,6 +1,8 @@
+import { parse } from 'node:path'
 import { Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import type { MetricsOptions, MetricsServer } from '../metrics/index.ts'
+import type { Job } from './job.ts'
 import type { JobReport } from './report.ts'
 
 export const listenFlag = () =>
@@ -12,12 +14,19 @@ export const listenFlag = () =>
 /** Serves metrics if the command has `--listen`. @throws OptionError */
 export async function serveIfAsked(
   listen: string | undefined,
+  { name, source, sink }: Job,
   report: JobReport,
   queue?: MetricsOptions['queue'],
 ): Promise<MetricsServer | undefined> {
   if (listen === undefined) return undefined
   const { serveMetrics } = await loadMetrics()
-  const server = await serveMetrics({ listen, queue })
+  const server = await serveMetrics({
+    listen,
+    queue,
+    job: name === undefined || name === '-' ? undefined : parse(name).name,
+    source: source.connector,
+    sink: sink.connector,
+  })
   report.note('listening', `metrics and a page at ${server.url}`, { url: server.url })
   return server
 }

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { Command, Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import { otherSpelling } from '../core/options.ts'
+import { durationText } from '../core/quantities.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 import { rangeSpecs } from '../source/options.ts'
 import type { SliceSource } from '../source/planner.ts'
@@ -11,7 +12,6 @@ import { exitCodes } from './failures.ts'
 import { type Job, readJobFile } from './job.ts'
 import { loadPackages } from './optional-parts.ts'
 import { type Plan, planJob } from './plan.ts'
-import { durationText } from './report.ts'
 
 const about = `Adds the windows of a job to a queue, for any number of workers.
 

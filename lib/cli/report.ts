@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import { ConnectorError } from '../core/errors.ts'
+import { byteText, durationText } from '../core/quantities.ts'
 import { adviceFor, failureText, undeliveredRows } from './failures.ts'
 import type { Snapshot, Tally } from './tally.ts'
 
@@ -197,18 +198,6 @@ function liveText(counts: Snapshot, rate: number): string {
 function queueText({ done, failed, total, paused, seconds_left }: NonNullable<Snapshot['queue']>): string {
   const left = seconds_left ? `, ${durationText(seconds_left)} left` : ''
   return `${done} of ${total} windows${failed > 0 ? `, ${failed} failed` : ''}${paused ? ', paused' : left}`
-}
-
-function byteText(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`
-  const [unit, size] = bytes < 1e6 ? ['kB', 1e3] : bytes < 1e9 ? ['MB', 1e6] : ['GB', 1e9]
-  return `${(bytes / size).toFixed(1)} ${unit}`
-}
-
-export function durationText(seconds: number): string {
-  if (seconds < 120) return `${seconds} s`
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`
 }
 
 /** Rows a second over the last few samples. */

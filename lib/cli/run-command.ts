@@ -82,7 +82,7 @@ export async function runJob(plan: Plan, flags: LogFlags): Promise<number> {
     if (flags.log === undefined && kind === 'off') process.stderr.write(`${text}\n`)
   })
   try {
-    await using _metrics = await serveIfAsked(flags.listen, report)
+    await using _metrics = await serveIfAsked(flags.listen, plan.job, report)
     await runPlan(plan, { tally, signals, report })
   } catch (error) {
     if (error instanceof ReaderGone) {

@@ -72,7 +72,7 @@ async function work(job: QueueJob, flags: WorkerFlags): Promise<number> {
   })
   const look = watchQueue(queue, tally)
   try {
-    await using _metrics = await serveIfAsked(flags.listen, report, queue)
+    await using _metrics = await serveIfAsked(flags.listen, job.plan.job, report, queue)
     const worker = startWorker<Slice>({
       queue,
       source,

@@ -26,6 +26,8 @@ export const errorCodes = {
   ERR_FILE: 'a file can not be read',
   /** A line or record of a file can not be read: it is not JSON, is too long, does not fit the schema. */
   ERR_RECORD: 'a record can not be read',
+  /** Another process listens on the address. */
+  ERR_LISTEN: 'the address is in use',
   /** A transform of a streaming query failed. */
   ERR_TRANSFORM: 'a transform failed',
 } as const

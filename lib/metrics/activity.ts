@@ -1,23 +1,35 @@
 import type { SinkStats } from '../sink/events.ts'
 import type { QueryNotice } from '../streaming/query-events.ts'
-import { listenToAll, type Notices, reasonOf } from './notices.ts'
+import { listenToAll, type Notices, ReadRows, Reasons, reasonOf } from './notices.ts'
 
-/** How far one query or worker is. Times are in milliseconds since 1970. */
+export const queryStates = [
+  'waiting for its checkpoint',
+  'delivering',
+  'retrying',
+  'caught up',
+  'ended',
+  'failed',
+] as const
+
+/** Progress of one query or worker. Times are in milliseconds since 1970. */
 export interface QueryState {
   readonly source: string
-  state: 'waiting for its checkpoint' | 'reading' | 'trying again' | 'caught up' | 'ended' | 'failed'
+  state: (typeof queryStates)[number]
+  /** Where it is: a time, or whatever the source counts by. */
   offset?: string
   windows: number
-  /** All before this time is delivered. */
+  /** Rows before this time are delivered. */
   committed?: number
   error?: string
+  /** Whether its windows are times: then it lags behind the clock even without new rows. */
+  isTimed: boolean
 }
 
-/** A window that is done, or did not go through. */
+/** A window that was delivered, or failed. */
 export interface WindowState {
   readonly window: string
   readonly source: string
-  state: 'done' | 'run again' | 'failed'
+  state: 'done' | 'retried' | 'failed'
   at: number
   rowsIn: number
   rowsOut: number
@@ -25,11 +37,11 @@ export interface WindowState {
   duration: number
   retries: number
   text?: string
-  /** Grows with each change, so that a reader can ask for what is new. */
+  /** Grows with each change, so that a page asks for what is new. */
   change: number
 }
 
-/** Something that went wrong, and how often. */
+/** A kind of failure, and how often it happened. */
 export interface Trouble {
   readonly kind: 'retry' | 'window' | 'split' | 'error'
   readonly connector: string
@@ -38,7 +50,7 @@ export interface Trouble {
   at: number
 }
 
-/** Rows that were refused for good, by connector and reason. */
+/** Rows that were rejected, by connector and reason. */
 export interface Refusals {
   readonly connector: string
   readonly reason: string
@@ -54,19 +66,32 @@ export interface Totals {
   rejected: number
 }
 
-/** The state of a second. */
+/** The counts at one second. */
 export interface Sample extends Readonly<Totals> {
   readonly at: number
-  /** Seconds; absent where no query knows it. */
+  /** Seconds; undefined if no query knows it. */
   readonly lag: number | undefined
   readonly inFlight: number
+}
+
+/** The state of the process in one word, the sentence to it, and what probes answer. */
+export interface Standing {
+  readonly state: (typeof queryStates)[number] | 'running'
+  readonly text: string
+  /** Why the process should be restarted. A destination that is down is no reason: a new process would not help. */
+  readonly unhealthy: readonly string[]
+  /** Why rows do not move. */
+  readonly unready: readonly string[]
 }
 
 /** How much is kept: a quarter of an hour of seconds, and what a page can show. */
 const kept = { samples: 900, windows: 200, troubles: 50, refusals: 50, queries: 20 }
 const longestText = 300
 
-/** What the streams and queries of this process do, from the moment that this object is made. It keeps no row. */
+/** Seconds of retries without any success after which a process is no longer ready. */
+const patience = 60
+
+/** Collects what the streams and queries of this process do after its construction. It keeps no row. */
 export class Activity {
   readonly started = Date.now()
   readonly totals: Totals = { rowsIn: 0, rowsOut: 0, bytes: 0, batches: 0, retries: 0, rejected: 0 }
@@ -74,39 +99,51 @@ export class Activity {
   readonly windows: WindowState[] = []
   readonly troubles: Trouble[] = []
   readonly refusals: Refusals[] = []
-  /** When something was last delivered or read to its end. */
-  lastSuccess = 0
-  /** Since when there are retries and no success. */
-  troubledSince: number | undefined
+  /** Names of the connectors that were seen. */
+  readonly connectors = { sources: new Set<string>(), sinks: new Set<string>() }
+  /** The start of the retries since the last success. */
+  #troubledSince: number | undefined
   #change = 0
+  readonly #reasons = new Reasons()
   readonly #queries = new Map<object, QueryState>()
   readonly #sinks = new Map<string, Set<{ readonly stats: Readonly<SinkStats> }>>()
   readonly #stop: () => void
   readonly #timer: NodeJS.Timeout
 
   constructor() {
+    const read = new ReadRows()
     this.#stop = listenToAll({
       sink: ({ connector, sink }) => this.#watchSink(connector, sink),
       batch: (batch) => this.#delivered(batch),
       retry: ({ connector, status, code, text }) =>
         this.#retried(connector, status === undefined ? text : `${reasonOf({ status, code })}: ${text}`),
       rejected: (rejected) => this.#refused(rejected),
-      'source-window': ({ rows }) => {
-        this.totals.rowsIn += rows
+      'source-window': (window) => {
+        this.connectors.sources.add(window.connector)
+        this.totals.rowsIn += read.ofSource(window)
         this.#succeeded()
       },
-      'source-retry': ({ connector, text }) => this.#retried(connector, text),
+      'source-retry': ({ connector, text }) => {
+        this.connectors.sources.add(connector)
+        this.#retried(connector, text)
+      },
       'source-split': ({ connector, text }) => this.#note('split', connector, text),
-      query: (notice) => this.#query(notice),
+      query: (notice) => {
+        if (notice.event === 'progress') this.totals.rowsIn += read.ofQuery(notice)
+        this.#query(notice)
+      },
     })
     this.#timer = setInterval(() => this.sample(), 1000).unref()
   }
 
   get queries(): readonly QueryState[] {
-    return [...this.#queries.values()]
+    const isTroubled = this.#troubledSince !== undefined
+    return [...this.#queries.values()].map((query) =>
+      isTroubled && query.state === 'delivering' ? { ...query, state: 'retrying' } : query,
+    )
   }
 
-  /** Requests under way, by connector. */
+  /** Requests in flight, by connector. */
   get inFlight(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>()
     for (const [connector, sinks] of this.#sinks) {
@@ -117,15 +154,38 @@ export class Activity {
     return counts
   }
 
-  /** Seconds that the query which is farthest behind lags; undefined where none knows. */
+  /** Seconds that the slowest query lags; undefined if none knows. */
   get lag(): number | undefined {
-    const behind = this.queries.flatMap(({ committed, state }) =>
-      committed === undefined || state === 'ended' ? [] : [(Date.now() - committed) / 1000],
-    )
-    return behind.length === 0 ? undefined : Math.max(0, ...behind)
+    const lags = this.queries.flatMap((query) => lagOf(query) ?? [])
+    return lags.length === 0 ? undefined : Math.max(...lags)
   }
 
-  /** Notes the counts as they are now. Done by itself each second. */
+  get standing(): Standing {
+    const { queries, troubles } = this
+    const unhealthy = queries.flatMap(({ state, source, error }) =>
+      state === 'failed' ? [`the query of ${source} has failed: ${error}`] : [],
+    )
+    const waiting = queries.flatMap(({ state, source }) =>
+      state === 'waiting for its checkpoint' ? [`the query of ${source} waits for its checkpoint`] : [],
+    )
+    const since = this.#troubledSince
+    const seconds = since === undefined ? 0 : Math.round((Date.now() - since) / 1000)
+    const latest = troubles.find(({ kind }) => kind === 'retry' || kind === 'window')
+    const cause = latest ? `${latest.connector}: ${latest.text}` : 'a request failed'
+    const stuck = seconds > patience ? [`nothing has been delivered for ${seconds} s: ${cause}`] : []
+    const unready = [...unhealthy, ...waiting, ...stuck]
+    const say = (state: Standing['state'], text: string): Standing => ({ state, text, unhealthy, unready })
+    if (unhealthy.length > 0) return say('failed', unhealthy.join('; '))
+    if (waiting.length > 0) return say('waiting for its checkpoint', waiting.join('; '))
+    if (since !== undefined) return say('retrying', `for ${seconds} s: ${cause}`)
+    const active = queries.filter(({ state }) => state !== 'ended')
+    if (queries.length === 0) return say('running', '')
+    if (active.length === 0) return say('ended', '')
+    if (active.every(({ state }) => state === 'caught up')) return say('caught up', 'waiting for new rows')
+    return say('delivering', '')
+  }
+
+  /** Adds a sample of the counts. Called every second. */
   sample(): void {
     const inFlight = [...this.inFlight.values()].reduce((sum, count) => sum + count, 0)
     this.samples.push({ at: Date.now(), ...this.totals, lag: this.lag, inFlight })
@@ -138,6 +198,7 @@ export class Activity {
   }
 
   #watchSink(connector: string, sink: Notices['sink']['sink']): void {
+    this.connectors.sinks.add(connector)
     const sinks = this.#sinks.get(connector) ?? new Set()
     this.#sinks.set(connector, sinks.add(sink))
     ;(sink as Partial<NodeJS.EventEmitter>).once?.('close', () => sinks.delete(sink))
@@ -151,20 +212,25 @@ export class Activity {
   }
 
   #succeeded(): void {
-    this.lastSuccess = Date.now()
-    this.troubledSince = undefined
+    this.#troubledSince = undefined
   }
 
   #retried(connector: string, text: string): void {
     this.totals.retries++
-    this.troubledSince ??= Date.now()
+    this.#troubled()
     this.#note('retry', connector, text)
+  }
+
+  /** Rows wait to be delivered: no query is caught up. */
+  #troubled(): void {
+    this.#troubledSince ??= Date.now()
+    for (const query of this.#queries.values()) if (query.state === 'caught up') leaveIdle(query)
   }
 
   #refused({ connector, status, code }: Notices['rejected']): void {
     this.totals.rejected++
-    // The text may quote the row: status and code alone are shown.
-    const reason = reasonOf({ status, code })
+    // The text may quote the row, so only status and code are shown.
+    const reason = this.#reasons.limited(connector, reasonOf({ status, code }))
     const known = this.refusals.find((one) => one.connector === connector && one.reason === reason)
     if (known) known.rows++
     else if (this.refusals.length < kept.refusals) this.refusals.push({ connector, reason, rows: 1 })
@@ -176,33 +242,35 @@ export class Activity {
       case 'open':
         break
       case 'start':
-        query.state = 'reading'
-        if (notice.offset) query.offset = textOf(notice.offset)
+        query.state = 'delivering'
+        if (notice.offset) moveTo(query, notice.offset, notice.place)
         break
       case 'progress': {
         const { window, offset, rowsIn, rowsOut, duration, lag, retries } = notice
-        query.state = 'reading'
+        if (query.state === 'caught up') leaveIdle(query)
+        query.state = 'delivering'
         query.windows++
-        if (offset) query.offset = textOf(offset)
-        if (lag !== undefined) query.committed = Date.now() - lag
-        this.totals.rowsIn += rowsIn
+        if (isTimed(window)) query.isTimed = true
+        if (offset) moveTo(query, offset, notice.place)
+        if (lag !== undefined || !query.isTimed) query.committed = Date.now() - (lag ?? 0)
         this.#succeeded()
-        this.#window(query, window, { state: 'done', rowsIn, rowsOut, duration: duration / 1000, retries })
+        const news = { state: 'done', rowsIn, rowsOut, duration: duration / 1000, retries } as const
+        this.#window(query, notice.place ?? textOf(window), news)
         break
       }
       case 'retry':
       case 'failed': {
-        const again = notice.event === 'retry'
+        const isRetry = notice.event === 'retry'
         const text = cut(notice.error.message)
-        if (again) query.state = 'trying again'
-        this.troubledSince ??= Date.now()
+        if (isRetry) this.#troubled()
         this.#note('window', query.source, text)
-        this.#window(query, notice.window, { state: again ? 'run again' : 'failed', text })
+        const name = notice.place ?? textOf(notice.window)
+        this.#window(query, name, { state: isRetry ? 'retried' : 'failed', text })
         break
       }
       case 'idle':
         query.state = 'caught up'
-        this.troubledSince = undefined
+        this.#succeeded()
         break
       case 'end': {
         const { error } = notice
@@ -217,7 +285,13 @@ export class Activity {
   #stateOf({ query, source }: QueryNotice): QueryState {
     let state = this.#queries.get(query)
     if (state) return state
-    state = { source: source ?? 'a source of its own', state: 'waiting for its checkpoint', windows: 0 }
+    if (source !== undefined) this.connectors.sources.add(source)
+    state = {
+      source: source ?? 'a function',
+      state: 'waiting for its checkpoint',
+      windows: 0,
+      isTimed: false,
+    }
     this.#queries.set(query, state)
     const over = [...this.#queries].find(([, one]) => one.state === 'ended' || one.state === 'failed')
     if (this.#queries.size > kept.queries && over) this.#queries.delete(over[0])
@@ -226,10 +300,9 @@ export class Activity {
 
   #window(
     { source }: QueryState,
-    window: object,
+    name: string,
     news: Partial<WindowState> & Pick<WindowState, 'state'>,
   ): void {
-    const name = textOf(window)
     const change = ++this.#change
     const at = Date.now()
     const known = this.windows.find((one) => one.window === name && one.source === source)
@@ -263,7 +336,33 @@ export class Activity {
   }
 }
 
-/** An offset or a window in few words: its times where it has them. */
+/** Seconds that a query lags; undefined if it does not know, or has ended. */
+export function lagOf({ committed, state, isTimed }: QueryState): number | undefined {
+  if (state === 'ended') return undefined
+  if (state === 'caught up' && !isTimed) return 0
+  return committed === undefined ? undefined : Math.max(0, Date.now() - committed) / 1000
+}
+
+/** A query has something to deliver again. Until now it was caught up, so its lag starts now. */
+function leaveIdle(query: QueryState): void {
+  query.state = 'delivering'
+  if (!query.isTimed) query.committed = Date.now()
+}
+
+function isTimed(window: object): boolean {
+  const { start, end } = window as { start?: unknown; end?: unknown }
+  return typeof start === 'string' && typeof end === 'string'
+}
+
+function moveTo(query: QueryState, offset: object, place?: string): void {
+  const { timestamp } = offset as { timestamp?: unknown }
+  if (typeof timestamp === 'string') {
+    query.isTimed = true
+    query.offset = timestamp
+  } else query.offset = place ?? textOf(offset)
+}
+
+/** An offset or a window in few words: its times if it has them. */
 function textOf(value: object): string {
   const { start, end, id } = value as Record<string, unknown>
   if (typeof start === 'string' && typeof end === 'string') return `${start} to ${end}`

@@ -46,6 +46,8 @@ export interface Planner<S extends Slice = Slice, O extends Offset = Offset> ext
   check?(slice: S): void
   /** Milliseconds from a slice's end to now, for slices of time. */
   lag?(slice: S): number | undefined
+  /** A slice for people. Default: its times or its id. */
+  describe?(slice: S): string | undefined
 }
 
 /** A source that is read slice by slice: what `streamingQuery` needs of it. */

@@ -89,6 +89,8 @@ export type QueryNotice = {
     readonly query: object
     /** Registered name of the source, if it has one. */
     readonly source: string | undefined
+    /** The window for people, from a source that describes its own. */
+    readonly place?: string | undefined
   } & QueryNotices[E]
 }[keyof QueryNotices]
 
@@ -100,6 +102,7 @@ export function reportQuery<E extends keyof QueryNotices>(
   source: string | undefined,
   event: E,
   details: QueryNotices[E],
+  place?: string,
 ): void {
-  if (notices.hasSubscribers) notices.publish({ event, query, source, ...details })
+  if (notices.hasSubscribers) notices.publish({ event, query, source, place, ...details })
 }

@@ -227,7 +227,9 @@ export class StreamingQuery<
   }
 
   #notify<E extends keyof QueryNotices>(event: E, details: QueryNotices[E]): void {
-    reportQuery(this, this.#source.connector, event, details)
+    const { window } = details as { window?: S }
+    const place = window && this.#source.planner.describe?.(window)
+    reportQuery(this, this.#source.connector, event, details, place)
   }
 
   #report<E extends keyof QueryEvents<S, O>>(event: E, ...payload: QueryEvents<S, O>[E]): void {

@@ -51,14 +51,18 @@ t.test('run --listen: metrics, health and a page, until it ends', async (t) => {
   const run = new RunningCommand(['run', 'job.json', '--log', 'json', '--listen', '0'], { cwd: folder })
   const { url } = (await run.progress(({ event }) => event === 'listening')) as unknown as { url: string }
   t.match(url, /^http:\/\/127\.0\.0\.1:\d+$/)
-  const metrics = await told(url, '/metrics', /rows_read_total\{connector="azure-monitor"\} 100$/m)
-  t.match(metrics, /^cyber_connectors_rows_delivered_total\{connector="splunk"\} 100$/m)
-  t.match(await told(url, '/health', /ok/), '{"status":"ok","reasons":[]}')
+  const metrics = await told(
+    url,
+    '/metrics',
+    /rows_read_total\{connector="azure-monitor",job_name="job"\} 100$/m,
+  )
+  t.match(metrics, /^cyber_connectors_rows_delivered_total\{connector="splunk",job_name="job"\} 100$/m)
+  t.match(await told(url, '/health', /ok/), /^\{"status":"ok","state":"[a-z ]+","reasons":\[\]\}/)
   t.match(await told(url, '/', /html/), /<title>cyber-connectors<\/title>/)
 
   const { port } = new URL(url)
   const second = await command(['run', 'job.json', '--log', 'json', '--listen', port], { cwd: folder })
-  t.match(second, { code: 2, stderr: /listen: can't listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\)/ })
+  t.match(second, { code: 1, stderr: /listen: can't listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\)/ })
   t.match(await command(['run', 'job.json', '--log', 'off', '--listen', 'nowhere'], { cwd: folder }), {
     code: 2,
     stderr: /listen: expected an address such as 127.0.0.1:9187, or a port, got "nowhere"/,
@@ -86,8 +90,11 @@ t.test('worker --listen tells the depth of the queue', { skip: redisMissing }, a
     url = at
     break
   }
-  const metrics = await told(url, '/metrics', /queue_windows\{state="completed"\} 8$/m)
-  t.match(metrics, /^cyber_connectors_windows_total\{connector="azure-monitor",outcome="done"\} 8$/m)
+  const metrics = await told(url, '/metrics', /queue_windows\{state="completed",job_name="job"\} 8$/m)
+  t.match(
+    metrics,
+    /^cyber_connectors_windows_total\{connector="azure-monitor",outcome="done",job_name="job"\} 8$/m,
+  )
   worker.child.kill('SIGTERM')
   t.match(await worker.ended, { code: 0 })
 })

@@ -1,10 +1,22 @@
+import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import { appendFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { Readable } from 'node:stream'
+import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t, { type Test } from 'tap'
-import { RestWritable } from '../../lib/index.ts'
+import { startEmulators } from '../../lib/emulators/index.ts'
+import {
+  FilesStreamReadable,
+  planWindows,
+  type RejectedEvent,
+  RestWritable,
+  runWindow,
+  streamingQuery,
+} from '../../lib/index.ts'
 import { type MetricsOptions, type MetricsServer, serveMetrics } from '../../lib/metrics/index.ts'
+import { reportQuery } from '../../lib/streaming/query-events.ts'
 import { inEachRow, WatchedQuery } from '../fixtures/watched-query.ts'
 
 async function serve(t: Test, options: MetricsOptions = {}): Promise<MetricsServer> {
@@ -53,11 +65,16 @@ t.test('a query from its start to its end, for Prometheus', async (t) => {
   t.match(told, {
     'rows_read_total{connector="azure-monitor"}': 600,
     'rows_delivered_total{connector="splunk"}': 599,
-    'rows_rejected_total{connector="splunk",reason="400, code 6"}': 1,
-    'retries_total{connector="splunk",side="sink",reason="503"}': 2,
-    'retries_total{connector="splunk",side="sink",reason="429"}': 1,
-    'retries_total{connector="azure-monitor",side="source",reason="503"}': 1,
+    'rows_rejected_total{connector="splunk"}': 1,
+    'rows_rejected_by_reason_total{connector="splunk",reason="400, code 6"}': 1,
+    'retries_total{connector="splunk",side="sink"}': 3,
+    'retries_by_reason_total{connector="splunk",side="sink",reason="503"}': 2,
+    'retries_by_reason_total{connector="splunk",side="sink",reason="429"}': 1,
+    'retries_by_reason_total{connector="azure-monitor",side="source",reason="503"}': 1,
     'windows_total{connector="azure-monitor",outcome="done"}': 60,
+    'windows_total{connector="azure-monitor",outcome="failed"}': 0,
+    'state{connector="azure-monitor",state="caught up"}': 1,
+    'state{connector="azure-monitor",state="failed"}': 0,
     'window_duration_seconds_count{connector="azure-monitor"}': 60,
     'in_flight{connector="splunk"}': 0,
   })
@@ -177,11 +194,11 @@ t.test('what is served, and how', async (t) => {
   t.equal((await fetch(metrics.url, { method: 'POST' })).status, 405)
   const { port } = new URL(metrics.url)
   const raw = connect(Number(port), '127.0.0.1')
-  raw.end('GET /metrics?x=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+  raw.end('GET /metrics?x=1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n')
   t.match(String((await once(raw, 'data'))[0]), /^HTTP\/1.1 200/)
 
   await t.rejects(serveMetrics({ listen: Number(port) }), {
-    code: 'ERR_OPTION',
+    code: 'ERR_LISTEN',
     message: `metrics: listen: can't listen on 127.0.0.1:${port} (EADDRINUSE)`,
   })
   for (const listen of ['', 'x', '127.0.0.1', '1:2:3', '70000', 'http://127.0.0.1:1'])
@@ -206,4 +223,133 @@ t.test('closing ends the pages that are open', async (t) => {
   await t.rejects(async () => {
     while (!(await reader.read()).done);
   })
+})
+
+t.test('series start at zero, and name the job', async (t) => {
+  const metrics = await serve(t, { job: 'zeek', source: 'files', sink: 'splunk' })
+  const job = 'job_name="zeek"'
+  t.match(await scrape(metrics), {
+    [`rows_read_total{connector="files",${job}}`]: 0,
+    [`windows_total{connector="files",outcome="failed",${job}}`]: 0,
+    [`rows_delivered_total{connector="splunk",${job}}`]: 0,
+    [`rows_rejected_total{connector="splunk",${job}}`]: 0,
+    [`retries_total{connector="splunk",side="sink",${job}}`]: 0,
+  })
+  t.match(
+    await (await fetch(`${metrics.url}/metrics`)).text(),
+    /^cyber_connectors_build_info\{version="\d[^"]*",node="v\d[^"]*",source="files",sink="splunk",job_name="zeek"\} 1$/m,
+  )
+})
+
+t.test('a source of files lags only while something is left to deliver', async (t) => {
+  const folder = t.testdir({ 'a.ndjson': '{"n":1}\n{"n":2}\n' })
+  const metrics = await serve(t)
+  await using emulators = await startEmulators()
+  const { rest, ca } = emulators
+  const query = streamingQuery({
+    source: new FilesStreamReadable({ path: folder, poll_interval_seconds: 0.05 }),
+    sink: () => new RestWritable({ url: rest.url, ca, max_retry_seconds: 60, initial_backoff: 0.01 }),
+    checkpointLocation: join(folder, '.offsets'),
+  })
+  const lag = async () => (await scrape(metrics))['lag_seconds{connector="files"}']
+  await once(query, 'idle')
+  t.equal(await lag(), 0)
+  for await (const { queries, standing } of states(metrics)) {
+    t.match(queries, [{ state: 'caught up', lag: 0, offset: 'a.ndjson: 16 B of 16 B' }])
+    t.match(standing, { state: 'caught up', text: 'waiting for new rows', unready: [] })
+    break
+  }
+  rest.fail({ status: 503, body: 'in maintenance', retryAfter: 2 })
+  appendFileSync(join(folder, 'a.ndjson'), '{"n":3}\n')
+  for await (const { queries, standing } of states(metrics)) {
+    if (queries[0].state === 'caught up') continue
+    t.match(queries, [{ state: 'retrying' }])
+    t.match(standing, { state: 'retrying', text: /rest: 503: .*in maintenance/ })
+    break
+  }
+  t.ok((await lag())! > 0)
+  await once(query, 'idle')
+  t.equal(await lag(), 0)
+  await query.stop()
+})
+
+t.test('a window that a function reads counts once', async (t) => {
+  const { trial } = await WatchedQuery.start(t)
+  const metrics = await serve(t)
+  const [window] = planWindows({ start_time: '2024-05-01T00:00:00Z', end_time: '2024-05-01T00:10:00Z' })
+  const query = {}
+  const source = trial.source({ window: window!, start_time: undefined, end_time: undefined })
+  const { rowsIn, rowsOut } = await runWindow(window!, {
+    source: () => source,
+    sink: () => new Writable({ objectMode: true, write: (_row, _encoding, done) => done() }),
+  })
+  t.equal(rowsIn, 100)
+  // As a worker reports it.
+  reportQuery(query, undefined, 'progress', { window: window!, rowsIn, rowsOut, duration: 1, retries: 0 })
+  const read = Object.entries(await scrape(metrics)).filter(([name]) => name.startsWith('rows_read_total'))
+  t.equal(
+    read.reduce((sum, [, rows]) => sum + rows, 0),
+    100,
+  )
+})
+
+t.test('codes of a server make few series, and short ones', async (t) => {
+  const metrics = await serve(t)
+  const rejected = channel('cyber-connectors:rejected')
+  for (let code = 0; code < 1000; code++) {
+    const message = {
+      connector: 'rest',
+      row: {},
+      status: 400,
+      code: `${code}${'x'.repeat(20_000)}`,
+      text: '',
+    }
+    rejected.publish(message satisfies RejectedEvent)
+  }
+  const text = await (await fetch(`${metrics.url}/metrics`)).text()
+  t.ok(text.length < 50_000, `${text.length} bytes`)
+  const series = await scrape(metrics)
+  t.equal(Object.keys(series).filter((name) => name.startsWith('rows_rejected_by_reason')).length, 51)
+  t.match(series, {
+    'rows_rejected_total{connector="rest"}': 1000,
+    'rows_rejected_by_reason_total{connector="rest",reason="other"}': 950,
+  })
+  for await (const state of states(metrics)) {
+    t.ok(JSON.stringify(state).length < 50_000)
+    break
+  }
+})
+
+t.test('on the loopback address it answers its own names only', async (t) => {
+  const metrics = await serve(t)
+  const { port } = new URL(metrics.url)
+  const answer = async (text: string) => {
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write(text)
+    const [head] = await once(socket, 'data')
+    socket.destroy()
+    return String(head).split('\r\n')[0]
+  }
+  for (const host of ['localhost', '127.0.0.1', `localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`])
+    t.equal(await answer(`GET /health HTTP/1.1\r\nhost: ${host}\r\n\r\n`), 'HTTP/1.1 200 OK', host)
+  for (const host of ['evil.example', `evil.example:${port}`, 'localhost.evil.example', ''])
+    t.equal(
+      await answer(`GET /health HTTP/1.1\r\nhost: ${host}\r\n\r\n`),
+      'HTTP/1.1 421 Misdirected Request',
+      host,
+    )
+})
+
+t.test('pages have places, and one socket takes one of them', async (t) => {
+  const metrics = await serve(t)
+  const { port } = new URL(metrics.url)
+  t.equal((await fetch(`${metrics.url}/events`, { method: 'HEAD' })).status, 405)
+  const greedy = connect(Number(port), '127.0.0.1')
+  t.teardown(() => greedy.destroy())
+  greedy.write('GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(30))
+  await once(greedy, 'data')
+  const pages = await Promise.all(Array.from({ length: 19 }, () => fetch(`${metrics.url}/events`)))
+  t.strictSame([...new Set(pages.map(({ status }) => status))], [200], '19 places are left')
+  t.equal((await fetch(`${metrics.url}/events`)).status, 503)
+  await Promise.all(pages.map(({ body }) => body!.cancel()))
 })

@@ -1,4 +1,6 @@
+import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { byteText } from '../../core/quantities.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { Planner } from '../../source/planner.ts'
 import { type CopyContext, KnownFiles, originOf, stillness } from './copies.ts'
@@ -146,6 +148,16 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   /** From the last change of its files. */
   lag({ ranges }: FilesSlice): number {
     return Date.now() - ranges.reduce((newest, { modified }) => Math.max(newest, modified), 0)
+  }
+
+  /** The last of its files, and how much of that is read then. */
+  describe({ ranges }: FilesSlice): string | undefined {
+    const last = ranges.at(-1)
+    if (last?.state === undefined) return undefined
+    const { offset, left } = parseState(last.state)
+    const others = ranges.length > 1 ? `, and ${ranges.length - 1} before it` : ''
+    const read = left < 0 ? byteText(offset) : `${byteText(offset)} of ${byteText(offset + left)}`
+    return `${basename(last.path)}: ${read}${others}`
   }
 
   /** Lets go of all files. */

@@ -1,4 +1,4 @@
-// The page of a job: what it is told by server-sent events, as counts, plots and tables. It sets texts, never HTML.
+// The page of a job: shows server-sent events as counts, plots and tables. It sets text only, never HTML.
 import uPlot from '/uplot.js'
 
 const byId = (id) => document.getElementById(id)
@@ -30,7 +30,7 @@ function element(name, text, className) {
   return made
 }
 
-/** Fills a table. A column is [heading, row => cell], where a cell is a number, a text, or { text, className }. */
+/** Fills a table. A column is [heading, row => cell], a cell is a number, a string, or { text, className }. */
 function fill(table, columns, rows, none) {
   const head = element('tr')
   for (const [heading, , className] of columns) head.append(element('th', heading, className))
@@ -57,7 +57,7 @@ const colours = () => {
   return (name) => style.getPropertyValue(`--${name}`).trim()
 }
 
-/** A plot as wide as its figure, drawn anew where width or colours change. */
+/** A plot as wide as its figure. It is drawn again if width or colours change. */
 class Plot {
   #figure
   #series
@@ -81,7 +81,7 @@ class Plot {
   }
 
   #size() {
-    return { width: Math.max(200, this.#figure.clientWidth - 16), height: 180 }
+    return { width: Math.max(200, this.#figure.clientWidth - 16), height: 150 }
   }
 
   #make() {
@@ -124,7 +124,7 @@ const lag = new Plot('lag', [{ label: 'lag', colour: 'in' }])
 const durations = new Plot('durations', [{ label: 'duration', colour: 'out' }], { points: true })
 const flight = new Plot('flight', [{ label: 'in flight', colour: 'in' }])
 
-/** What a count grew by in a second, from each sample to the next. */
+/** Growth of a count a second, from each sample to the next. */
 function perSecond(count) {
   return samples.map((sample, at) => {
     const before = samples[at - 1]
@@ -132,7 +132,7 @@ function perSecond(count) {
   })
 }
 
-/** Rows a second over the last ten samples: those of one second jump. */
+/** Growth a second over the last ten samples, which is steadier than one. */
 function recent(count) {
   const last = samples.at(-1)
   const before = samples.at(-11) ?? samples[0]
@@ -149,11 +149,11 @@ function showCounts({ totals, lag: behind, inFlight, queue }) {
     ['lag', span(behind)],
     ['in flight', whole.format(flying)],
     ['retries', whole.format(totals.retries)],
-    ['rows refused', whole.format(totals.rejected)],
+    ['rows rejected', whole.format(totals.rejected)],
   ]
   if (queue) {
     counts.push(['windows waiting', whole.format(queue.waiting + queue.delayed)])
-    counts.push(['windows under way', whole.format(queue.active)])
+    counts.push(['windows in flight', whole.format(queue.active)])
     counts.push(['windows done', whole.format(queue.completed)])
     counts.push(['windows failed', whole.format(queue.failed)])
   }
@@ -166,47 +166,53 @@ function showCounts({ totals, lag: behind, inFlight, queue }) {
   )
 }
 
-function showStanding({ health, ready, started, now }) {
-  const standing = byId('standing')
-  const [text, className] = !health.ok
-    ? ['failed', 'bad']
-    : !ready.ok
-      ? ['not ready', 'busy']
-      : ['well', 'good']
-  standing.textContent = text
-  standing.className = `standing ${className}`
-  standing.title = [...health.reasons, ...ready.reasons].join('\n')
-  byId('since').textContent =
-    `since ${clock.format(started)}, for ${span(Math.floor((now - started) / 1000))}`
-}
-
 const stateClass = {
   failed: 'bad',
-  'trying again': 'busy',
-  'run again': 'busy',
+  retrying: 'busy',
+  retried: 'busy',
   'waiting for its checkpoint': 'busy',
   done: 'good',
-  reading: 'good',
+  running: 'good',
+  delivering: 'good',
   'caught up': 'good',
 }
+
+function showHead({ standing, process, started, now }) {
+  const { job, version, sources, sinks } = process
+  const name = job ?? 'cyber-connectors'
+  document.title = `${name}: ${standing.state}`
+  byId('job').textContent = name
+  byId('route').textContent = [sources, sinks].map((names) => names.join(', ') || '…').join(' → ')
+  byId('since').textContent =
+    `since ${clock.format(started)}, for ${span(Math.floor((now - started) / 1000))}`
+  byId('version').textContent = `cyber-connectors ${version}`
+  showState(standing.state, standing.text)
+}
+
+function showState(state, text) {
+  byId('state').textContent = state
+  byId('reason').textContent = text
+  byId('standing').className = `standing ${stateClass[state] ?? ''}`
+}
+
 const stateOf = ({ state, error, text }) => ({
   text: (error ?? text) ? `${state}: ${error ?? text}` : state,
   className: stateClass[state] ?? '',
 })
 const number = 'number'
 
-function showTables({ queries, troubles, refusals, now }) {
+function showTables({ queries, troubles, refusals }) {
   fill(
     byId('queries'),
     [
       ['source', ({ source }) => source],
       ['state', stateOf, 'text'],
-      ['offset', ({ offset }) => offset ?? '–', 'text'],
-      ['lag', ({ committed }) => (committed === undefined ? '–' : span((now - committed) / 1000)), number],
+      ['read up to', ({ offset }) => offset ?? '–', 'text'],
+      ['lag', ({ lag: behind }) => span(behind), number],
       ['windows', ({ windows: count }) => whole.format(count), number],
     ],
     queries,
-    'No streaming query: the counts above are those of all streams.',
+    'No streaming query. The counts above cover all streams.',
   )
   fill(
     byId('troubles'),
@@ -275,14 +281,11 @@ events.addEventListener('message', ({ data }) => {
     windows.set(key, window)
   }
   for (const key of [...windows.keys()].slice(0, -mostWindows)) windows.delete(key)
-  showStanding(state)
+  showHead(state)
   showCounts(state)
   showTables(state)
   showPlots()
-  document.body.dataset.told = String(Number(document.body.dataset.told ?? 0) + 1)
 })
-events.addEventListener('error', () => {
-  const standing = byId('standing')
-  standing.textContent = 'no answer: the process has ended, or is not reached'
-  standing.className = 'standing bad'
-})
+events.addEventListener('error', () =>
+  showState('failed', 'no answer: the process has ended, or can not be reached'),
+)

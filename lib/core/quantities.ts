@@ -1,0 +1,15 @@
+/** Amounts as people read them. */
+
+/** Bytes: `9.9 MB`. */
+export function byteText(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`
+  const [unit, size] = bytes < 1e6 ? ['kB', 1e3] : bytes < 1e9 ? ['MB', 1e6] : ['GB', 1e9]
+  return `${(bytes / size).toFixed(1)} ${unit}`
+}
+
+/** Seconds: `45 s`, `12 min`, `3 h`, `5 d`. */
+export function durationText(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`
+}
