@@ -35,7 +35,12 @@ export type {
 } from './connectors/files/options.types.ts'
 export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 export type { RestFields } from './connectors/rest/options.types.ts'
-export { type SentinelOptions, SentinelWritable } from './connectors/sentinel/index.ts'
+export {
+  type SentinelOptions,
+  SentinelWritable,
+  type TimeReplacedEvent,
+  type UndeclaredEvent,
+} from './connectors/sentinel/index.ts'
 export type { SentinelFields } from './connectors/sentinel/options.types.ts'
 export {
   type SentinelTemplate,

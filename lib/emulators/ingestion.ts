@@ -6,8 +6,11 @@ import { bearerToken, type TokenAuthority } from './entra.ts'
 import type { RecordedRequest } from './fault.ts'
 
 export interface IngestionEmulatorOptions extends EmulatorOptions {
-  /** The data collection rules: streams by immutable id. Default: any rule and any stream. */
-  rules?: Readonly<Record<string, readonly string[]>>
+  /**
+   * The data collection rules: streams by immutable id, as a list or with the columns that each declares. Columns that a
+   * stream does not declare are dropped, as the service does. Default: any rule, any stream and any column.
+   */
+  rules?: Readonly<Record<string, readonly string[] | Readonly<Record<string, readonly string[]>>>>
   /** Who knows which tokens are good. Default: any bearer token is. */
   entra?: TokenAuthority
   /** What tokens have to be for. Default `https://monitor.azure.com`. */
@@ -35,6 +38,8 @@ export class IngestionEmulator extends Emulator {
   received = 0
   /** Bytes of the bodies taken in, unpacked. */
   bytes = 0
+  /** How often a value of a column was dropped that the stream does not declare. */
+  readonly dropped: Record<string, number> = {}
   /** The client's identity has no role on the rule: 403 for everything. */
   roleMissing = false
   readonly #options: IngestionEmulatorOptions
@@ -60,6 +65,7 @@ export class IngestionEmulator extends Emulator {
     this.rows.length = 0
     this.received = 0
     this.bytes = 0
+    for (const name of Object.keys(this.dropped)) delete this.dropped[name]
     this.roleMissing = false
     this.#refused = undefined
     return super.reset()
@@ -68,7 +74,7 @@ export class IngestionEmulator extends Emulator {
   protected serve(request: RecordedRequest): Answer {
     const [, rule, stream] = PATH.exec(request.path)?.map(decodeURIComponent) ?? []
     if (request.method !== 'POST' || rule === undefined || stream === undefined) return { status: 404 }
-    return this.#refusal(request, rule, stream) ?? this.#take(request)
+    return this.#refusal(request, rule, stream) ?? this.#take(request, this.#columns(rule, stream))
   }
 
   #refusal(request: RecordedRequest, rule: string, stream: string): Answer | undefined {
@@ -99,13 +105,21 @@ export class IngestionEmulator extends Emulator {
       const text = `The authentication token provided does not have access to ingest data for the data collection rule with immutable Id '${rule}'.`
       return refuse(403, 'OperationFailed', text)
     }
-    if (rules && !rules[rule]?.includes(stream)) {
+    const streams = rules?.[rule]
+    if (streams && !(Array.isArray(streams) ? streams.includes(stream) : Object.hasOwn(streams, stream))) {
       return refuse(404, 'InvalidStream', `Stream '${stream}' is not in data collection rule '${rule}'.`)
     }
     return undefined
   }
 
-  #take(request: RecordedRequest): Answer {
+  #columns(rule: string, stream: string): ReadonlySet<string> | undefined {
+    const streams = this.#options.rules?.[rule]
+    return streams === undefined || Array.isArray(streams)
+      ? undefined
+      : new Set((streams as Record<string, readonly string[]>)[stream])
+  }
+
+  #take(request: RecordedRequest, columns: ReadonlySet<string> | undefined): Answer {
     const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity'
     if (encoding !== 'identity' && encoding !== 'gzip') {
       return refuse(415, 'UnsupportedMediaType', `The content encoding '${encoding}' is not supported.`)
@@ -124,12 +138,21 @@ export class IngestionEmulator extends Emulator {
     if (this.#refused && rows.some(this.#refused)) {
       return refuse(400, 'InvalidRecord', 'A record of the body can not be ingested.')
     }
-    this.received += rows.length
+    const kept = columns ? rows.map((row) => this.#declared(row, columns)) : rows
+    this.received += kept.length
     this.bytes += request.body.length
-    request.rows = rows
-    if (this.#options.keepRows !== false) for (const row of rows) this.rows.push(row)
-    this.emit('taken', rows, request)
+    request.rows = kept
+    if (this.#options.keepRows !== false) for (const row of kept) this.rows.push(row)
+    this.emit('taken', kept, request)
     return { status: 204 }
+  }
+
+  #declared(row: IngestedRow, columns: ReadonlySet<string>): IngestedRow {
+    const entries = Object.entries(row).filter(([name]) => {
+      if (!columns.has(name)) this.dropped[name] = (this.dropped[name] ?? 0) + 1
+      return columns.has(name)
+    })
+    return Object.fromEntries(entries)
   }
 }
 

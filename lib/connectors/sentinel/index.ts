@@ -1,17 +1,22 @@
+import { OptionError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
+import { Refusal } from '../../core/options.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
-import { sentinelOptions } from './options.ts'
+import { connectorName, type SentinelSettings, sentinelOptions } from './options.ts'
 import type { SentinelOptions } from './options.types.ts'
 import { SentinelProtocol } from './protocol.ts'
+import { type TimeReplacedEvent, templateColumns, type UndeclaredEvent } from './sent-rows.ts'
 
-export type { SentinelOptions }
+export type { SentinelOptions, TimeReplacedEvent, UndeclaredEvent }
 
 /**
  * A Writable in object mode that sends rows to a table of Microsoft Sentinel or Azure Monitor, by the Logs Ingestion API.
  *
  * In: plain objects, a row each, with the columns that the stream of the Data Collection Rule declares. A Date becomes
  * ISO 8601 text. `TimeGenerated` is yours to fill in, in the row or by the rule's transformation: nothing is put in here
- * where it is missing. The service replaces one that is older than 2 days or more than 1 day ahead by the time of reception.
+ * where it is missing. The service replaces one that is older than 2 days or more than 1 day ahead by the time of reception:
+ * event `time_replaced`. Columns that the stream does not declare are dropped by the service, which still answers 204: event
+ * `undeclared` for each name that can't be declared. Both are warnings of the process too.
  *
  * Finished when the service took each row in (204) or `dead_letter` did. What fails after that, in the rule's
  * transformation or the table, is told in the workspace's table DCRLogErrors alone. At least once: the API has no key to
@@ -32,7 +37,28 @@ export class SentinelWritable extends BatchingWritable {
   /** @throws OptionError that lists every wrong option */
   constructor(options: SentinelOptions) {
     const settings = sentinelOptions.resolve(options)
-    const protocol = new SentinelProtocol(settings)
+    const protocol = new SentinelProtocol(
+      { ...settings, columns: declaredColumns(settings) },
+      {
+        undeclared: (column, text) => {
+          const event: UndeclaredEvent = { connector: connectorName, column, text }
+          process.emitWarning(
+            `${connectorName}: the service drops the column ${JSON.stringify(column)}: ${text}`,
+          )
+          this.emit('undeclared', event)
+        },
+        timeReplaced: (rows, time) => {
+          const text = `the service replaces a TimeGenerated more than 2 days old or a day ahead by the time of ingestion: ${rows === 1 ? 'a row has' : `${rows.toLocaleString('en')} rows have`} such a time (${time}); keep the time of an event in a column of its own`
+          process.emitWarning(`${connectorName}: ${text}`)
+          this.emit('time_replaced', {
+            connector: connectorName,
+            rows,
+            time,
+            text,
+          } satisfies TimeReplacedEvent)
+        },
+      },
+    )
     super(protocol, settings)
     this.#protocol = protocol
     this.#timeout = settings.request_timeout * 1000
@@ -41,5 +67,15 @@ export class SentinelWritable extends BatchingWritable {
   /** Tries token, role, rule and stream by a call without rows. Never throws: what is wrong is in `text`. */
   healthy(): Promise<Health> {
     return this.#protocol.health(this.#timeout)
+  }
+}
+
+function declaredColumns({ columns, template }: SentinelSettings): readonly string[] | undefined {
+  if (template === undefined) return columns
+  try {
+    return templateColumns(template)
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    throw new OptionError(connectorName, [`template: ${error.message}`])
   }
 }

@@ -33,6 +33,25 @@ export const sentinelOptions = declareOptions(
       { required: true, doc: 'Immutable id of the Data Collection Rule (`dcr-…`).' },
     ),
     dcs: option.text({ required: true, doc: 'Stream name in the rule, such as `Custom-Alerts_CL`.' }),
+    column_names: option.oneOf(['azure'], {
+      doc: 'Renames columns to names that the service accepts: `id.orig_h` to `id_orig_h`, `_path` to `path`. Default: names stay.',
+    }),
+    columns: option.columns({
+      doc: 'Columns that the stream declares. The service drops all others without a word, so the sink refuses rows that have them.',
+    }),
+    template: option.custom(
+      {
+        form: 'the path of a template of `sentinel-template`',
+        type: 'string',
+        schema: { type: 'string', minLength: 1 },
+        parse: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
+      },
+      { names: 'file', doc: 'ARM template with the stream, read for its columns. Instead of `columns`.' },
+    ),
+    undeclared: option.oneOf(['refuse', 'warn'], {
+      default: 'refuse',
+      doc: 'A row with a column that `columns` or `template` lacks is refused, or sent with a warning.',
+    }),
     ...azureSpecs,
     ...sinkSpecs({ batch_size: 50, batch_bytes: callBytes, max_in_flight: 4 }),
     compression: option.oneOf(['gzip', 'none'], {
@@ -40,7 +59,13 @@ export const sentinelOptions = declareOptions(
       doc: 'Compression of request bodies; small ones are sent as they are.',
     }),
   },
-  checkAzureOptions,
+  (values, report, given) => {
+    checkAzureOptions(values, report, given)
+    if (given.has('columns') && given.has('template')) report('columns and template exclude each other')
+    if (given.has('undeclared') && !given.has('columns') && !given.has('template')) {
+      report('undeclared: needs columns or template')
+    }
+  },
 )
 
 export type SentinelSettings = OptionValues<typeof sentinelOptions.specs>

@@ -16,6 +16,23 @@ export interface SentinelFields extends HttpFields, SinkFields, AzureFields {
   dcr_id?: string | undefined
   /** Stream name in the rule, such as `Custom-Alerts_CL`. */
   dcs: string
+  /**
+   * Renames columns to names that the service accepts: `id.orig_h` to `id_orig_h`, `_path` to `path`.
+   * Default: names stay.
+   */
+  column_names?: 'azure' | undefined
+  /**
+   * Columns that the stream declares. The service drops all others without a word, so the sink refuses
+   * rows that have them.
+   */
+  columns?: string | readonly string[] | undefined
+  /** ARM template with the stream, read for its columns. Instead of `columns`. */
+  template?: string | undefined
+  /**
+   * A row with a column that `columns` or `template` lacks is refused, or sent with a warning. Default:
+   * `refuse`.
+   */
+  undeclared?: 'refuse' | 'warn' | undefined
   /** Compression of request bodies; small ones are sent as they are. Default: `gzip`. */
   compression?: 'gzip' | 'none' | undefined
 }

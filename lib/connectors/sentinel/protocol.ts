@@ -12,6 +12,7 @@ import { azureClouds } from '../azure/options.ts'
 import { AuthError } from '../azure/tokens.ts'
 import { IngestionClient, type IngestionTarget } from './ingestion-client.ts'
 import { callBytes, connectorName, type SentinelSettings } from './options.ts'
+import { type RowObserver, SentRows } from './sent-rows.ts'
 
 /** The call of a health check. */
 const noRows: Body = { bytes: Buffer.from('[]'), headers: {}, rows: 0, size: 2, group: undefined, key: '' }
@@ -27,12 +28,17 @@ export class SentinelProtocol implements SinkProtocol {
   readonly #connection: AzureConnection
   readonly #closeConnection: () => void
   readonly #client: IngestionClient
+  readonly #rows: SentRows
   readonly #ended = new AbortController()
   /** For deadlines: of an answer to an upload nothing is read after it is there. */
   readonly #spare: AbortController[] = []
 
-  constructor(settings: SentinelSettings) {
+  constructor(
+    settings: SentinelSettings & { columns: readonly string[] | undefined },
+    observer: RowObserver,
+  ) {
     this.#settings = settings
+    this.#rows = new SentRows(settings, observer)
     this.compression = settings.compression
     this.maxRowBytes = Math.max(callBytes, settings.batch_bytes) - '[]'.length
     this.#audience = settings.audience ?? azureClouds[settings.azure_cloud].ingestionAudience
@@ -42,8 +48,8 @@ export class SentinelProtocol implements SinkProtocol {
     this.#client = new IngestionClient(this.#connection, settings)
   }
 
-  encode(row: Record<string, unknown>): EncodedRow {
-    return { wire: serialize(row) }
+  encode(row: Record<string, unknown>, at: number): EncodedRow {
+    return { wire: serialize(this.#rows.check(row, at)) }
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {
@@ -96,6 +102,7 @@ export class SentinelProtocol implements SinkProtocol {
   }
 
   close(): void {
+    this.#rows.close()
     this.#ended.abort()
     this.#closeConnection()
   }
