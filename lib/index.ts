@@ -179,5 +179,12 @@ export {
   type WindowSource,
 } from './streaming/run-window.ts'
 export { StreamingQuery, streamingQuery } from './streaming/streaming-query.ts'
+export {
+  type DifferentKey,
+  type VerifiedInterval,
+  type VerifyEnd,
+  type VerifyOptions,
+  verify,
+} from './streaming/verify.ts'
 export type { QueryPart } from './streaming/window-error.ts'
 export { StreamingError, WindowError } from './streaming/window-error.ts'

@@ -149,7 +149,7 @@ export function countOf(query: string): string {
 }
 
 /** A query up to where another operator can follow on a line of its own: it may end with a comment. */
-function pipedOn(query: string): string {
+export function pipedOn(query: string): string {
   return query.slice(
     0,
     withoutText(query)

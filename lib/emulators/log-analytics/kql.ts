@@ -27,7 +27,7 @@ export interface Database {
 
 /** What the emulator runs, for the message of a query that is refused. */
 export const runs =
-  'tables with let, where, project, extend, take, count, getschema, and summarize of count, count_distinct, min and max by columns and bin'
+  'tables with let, where, project, extend, take, count, getschema, and summarize of count, count_distinct, sum, min and max by columns and bin'
 
 /** Runs a query. @throws KqlError before any row is worked out */
 export function evaluateQuery(query: string, database: Database): Result {
@@ -173,7 +173,7 @@ class Query {
     const tokens = this.#tokens
     const alias = this.#alias()
     const { kind, text: called } = tokens.take()
-    if (kind !== 'name' || !/^(count|count_distinct|min|max)$/.test(called) || !tokens.accept('(')) {
+    if (kind !== 'name' || !/^(count|count_distinct|sum|min|max)$/.test(called) || !tokens.accept('(')) {
       throw semanticError(`'summarize' operator: the expression is not an aggregate`, 'SEM0220')
     }
     const value = called === 'count' ? undefined : this.#expression()
@@ -185,6 +185,10 @@ class Query {
       rows.map((row) => value.evaluate(row)).filter((cell) => cell !== null)
     if (called === 'count_distinct') {
       return { column: { name, type: 'long' }, of: (rows) => new Set(cells(rows)).size }
+    }
+    if (called === 'sum') {
+      const add = (total: number, cell: Cell) => total + Number(cell)
+      return { column: { name, type: value.type }, of: (rows) => cells(rows).reduce<number>(add, 0) }
     }
     const side = called === 'min' ? -1 : 1
     return {

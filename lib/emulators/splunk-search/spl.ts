@@ -6,7 +6,8 @@ export class SearchError extends Error {
 }
 
 /** What the emulator runs, for the message of a search that is refused. */
-export const runs = 'search by fields and words, fields, table, head, eval of copies, bin of _time, and stats'
+export const runs =
+  'search by fields and words, fields, table, head, eval of copies, fillnull, bin of _time, and stats'
 
 /** A step of a search: rows in, rows out. */
 export interface Stage {
@@ -111,6 +112,12 @@ const commands: Record<string, (rest: string) => Pick<Stage, 'run'> & Partial<St
         }),
     }
   },
+  fillnull: (rest) => {
+    const [, value = '0', names] = /^(?:value="([^"]*)"\s+)?(.+)$/s.exec(rest) ?? []
+    const fields = nameList(names ?? '', 'fillnull')
+    const filled = Object.fromEntries(fields.map((field) => [field, value]))
+    return { fields, run: (rows) => map(rows, (row) => ({ ...filled, ...row })) }
+  },
   bin: (rest) => {
     const [, amount, unit = 's'] = /^(?:_time\s+)?span=(\d+)([smhd]?)(?:\s+_time)?$/.exec(rest) ?? []
     if (amount === undefined)
@@ -129,12 +136,12 @@ const commands: Record<string, (rest: string) => Pick<Stage, 'run'> & Partial<St
   stats,
 }
 
-/** `stats count by ...`, and with it `dc`, `min` and `max` of a field. */
+/** `stats count by ...`, and with it `dc`, `sum`, `min` and `max` of a field. */
 function stats(rest: string): Pick<Stage, 'run'> & Partial<Stage> {
   const [, aggregatesText = '', byText] = /^([\s\S]*?)(?:\s+by\s+([\s\S]+))?$/i.exec(rest) ?? []
   const by = byText === undefined ? [] : nameList(byText, 'stats')
   const form =
-    /\s*,?\s*(count|dc|min|max)(?:\s*\(\s*("[^"]*"|[^()\s]*)\s*\))?(?:\s+as\s+("[^"]+"|[\w.]+))?(?=[\s,]|$)/iy
+    /\s*,?\s*(count|dc|sum|min|max)(?:\s*\(\s*("[^"]*"|[^()\s]*)\s*\))?(?:\s+as\s+("[^"]+"|[\w.]+))?(?=[\s,]|$)/iy
   const columns: { name: string; field: string | undefined; of: Aggregate }[] = []
   while (form.lastIndex < aggregatesText.trimEnd().length) {
     const [, called = '', argument, alias] = form.exec(aggregatesText) ?? []
@@ -177,6 +184,7 @@ type Aggregate = (values: readonly string[]) => string | undefined
 const aggregates: Record<string, Aggregate> = {
   count: (values) => String(values.length),
   dc: (values) => String(new Set(values).size),
+  sum: (values) => String(values.reduce((total, value) => total + Number(value), 0)),
   min: (values) => sorted(values)[0],
   max: (values) => sorted(values).at(-1),
 }
