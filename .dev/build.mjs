@@ -1,17 +1,15 @@
-// Compiles lib into dist, only what has changed since, and takes away what has no source any more. Then bundles what users
-// load: to read two hundred small files takes twice as long as to run them.
-import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+// Compiles lib into dist, only what has changed since, and removes what has no source any more. Then bundles what users
+// load: to read two hundred small files takes twice as long as to run them. The texts of options and the JSON Schema of job
+// files come last.
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import ts from 'typescript'
+import { OptionTypes } from './option-texts.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const tsc = `${root}node_modules/typescript/bin/tsc`
-const { status } = spawnSync(process.execPath, [tsc, '-p', `${root}tsconfig.build.json`], {
-  stdio: 'inherit',
-})
-if (status !== 0) process.exit(status ?? 1)
+const compiled = compile()
 for (const file of readdirSync(`${root}dist`, { recursive: true, encoding: 'utf8' })) {
   const [, name] = /^(.*)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(file) ?? []
   if (name !== undefined && !file.startsWith('bundle') && !existsSync(`${root}lib/${name}.ts`))
@@ -43,3 +41,42 @@ const { metafile } = await build({
 })
 for (const file of readdirSync(`${root}dist/bundle`))
   if (!metafile.outputs[`dist/bundle/${file}`]) rmSync(`${root}dist/bundle/${file}`)
+
+const textsFile = `${root}dist/option-texts.json`
+if (compiled.changed || !existsSync(textsFile)) {
+  writeFileSync(textsFile, JSON.stringify(new OptionTypes(compiled.program).texts()))
+  const { jobSchema } = await import('../dist/cli/job-schema.js')
+  writeFileSync(`${root}dist/job.schema.json`, `${JSON.stringify(jobSchema(), undefined, 1)}\n`)
+}
+
+/** Compiles as `tsc` does. */
+function compile() {
+  const { config } = ts.readConfigFile(`${root}tsconfig.build.json`, ts.sys.readFile)
+  const { fileNames, options, errors } = ts.parseJsonConfigFileContent(config, ts.sys, root)
+  const host = ts.createIncrementalCompilerHost(options)
+  const incremental = ts.createIncrementalProgram({ rootNames: fileNames, options, host })
+  const program = incremental.getProgram()
+  // Before it emits: what it found is kept for the next time then.
+  const found = [
+    ...errors,
+    ...incremental.getOptionsDiagnostics(),
+    ...incremental.getSyntacticDiagnostics(),
+    ...incremental.getSemanticDiagnostics(),
+  ]
+  let changed = false
+  const { diagnostics } = incremental.emit(undefined, (path, ...rest) => {
+    changed ||= !path.endsWith('.tsbuildinfo')
+    host.writeFile(path, ...rest)
+  })
+  const problems = [...found, ...diagnostics]
+  if (problems.length > 0) {
+    const names = {
+      getCurrentDirectory: () => root,
+      getCanonicalFileName: (name) => name,
+      getNewLine: () => '\n',
+    }
+    process.stderr.write(ts.formatDiagnosticsWithColorAndContext(problems, names))
+    process.exit(1)
+  }
+  return { program, changed }
+}

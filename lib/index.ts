@@ -9,13 +9,10 @@ export type { CheckpointSession, CheckpointStore, OpenOptions, StoredText } from
 export { AzureMonitorReadable } from './connectors/azure-monitor/azure-monitor-readable.ts'
 export { AzureMonitorStreamReadable } from './connectors/azure-monitor/azure-monitor-stream-readable.ts'
 export type {
-  AzureMonitorReadableFields,
   AzureMonitorReadableOptions,
-  AzureMonitorStreamReadableFields,
   AzureMonitorStreamReadableOptions,
-  AzureMonitorTablesFields,
   AzureMonitorTablesOptions,
-} from './connectors/azure-monitor/options.types.ts'
+} from './connectors/azure-monitor/options.ts'
 export { listTables, type TableInfo, tableSchema } from './connectors/azure-monitor/tables.ts'
 export { FileError, RecordError } from './connectors/files/file-error.ts'
 export type { FileRange, FilesOffset, FilesSlice } from './connectors/files/files-offset.ts'
@@ -27,21 +24,14 @@ export {
   type WaitingEvent,
 } from './connectors/files/files-stream-readable.ts'
 export type { MalformedEvent } from './connectors/files/malformed.ts'
-export type {
-  FilesReadableFields,
-  FilesReadableOptions,
-  FilesStreamReadableFields,
-  FilesStreamReadableOptions,
-} from './connectors/files/options.types.ts'
+export type { FilesReadableOptions, FilesStreamReadableOptions } from './connectors/files/options.ts'
 export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
-export type { RestFields } from './connectors/rest/options.types.ts'
 export {
   type SentinelOptions,
   SentinelWritable,
   type TimeReplacedEvent,
   type UndeclaredEvent,
 } from './connectors/sentinel/index.ts'
-export type { SentinelFields } from './connectors/sentinel/options.types.ts'
 export {
   type SentinelTemplate,
   type SentinelTemplateOptions,
@@ -49,12 +39,7 @@ export {
 } from './connectors/sentinel/template.ts'
 export { type SplunkOptions, SplunkWritable } from './connectors/splunk/index.ts'
 
-export type { SplunkFields } from './connectors/splunk/options.types.ts'
 export type { SplunkMessageEvent, SplunkSearchEvent } from './connectors/splunk/search/search-protocol.ts'
-export type {
-  SplunkReadableFields,
-  SplunkStreamReadableFields,
-} from './connectors/splunk/search-options.types.ts'
 export { SplunkReadable, type SplunkReadableOptions } from './connectors/splunk/splunk-readable.ts'
 export {
   SplunkStreamReadable,
@@ -94,9 +79,8 @@ export {
   retryAfter,
 } from './core/retry.ts'
 export type { Json, Offset, Slice } from './core/slice.ts'
-export type { AnyOf, EitherSpelling, OneOf, OtherSpelling } from './core/spelling.ts'
+export type { AnyOf, EitherSpelling, OneOf, OptionsOf, StreamOptions } from './core/spelling.ts'
 export type { StandardIssue, StandardResult, StandardSchema } from './core/standard-schema.ts'
-export type { StreamOptions } from './core/stream-options.ts'
 export type {
   Fault,
   Hold,

@@ -1,18 +1,20 @@
 import type { Readable, Writable } from 'node:stream'
 import { AzureMonitorReadable } from './connectors/azure-monitor/azure-monitor-readable.ts'
 import { AzureMonitorStreamReadable } from './connectors/azure-monitor/azure-monitor-stream-readable.ts'
-import { boundedDeclaration, streamDeclaration } from './connectors/azure-monitor/options.ts'
-import type {
-  AzureMonitorReadableOptions,
-  AzureMonitorStreamReadableOptions,
-} from './connectors/azure-monitor/options.types.ts'
+import {
+  type AzureMonitorReadableOptions,
+  type AzureMonitorStreamReadableOptions,
+  boundedDeclaration,
+  streamDeclaration,
+} from './connectors/azure-monitor/options.ts'
 import { FilesReadable } from './connectors/files/files-readable.ts'
 import { FilesStreamReadable } from './connectors/files/files-stream-readable.ts'
 import {
+  type FilesReadableOptions,
+  type FilesStreamReadableOptions,
   boundedDeclaration as filesDeclaration,
   streamDeclaration as filesStreamDeclaration,
 } from './connectors/files/options.ts'
-import type { FilesReadableOptions, FilesStreamReadableOptions } from './connectors/files/options.types.ts'
 import { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 import { restOptions } from './connectors/rest/options.ts'
 import { type SentinelOptions, SentinelWritable } from './connectors/sentinel/index.ts'
@@ -28,6 +30,7 @@ import {
 import { OptionError } from './core/errors.ts'
 import { nearest } from './core/nearest-name.ts'
 import type { OptionDeclaration, OptionSpecs } from './core/options.ts'
+import type { EitherSpelling } from './core/spelling.ts'
 import type { SliceSource } from './source/planner.ts'
 import type { RowSchema } from './source/row-schema.ts'
 
@@ -134,14 +137,25 @@ export function registered(): ReadonlyMap<string, Connector> {
 export function createWritable<N extends keyof WritableTypes>(
   name: N,
   options: WritableTypes[N]['options'],
-): WritableTypes[N]['stream'] {
-  return maker(name, 'writable', 'sink').create(
-    options as unknown as Record<string, unknown>,
-  ) as WritableTypes[N]['stream']
+): WritableTypes[N]['stream']
+/** Names in camelCase are accepted too. */
+export function createWritable<N extends keyof WritableTypes>(
+  name: N,
+  options: EitherSpelling<WritableTypes[N]['options']>,
+): WritableTypes[N]['stream']
+export function createWritable(name: string, options: object): Writable {
+  return maker(name, 'writable', 'sink').create(options as Record<string, unknown>)
+}
+
+/** The types that a schema and `datetime` give to rows. */
+interface RowTypes<S, D> {
+  readonly schema?: S
+  readonly datetime?: D
 }
 
 /**
- * Makes a bounded source by its registered name. With a `schema`, its rows are typed by it.
+ * Makes a bounded source by its registered name. With a `schema`, its rows are typed by it. Names of options in camelCase
+ * are accepted too.
  * @throws OptionError for an unknown name, or wrong options
  */
 export function createReadable<
@@ -149,25 +163,38 @@ export function createReadable<
   const D extends 'date' | 'string' = 'date',
 >(
   name: 'azure-monitor' | 'ms-sentinel',
-  options: AzureMonitorReadableOptions & { readonly schema?: S; readonly datetime?: D },
+  options: AzureMonitorReadableOptions & RowTypes<S, D>,
 ): AzureMonitorReadable<S, D>
 export function createReadable<
   const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 >(
-  name: 'splunk',
-  options: SplunkReadableOptions & { readonly schema?: S; readonly datetime?: D },
-): SplunkReadable<S, D>
+  name: 'azure-monitor' | 'ms-sentinel',
+  options: EitherSpelling<AzureMonitorReadableOptions> & RowTypes<S, D>,
+): AzureMonitorReadable<S, D>
+export function createReadable<
+  const S extends RowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+>(name: 'splunk', options: SplunkReadableOptions & RowTypes<S, D>): SplunkReadable<S, D>
+export function createReadable<
+  const S extends RowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+>(name: 'splunk', options: EitherSpelling<SplunkReadableOptions> & RowTypes<S, D>): SplunkReadable<S, D>
 export function createReadable<N extends keyof ReadableTypes>(
   name: N,
   options: ReadableTypes[N]['options'],
+): ReadableTypes[N]['stream']
+export function createReadable<N extends keyof ReadableTypes>(
+  name: N,
+  options: EitherSpelling<ReadableTypes[N]['options']>,
 ): ReadableTypes[N]['stream']
 export function createReadable(name: string, options: object): Readable {
   return maker(name, 'readable', 'source').create(options as Record<string, unknown>)
 }
 
 /**
- * Makes a streaming source by its registered name. With a `schema`, its rows are typed by it.
+ * Makes a streaming source by its registered name. With a `schema`, its rows are typed by it. Names of options in
+ * camelCase are accepted too.
  * @throws OptionError for an unknown name, or wrong options
  */
 export function createStreamReadable<
@@ -175,18 +202,33 @@ export function createStreamReadable<
   const D extends 'date' | 'string' = 'date',
 >(
   name: 'azure-monitor' | 'ms-sentinel',
-  options: AzureMonitorStreamReadableOptions & { readonly schema?: S; readonly datetime?: D },
+  options: AzureMonitorStreamReadableOptions & RowTypes<S, D>,
 ): AzureMonitorStreamReadable<S, D>
 export function createStreamReadable<
   const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 >(
+  name: 'azure-monitor' | 'ms-sentinel',
+  options: EitherSpelling<AzureMonitorStreamReadableOptions> & RowTypes<S, D>,
+): AzureMonitorStreamReadable<S, D>
+export function createStreamReadable<
+  const S extends RowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+>(name: 'splunk', options: SplunkStreamReadableOptions & RowTypes<S, D>): SplunkStreamReadable<S, D>
+export function createStreamReadable<
+  const S extends RowSchema | undefined = undefined,
+  const D extends 'date' | 'string' = 'date',
+>(
   name: 'splunk',
-  options: SplunkStreamReadableOptions & { readonly schema?: S; readonly datetime?: D },
+  options: EitherSpelling<SplunkStreamReadableOptions> & RowTypes<S, D>,
 ): SplunkStreamReadable<S, D>
 export function createStreamReadable<N extends keyof StreamReadableTypes>(
   name: N,
   options: StreamReadableTypes[N]['options'],
+): StreamReadableTypes[N]['stream']
+export function createStreamReadable<N extends keyof StreamReadableTypes>(
+  name: N,
+  options: EitherSpelling<StreamReadableTypes[N]['options']>,
 ): StreamReadableTypes[N]['stream']
 export function createStreamReadable(name: string, options: object): Readable {
   return maker(name, 'streamReadable', 'streaming source').create(options as Record<string, unknown>)

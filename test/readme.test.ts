@@ -161,7 +161,7 @@ t.test('the HTTP handler answers only after delivery, and says when there is non
 })
 
 t.test('the job file fits its schema', async (t) => {
-  const schema = JSON.parse(readFileSync(join(root, 'lib/cli/job.schema.json'), 'utf8'))
+  const schema = JSON.parse(readFileSync(join(root, 'dist/job.schema.json'), 'utf8'))
   const valid = new Ajv({
     strict: false,
     formats: { uuid: true, duration: true, 'date-time': true },

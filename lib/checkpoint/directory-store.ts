@@ -3,7 +3,8 @@ import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { asideSuffix, writeDurably } from '../core/durable-file.ts'
 import { CheckpointError } from '../core/errors.ts'
-import { declareOptions } from '../core/options.ts'
+import { declareOptions, type OptionDeclaration, type OptionSpecs } from '../core/options.ts'
+import type { OptionsOf } from '../core/spelling.ts'
 import { DirectoryLock } from './directory-lock.ts'
 import { type Lease, leaseSpec, openLeased } from './lease.ts'
 import {
@@ -14,12 +15,20 @@ import {
   type StoredText,
 } from './store.ts'
 
-export interface DirectoryStoreOptions {
-  /** Seconds after which the lock of a process that does not renew it frees itself; 1 to 3600. Default: 30. */
-  readonly lease_seconds?: number | string | undefined
-}
+const directorySpecs = {
+  /**
+   * Time after which the lock of a process that does not renew it frees itself, in seconds: 1 to 3600.
+   * @default 30
+   */
+  lease_seconds: leaseSpec(1, 3600, 30),
+} satisfies OptionSpecs
 
-const directoryDeclaration = declareOptions('checkpoint', { lease_seconds: leaseSpec(1, 3600, 30) })
+export type DirectoryStoreOptions = OptionsOf<typeof directorySpecs>
+
+const directoryDeclaration: OptionDeclaration<typeof directorySpecs> = declareOptions(
+  'checkpoint',
+  directorySpecs,
+)
 
 const stateName = /^checkpoint-(\d{10,15})\.json$/
 const asideName = /^checkpoint-\d{10,15}\.json(\.[0-9a-f-]{36})?\.tmp$/

@@ -1,5 +1,5 @@
 import { onAbort } from '../core/on-abort.ts'
-import { option } from '../core/options.ts'
+import { type Numeric, option } from '../core/options.ts'
 import { backoff, pause } from '../core/retry.ts'
 import {
   asCheckpointError,
@@ -12,20 +12,16 @@ import {
 
 /** The option `lease_seconds`, within the bounds that a store can keep. */
 export function leaseSpec(shortest: number, longest: number, standard = 15) {
-  return option.custom(
+  return option.custom<number, Numeric>(
     {
       form: `a number of seconds from ${shortest} to ${longest}`,
-      type: 'number | string',
       schema: { type: ['number', 'string'] },
-      parse(value: unknown): number | undefined {
+      parse(value) {
         const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
         return typeof number === 'number' && number >= shortest && number <= longest ? number : undefined
       },
     },
-    {
-      default: standard,
-      doc: 'Seconds after which another process may take over from one that was killed, frozen or cut off. The holder renews its lease four times in that time.',
-    },
+    { default: standard },
   )
 }
 

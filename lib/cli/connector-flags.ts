@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
-import type { OptionSpec, Report } from '../core/options.ts'
+import { isFlag, type OptionSpec, type Report } from '../core/options.ts'
 import { flagOf, type Side, type SideOptions, writtenOptions } from './connector-options.ts'
 
 /** Options by name, as the flags gave them. */
@@ -30,9 +30,9 @@ export function addConnectorFlags(
       if (value !== undefined) put(value)
     }
     // A secret flag without a value must reach the error that explains how to give secrets.
-    const isFlag = spec.type.startsWith('boolean')
-    const form = isFlag || spec.secret ? '[value]' : '<value>'
-    command.addOption(new Option(`--${flag} ${form}`).preset(isFlag ? 'true' : '').argParser(take('given')))
+    const preset = isFlag(spec) ? 'true' : ''
+    const form = preset || spec.secret ? '[value]' : '<value>'
+    command.addOption(new Option(`--${flag} ${form}`).preset(preset).argParser(take('given')))
     command.addOption(new Option(`--${flag}-env <name>`).argParser(take('env')))
     command.addOption(new Option(`--${flag}-file <path>`).argParser(take('file')))
   }

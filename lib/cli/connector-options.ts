@@ -1,6 +1,7 @@
 import { OptionError } from '../core/errors.ts'
 import {
   declareOptions,
+  isFlag,
   type OptionDeclaration,
   type OptionSpec,
   type OptionSpecs,
@@ -8,8 +9,9 @@ import {
 } from '../core/options.ts'
 import { maker, registered } from '../registry.ts'
 import { sinkSpecs } from '../sink/options.ts'
+import { withTexts } from './option-texts.ts'
 
-const { dead_letter } = sinkSpecs({ batch_size: 1, batch_bytes: 1, max_in_flight: 1 })
+const { dead_letter } = sinkSpecs
 
 /** The options of the endpoint `-`. */
 export const standardStreams = {
@@ -28,7 +30,7 @@ export function declarationsOf(
   for (const kind of kinds) {
     try {
       const { declaration } = maker(connector, kind, noun)
-      if (declaration) found.push(declaration)
+      if (declaration) found.push(withTexts(`${connector} ${kind}`, declaration))
     } catch (error) {
       if (!(error instanceof OptionError)) throw error
     }
@@ -140,8 +142,8 @@ function optionsHelp(
 }
 
 /** Help for the members of a job file. */
-export function membersHelp(title: string, specs: OptionSpecs): string {
-  return `${title}:\n${Object.entries(specs)
+export function membersHelp(title: string, declaration: OptionDeclaration<OptionSpecs>): string {
+  return `${title}:\n${Object.entries(withTexts('job', declaration).specs)
     .map(([name, spec]) => entry(name, spec))
     .join('\n')}`
 }
@@ -155,9 +157,10 @@ function term(name: string, spec: OptionSpec<unknown>, notation: Notation): stri
 
 const secretTerm = (flag: string) => `${flag}-env <name> | ${flag}-file <path>`
 
-function placeholder({ schema, type, names }: OptionSpec<unknown>): string {
+function placeholder(spec: OptionSpec<unknown>): string {
+  const { schema, names } = spec
   if (names === 'dead letter') return ' <file>'
-  if (type.startsWith('boolean')) return ' [true|false]'
+  if (isFlag(spec)) return ' [true|false]'
   const choices = schema?.['enum']
   if (Array.isArray(choices)) return ` <${choices.join('|')}>`
   const types = [schema?.['type']].flat()
@@ -167,13 +170,13 @@ function placeholder({ schema, type, names }: OptionSpec<unknown>): string {
 }
 
 function entry(term: string, spec: OptionSpec<unknown>): string {
-  const fallback = spec.defaultText ?? (spec.default === undefined ? undefined : textOf(spec.default))
+  const fallback = spec.default === undefined ? undefined : textOf(spec.default)
   const notes = [
     spec.required && 'Required.',
     spec.secret && 'A secret: never shown.',
     fallback !== undefined && `Default: ${plain(fallback)}.`,
   ].filter(Boolean)
-  return `  ${term}\n${wrap([plain(spec.doc), ...notes].join(' '), '      ')}`
+  return `  ${term}\n${wrap([plain(spec.doc ?? ''), ...notes].join(' '), '      ')}`
 }
 
 const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
@@ -221,7 +224,7 @@ export function sideOptions(
 function eitherWay(bounded: OptionSpec<unknown>, streaming: OptionSpec<unknown>): OptionSpec<unknown> {
   const fallback = streaming.default === undefined ? '' : ` Default: ${String(streaming.default)}.`
   const doc = `Read once: ${bounded.doc} With a checkpoint: ${streaming.doc}${fallback}`
-  return { ...streaming, doc, default: undefined, defaultText: undefined }
+  return { ...streaming, doc, default: undefined }
 }
 
 /** The flag of an option: `batch-size` for `batch_size`, `infer-schema` for `inferSchema`. */

@@ -1,13 +1,14 @@
 import { type OptionDeclaration, type OptionSpec, type OptionSpecs, otherSpelling } from '../core/options.ts'
 import { connectorsByDeclaration, declarationsOf, sideOptions, writtenOptions } from './connector-options.ts'
-import { jobSpecs } from './job.ts'
+import { jobOptions } from './job.ts'
+import { withTexts } from './option-texts.ts'
 
 type Schema = Record<string, unknown>
 type Schemas = ReadonlyMap<string, Schema>
 
 /** The JSON Schema of job files, from the declarations of the options: for editors. */
 export function jobSchema(): Schema {
-  const { source: _, sink: __, ...others } = jobSpecs
+  const { source: _, sink: __, ...others } = jobMembers()
   const common = commonOptions()
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
@@ -26,6 +27,8 @@ export function jobSchema(): Schema {
     definitions: Object.fromEntries(common),
   }
 }
+
+const jobMembers = () => withTexts('job', jobOptions).specs
 
 /** The options that several connectors have alike, by name: each is written once. */
 function commonOptions(): Schemas {
@@ -72,7 +75,7 @@ function endpointSchema(noun: 'source' | 'sink', common: Schemas): Schema {
     common,
   )
   return {
-    description: jobSpecs[noun].doc,
+    description: jobMembers()[noun]?.doc,
     anyOf: [{ const: '-' }, ...known, standard, stranger],
   }
 }
@@ -137,6 +140,5 @@ function eitherSpelling(name: string): Schema {
 function optionSchema(spec: OptionSpec<unknown>): Schema {
   const secret = spec.secret ? ` A secret: give it as \${NAME}, a variable of the environment.` : ''
   const fallback = spec.default !== undefined ? { default: spec.default } : {}
-  const inWords = spec.default === undefined && spec.defaultText ? ` Default: ${spec.defaultText}.` : ''
-  return { ...spec.schema, description: `${spec.doc}${secret}${inWords}`, ...fallback }
+  return { ...spec.schema, description: `${spec.doc ?? ''}${secret}`, ...fallback }
 }

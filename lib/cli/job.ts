@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path'
 import { OptionError } from '../core/errors.ts'
 import { declareOptions, type OptionSpecs, option, otherSpelling, Refusal } from '../core/options.ts'
 import { registered } from '../registry.ts'
-import { queryOptions, type Trigger, type WindowSettings, windowSpecs } from '../streaming/query-options.ts'
+import { type Trigger, triggerSpecs, type WindowSettings, windowSpecs } from '../streaming/query-options.ts'
 import { fillFromEnvironment, readYaml } from './config-file.ts'
 import type { InputFile } from './ndjson.ts'
 
@@ -49,7 +49,6 @@ const endpointSchema = (names: string) => ({
 
 const endpoint = (noun: 'source' | 'sink') => ({
   form: `"-" or an object { "connector": …, "options": { … } }`,
-  type: 'string | { connector: string; options?: Record<string, unknown> }',
   schema: { anyOf: [{ const: '-' }, endpointSchema(noun)] },
   parse(value: unknown): Endpoint | undefined {
     if (typeof value === 'string') {
@@ -75,7 +74,6 @@ const endpoint = (noun: 'source' | 'sink') => ({
 
 const paths = {
   form: 'a list of paths',
-  type: 'readonly string[]',
   schema: { type: 'array', items: { type: 'string', minLength: 1 } },
   parse: (value: unknown) =>
     Array.isArray(value) && value.every((each) => typeof each === 'string' && each !== '')
@@ -84,30 +82,32 @@ const paths = {
 }
 
 /** The members of a job file. */
-export const jobSpecs = {
-  source: option.custom<Endpoint, { doc: string; required: true }>(endpoint('source'), {
-    required: true,
-    doc: 'Where rows come from: a connector and its options, or "-" for NDJSON on standard input.',
-  }),
-  sink: option.custom<Endpoint, { doc: string; required: true }>(endpoint('sink'), {
-    required: true,
-    doc: 'Where rows go to: a connector and its options, or "-" for NDJSON on standard output.',
-  }),
-  transforms: option.custom<readonly string[]>(paths, {
-    doc: 'Paths of modules that transform rows, in order; "./mask.mjs#name" names an export other than the default. Each exports an async generator function from rows to rows, or a function that makes a new stream or such a generator function for each run.',
-  }),
-  checkpoint: option.text({
-    doc: 'Directory or store where offsets are kept: a path, or a https:, postgres: or redis: URL. With it the source is read window by window, each committed when its rows are delivered, and a restarted job resumes after the last committed window.',
-  }),
-  trigger: queryOptions.specs.trigger,
+const jobSpecs = {
+  /** Source of the rows: a connector and its options, or "-" for NDJSON on standard input. */
+  source: option.custom<Endpoint>(endpoint('source'), { required: true }),
+  /** Sink of the rows: a connector and its options, or "-" for NDJSON on standard output. */
+  sink: option.custom<Endpoint>(endpoint('sink'), { required: true }),
+  /**
+   * Paths of modules that transform rows, in order; "./mask.mjs#name" names an export other than the default. Each
+   * exports an async generator function from rows to rows, or a function that makes a new stream or such a generator
+   * function for each run.
+   */
+  transforms: option.custom<readonly string[]>(paths),
+  /**
+   * Directory or store of the offsets: a path, or a https:, postgres: or redis: URL. With it the job reads window by
+   * window, commits each when its rows are delivered, and a restarted job resumes after the last committed window.
+   */
+  checkpoint: option.text(),
+  ...triggerSpecs,
   ...windowSpecs,
-  undelivered: option.text({
-    defaultText: 'beside the dead letter, else a new file in the working directory',
-    doc: 'File that receives the rows that a job without a checkpoint had read and not delivered when it failed, one line of JSON each, in order. `copy --from FILE` sends them again.',
-  }),
-  imports: option.custom<readonly string[]>(paths, {
-    doc: 'Paths of modules to load first, such as one that registers a connector.',
-  }),
+  /**
+   * File for the rows that a job without a checkpoint had read and not delivered when it failed, one line of JSON each,
+   * in order. `copy --from FILE` sends them again.
+   * @default beside the dead letter, else a new file in the working directory
+   */
+  undelivered: option.text(),
+  /** Paths of modules to load first, such as one that registers a connector. */
+  imports: option.custom<readonly string[]>(paths),
 } satisfies OptionSpecs
 
 /** The declaration of a job file. */

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Command, Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
-import { otherSpelling } from '../core/options.ts'
+import { type Numeric, otherSpelling } from '../core/options.ts'
 import { durationText } from '../core/quantities.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 import { rangeSpecs } from '../source/options.ts'
@@ -95,8 +95,8 @@ async function statusText(queue: WindowQueue<Slice>, json: boolean): Promise<str
 export interface QueueFlags {
   readonly queue?: string
   readonly name?: string
-  readonly concurrency?: string
-  readonly rate?: string
+  readonly concurrency?: Numeric
+  readonly rate?: Numeric
 }
 
 /** A job whose windows a queue distributes. */

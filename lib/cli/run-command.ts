@@ -3,7 +3,7 @@ import { OptionError } from '../core/errors.ts'
 import { checkPlan } from './check.ts'
 import { connectorSections, membersHelp } from './connector-options.ts'
 import { exitCodeOf, exitCodes } from './failures.ts'
-import { jobSpecs, readJobFile } from './job.ts'
+import { jobOptions, readJobFile } from './job.ts'
 import { ReaderGone } from './ndjson.ts'
 import { listenFlag, serveIfAsked } from './optional-parts.ts'
 import { type Plan, planJob } from './plan.ts'
@@ -14,7 +14,7 @@ import { Tally } from './tally.ts'
 
 const about = `Runs a job file: YAML or JSON that names source, sink, transforms, checkpoint and trigger.
 
-\${NAME} is replaced by an environment variable, which keeps secrets out of the file; \${NAME:-default} has a default. Relative paths start at the job file. Editors complete it by its JSON Schema: "$schema": "./node_modules/cyber-connectors/lib/cli/job.schema.json".`
+\${NAME} is replaced by an environment variable, which keeps secrets out of the file; \${NAME:-default} has a default. Relative paths start at the job file. Editors complete it by its JSON Schema: "$schema": "./node_modules/cyber-connectors/dist/job.schema.json".`
 
 const example = `Example:
   {
@@ -36,7 +36,7 @@ export function runCommand(finish: (code: number) => void): Command {
     .addHelpText(
       'after',
       () =>
-        `\n${membersHelp('Members of a job file', jobSpecs)}\n\n${connectorSections({}, 'members')}\n\n${example}`,
+        `\n${membersHelp('Members of a job file', jobOptions)}\n\n${connectorSections({}, 'members')}\n\n${example}`,
     )
   return addLogFlags(command).action(async (path: string, flags: LogFlags & { check?: boolean }) => {
     const plan = await planJob(await readJobFile(path, process.env))

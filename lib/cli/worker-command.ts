@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { Command, Option } from 'commander'
+import type { Numeric } from '../core/options.ts'
 import type { Slice } from '../core/slice.ts'
 import type { QueueStatus, WindowQueue } from '../streaming/bullmq/index.ts'
 import { exitCodeOf, exitCodes } from './failures.ts'
@@ -26,8 +27,8 @@ const about = `Delivers the windows of a queue until it is stopped. Start any nu
 SIGTERM returns the windows in flight to the queue and ends the worker. On an error that would fail every window, such as a wrong token, the worker returns its windows, pauses the queue and ends with the exit code of the error; "queue resume" continues.`
 
 interface WorkerFlags extends QueueFlags, LogFlags {
-  readonly windowsInFlight?: string
-  readonly lockSeconds?: string
+  readonly windowsInFlight?: Numeric
+  readonly lockSeconds?: Numeric
   readonly availableNow?: boolean
 }
 

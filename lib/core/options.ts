@@ -1,51 +1,58 @@
 import { OptionError } from './errors.ts'
 import { nearest } from './nearest-name.ts'
 
-/** How one option is written, checked and documented. */
-export interface OptionSpec<T> {
-  /** What is expected, in words: `an integer of 1 or more`. */
+/**
+ * How one option is written and checked. Its text is the comment at its declaration: editors show it, and the build
+ * reads it for `--help`, the job schema and the tables of the guides.
+ *
+ * @typeParam T the checked value
+ * @typeParam G what a caller may give
+ * @typeParam R whether it must be given
+ */
+export interface OptionSpec<T, G = unknown, R extends boolean = boolean> {
+  /** Expected form, in words: `an integer of 1 or more`. */
   readonly form: string
-  /** The TypeScript type that a caller may give. */
-  readonly type: string
-  /** JSON Schema of what a job file may give; absent for what only a program can give (a stream, a credential). */
+  /** JSON Schema of what a job file may give; absent if only a program can give it (a stream, a credential). */
   readonly schema?: Readonly<Record<string, unknown>>
-  /** What it means, for the editor, README and `--help`. */
-  readonly doc: string
-  readonly required: boolean
+  readonly required: R
   readonly secret: boolean
-  /** Whether space around a text is a part of it; else it is taken off. */
-  readonly verbatim?: boolean
+  /** Whether space around a string is part of it; if not, it is removed. */
+  readonly verbatim: boolean
   readonly default: T | undefined
-  /** The default in words, where it is not a value: `current time`. */
-  readonly defaultText: string | undefined
-  /** What the value names, where that is no plain value. */
+  /** What the value names, if it is more than a plain value. */
   readonly names: Named | undefined
-  /** Returns the checked value, or `undefined` where it does not have the form. Throws a {@link Refusal} to say more. */
+  /** Text for `--help`, of a connector from another package: the build reads the comments of this one only. */
+  readonly doc?: string | undefined
+  /** Returns the checked value, or `undefined` if it does not have the form. Throws a {@link Refusal} to say more. */
   readonly parse: (value: unknown) => T | undefined
+  /** Never set: carries the type of what a caller may give. */
+  readonly given?: G | undefined
 }
 
 /**
  * What an option names: a `file`, whose path a job file may give relative to itself; the `checkpoint`, a directory; the
- * `dead letter`, a stream that a program gives, and a job file or flag as the path of a file.
+ * `dead letter`, which is a stream in a program, and the path of a file in a job file or flag.
  */
 export type Named = 'file' | 'checkpoint' | 'dead letter'
 
-/** Why a value is refused, where "expected …" does not say enough. */
+/** Why a value is refused, if "expected …" does not say enough. */
 export class Refusal extends Error {}
 
 export interface OptionConfig<T> {
-  readonly doc: string
   readonly required?: true
   readonly secret?: true
-  /** Keeps space around a text: for queries, which checkpoints are compared by. */
+  /** Keeps space around a string: for queries, which checkpoints are compared by. */
   readonly verbatim?: true
   readonly default?: T
-  readonly defaultText?: string
   readonly names?: Named
+  /** Text for `--help`, of a connector from another package. */
+  readonly doc?: string
 }
 
-/** Known to be there: required, or filled in by a default. */
+/** The checked value: present if the option is required or has a default. */
 type Present<T, C> = C extends { required: true } | { default: NonNullable<unknown> } ? T : T | undefined
+
+type IsRequired<C> = C extends { required: true } ? true : false
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec<unknown>>>
 
@@ -54,24 +61,28 @@ export type OptionValues<S extends OptionSpecs> = {
   -readonly [K in keyof S]: S[K] extends OptionSpec<infer T> ? T : never
 }
 
-interface Kind<T> {
-  form: string
-  type: string
-  schema?: Record<string, unknown>
+/** How values of one kind are checked. */
+export interface OptionKind<T> {
+  /** Expected form, in words. */
+  readonly form: string
+  readonly schema?: Readonly<Record<string, unknown>>
+  /** Returns undefined for what it refuses. */
   parse(value: unknown): T | undefined
 }
 
-function spec<T, C extends OptionConfig<T>>(kind: Kind<T>, config: C): OptionSpec<Present<T, C>> {
+function spec<T, G, C extends OptionConfig<T>>(
+  kind: OptionKind<T>,
+  config?: C,
+): OptionSpec<Present<T, C>, G, IsRequired<C>> {
   return {
     ...kind,
-    doc: config.doc,
-    required: config.required ?? false,
-    secret: config.secret ?? false,
-    verbatim: config.verbatim ?? false,
-    default: config.default as Present<T, C> | undefined,
-    defaultText: config.defaultText,
-    names: config.names,
-  } as OptionSpec<Present<T, C>>
+    required: config?.required ?? false,
+    secret: config?.secret ?? false,
+    verbatim: config?.verbatim ?? false,
+    default: config?.default,
+    names: config?.names,
+    doc: config?.doc,
+  } as OptionSpec<Present<T, C>, G, IsRequired<C>>
 }
 
 /** A number, also as the decimal text that Spark hands over; anything else is undefined. */
@@ -89,6 +100,11 @@ function flag(value: unknown): boolean | undefined {
   return word === 'true' ? true : word === 'false' ? false : undefined
 }
 
+/** Whether an option is true or false. */
+export function isFlag({ parse }: OptionSpec<unknown>): boolean {
+  return parse === flag
+}
+
 function httpUrl(value: unknown): string | undefined {
   if (value instanceof URL) value = value.href
   if (typeof value !== 'string' || !URL.canParse(value)) return undefined
@@ -102,30 +118,28 @@ function names(value: unknown): string[] | undefined {
   return (list as string[]).filter((name) => name !== '')
 }
 
-/** The kinds of option. Each takes its documentation, and whether it is required, secret or has a default. */
+/** The kinds of option. Each takes whether the option is required, secret or has a default. */
 export const option = {
-  text: <const C extends OptionConfig<string>>(config: C) =>
-    spec<string, C>(
+  text: <const C extends OptionConfig<string> = object>(config?: C) =>
+    spec<string, string, C>(
       {
         form: 'a text that is not empty',
-        type: 'string',
         schema: { type: 'string', minLength: 1 },
         parse: (value) => (typeof value === 'string' && value.trim() !== '' ? value : undefined),
       },
       config,
     ),
 
-  url: <const C extends OptionConfig<string>>(config: C) =>
-    spec<string, C>(
-      { form: 'an http or https URL', type: 'string | URL', schema: { type: 'string' }, parse: httpUrl },
+  url: <const C extends OptionConfig<string> = object>(config?: C) =>
+    spec<string, string | URL, C>(
+      { form: 'an http or https URL', schema: { type: 'string' }, parse: httpUrl },
       config,
     ),
 
   integer: <const C extends OptionConfig<number> & { min: number }>(config: C) =>
-    spec<number, C>(
+    spec<number, Numeric, C>(
       {
         form: `an integer of ${config.min} or more`,
-        type: 'number | string',
         schema: { type: ['integer', 'string'], minimum: config.min },
         parse(value) {
           const number = decimal(value)
@@ -137,40 +151,37 @@ export const option = {
       config,
     ),
 
-  /** A number of seconds (or another unit that the doc names), fractions allowed. */
-  amount: <const C extends OptionConfig<number> & { zero?: true }>(config: C) =>
-    spec<number, C>(
+  /** A number in the unit that its text names; fractions are allowed, 0 only with `zero`. */
+  amount: <const C extends OptionConfig<number> & { zero?: true } = object>(config?: C) =>
+    spec<number, Numeric, C>(
       {
-        form: config.zero ? 'a number of 0 or more' : 'a number greater than 0',
-        type: 'number | string',
+        form: config?.zero ? 'a number of 0 or more' : 'a number greater than 0',
         schema: { type: ['number', 'string'], minimum: 0 },
         parse(value) {
           const number = decimal(value)
-          return number !== undefined && (number > 0 || (number === 0 && config.zero)) ? number : undefined
+          return number !== undefined && (number > 0 || (number === 0 && config?.zero)) ? number : undefined
         },
       },
       config,
     ),
 
-  flag: <const C extends OptionConfig<boolean>>(config: C) =>
-    spec<boolean, C>(
+  flag: <const C extends OptionConfig<boolean> = object>(config?: C) =>
+    spec<boolean, boolean | 'true' | 'false', C>(
       {
         form: 'true or false',
-        type: 'boolean | string',
         schema: { anyOf: [{ type: 'boolean' }, { enum: ['true', 'false'] }] },
         parse: flag,
       },
       config,
     ),
 
-  oneOf: <const V extends string, const C extends OptionConfig<NoInfer<V>>>(
+  oneOf: <const V extends string, const C extends OptionConfig<NoInfer<V>> = object>(
     choices: readonly V[],
-    config: C,
+    config?: C,
   ) =>
-    spec<V, C>(
+    spec<V, V, C>(
       {
         form: `one of ${choices.map((choice) => `"${choice}"`).join(', ')}`,
-        type: choices.map((choice) => `'${choice}'`).join(' | '),
         schema: { enum: choices },
         parse(value) {
           const wanted = typeof value === 'string' ? value.trim().toLowerCase() : value
@@ -180,41 +191,63 @@ export const option = {
       config,
     ),
 
-  /** Column names, as a list or as text with commas. */
-  columns: <const C extends OptionConfig<readonly string[]>>(config: C) =>
-    spec<readonly string[], C>(
+  /** Column names, as a list or as one string with commas. */
+  columns: <const C extends OptionConfig<readonly string[]> = object>(config?: C) =>
+    spec<readonly string[], string | readonly string[], C>(
       {
         form: 'column names, as a list or as text with commas between',
-        type: 'string | readonly string[]',
         schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
         parse: names,
       },
       config,
     ),
 
-  /** Anything that `parse` accepts; it returns undefined for what it refuses. */
-  custom: <T, const C extends OptionConfig<NoInfer<T>> = OptionConfig<NoInfer<T>>>(
-    kind: Kind<T>,
-    config: C,
-  ) => spec<T, C>(kind, config),
+  custom,
 }
 
-/** Options of Node's own streams that pass through to the stream's constructor. */
-const streamSpecs = {
-  highWaterMark: option.integer({ min: 0, doc: 'Rows that the stream buffers before it asks to wait.' }),
-  signal: option.custom<AbortSignal>(
-    {
-      form: 'an AbortSignal',
-      type: 'AbortSignal',
-      parse: (value) => (value instanceof AbortSignal ? value : undefined),
-    },
-    { doc: 'Destroys the stream when it fires.' },
-  ),
-  emitClose: option.flag({ doc: "Whether the stream emits 'close'." }),
-  captureRejections: option.flag({ doc: 'Destroys the stream when an async listener rejects.' }),
+/** A number, or its decimal string as Spark and the environment give it. */
+export type Numeric = number | `${number}`
+
+/**
+ * An option of any other kind.
+ * @typeParam T the checked value
+ * @typeParam G what a caller may give: `custom<Ticks, string | Date>(instant)`. Default: the checked value.
+ */
+function custom<T, G = T>(
+  kind: OptionKind<T>,
+  config: OptionConfig<T> & { readonly required: true },
+): OptionSpec<T, G, true>
+function custom<T, G = T>(
+  kind: OptionKind<T>,
+  config: OptionConfig<T> & { readonly default: T },
+): OptionSpec<T, G, false>
+function custom<T, G = T>(kind: OptionKind<T>, config?: OptionConfig<T>): OptionSpec<T | undefined, G, false>
+function custom<T>(kind: OptionKind<T>, config?: OptionConfig<T>): OptionSpec<T | undefined> {
+  return spec(kind, config)
+}
+
+/** Options of Node's own streams, passed on to the constructor of the stream. */
+export const nodeStreamSpecs = {
+  /** Maximum rows that the stream buffers before `write` or the source waits. */
+  highWaterMark: option.integer({ min: 0 }),
+  /** Signal that destroys the stream. */
+  signal: option.custom<AbortSignal>({
+    form: 'an AbortSignal',
+    parse: (value) => (value instanceof AbortSignal ? value : undefined),
+  }),
+  /**
+   * Whether the stream emits 'close'.
+   * @default true
+   */
+  emitClose: option.flag(),
+  /**
+   * Whether a rejection of an async listener destroys the stream.
+   * @default false
+   */
+  captureRejections: option.flag(),
 } satisfies OptionSpecs
 
-export type StreamOptionValues = OptionValues<typeof streamSpecs>
+export type StreamOptionValues = OptionValues<typeof nodeStreamSpecs>
 
 export interface OptionDeclaration<S extends OptionSpecs> {
   readonly connector: string
@@ -278,7 +311,7 @@ export function declareOptions<const S extends OptionSpecs>(
   check?: (values: Partial<OptionValues<S>>, report: Report, given: ReadonlySet<string>) => void,
   prefixes: Readonly<Record<string, OptionSpec<string>>> = {},
 ): OptionDeclaration<S> {
-  const all: OptionSpecs = { ...specs, ...streamSpecs }
+  const all: OptionSpecs = { ...specs, ...nodeStreamSpecs }
   const canonical = new Map<string, string>()
   for (const name of Object.keys(all)) canonical.set(otherSpelling(name), name)
   for (const name of Object.keys(all)) canonical.set(name, name)

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { option } from './options.ts'
+import { type OptionSpecs, option } from './options.ts'
 
 /** How long, how often and how far apart an operation is tried again. Times are in seconds, as the options give them. */
 export interface RetryPolicy extends Backoff {
@@ -15,24 +15,30 @@ export interface Backoff {
   readonly max_backoff: number
 }
 
-/** The options of the policy that every connector shares. */
+/** The options of the policy, which every connector shares. */
 export const retrySpecs = {
-  max_retry_seconds: option.amount({
-    zero: true,
-    default: 300,
-    doc: 'Seconds after the first failure in which an operation is tried again on throttling and transient faults; at least one attempt comes after their end. Progress starts them anew.',
-  }),
-  max_retries: option.integer({
-    min: 0,
-    defaultText: 'no limit within `max_retry_seconds`',
-    doc: 'Attempts after the first, where they are to end before `max_retry_seconds` do. 0: no retry.',
-  }),
-  initial_backoff: option.amount({
-    default: 1,
-    doc: 'Seconds of the first wait; doubled each time, with full jitter. A Retry-After of the server wins.',
-  }),
-  max_backoff: option.amount({ default: 30, doc: 'Seconds that a wait of ours never passes.' }),
-}
+  /**
+   * Maximum time from the first failure of an operation to its last retry, in seconds, for throttling and transient
+   * faults. Progress resets the clock; at least one attempt follows the deadline.
+   * @default 300
+   */
+  max_retry_seconds: option.amount({ zero: true, default: 300 }),
+  /**
+   * Maximum retries within `max_retry_seconds`. 0: no retry.
+   * @default no limit
+   */
+  max_retries: option.integer({ min: 0 }),
+  /**
+   * First backoff, in seconds; each further one is twice as long, with full jitter. A Retry-After of the server wins.
+   * @default 1
+   */
+  initial_backoff: option.amount({ default: 1 }),
+  /**
+   * Maximum backoff, in seconds.
+   * @default 30
+   */
+  max_backoff: option.amount({ default: 30 }),
+} satisfies OptionSpecs
 
 /** The longest time that a timer can wait for, in milliseconds; a longer one would fire at once. */
 export const longestTimer = 2 ** 31 - 1

@@ -1,7 +1,8 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
-import { option, Refusal, type Report } from '../core/options.ts'
+import { type OptionSpecs, option, Refusal, type Report } from '../core/options.ts'
+import type { OptionsOf } from '../core/spelling.ts'
 import { parseProxy } from './proxy.ts'
 
 /** Connections, TLS and proxy of one client. {@link httpSpecs} gives them from options. */
@@ -27,66 +28,64 @@ export const defaultConnectionAge = 300
 
 /** TLS, proxy and connection options of every connector that speaks HTTP. Check them by {@link checkHttpOptions}. */
 export const httpSpecs = {
-  ca: option.custom<string>(
+  /** CA certificates to trust in place of the system's: PEM, or the path of a PEM file. */
+  ca: option.custom<string, string | Buffer>(
     {
       form: 'CA certificates in PEM form, or the path of a file that holds them',
-      type: 'string | Buffer',
       schema: { type: 'string' },
       parse: pem('CERTIFICATE', 'CA', 'PEM certificate'),
     },
-    {
-      names: 'file',
-      doc: "CA certificates to trust in place of the system's: PEM text, or the path of a PEM file.",
-    },
+    { names: 'file' },
   ),
-  cert: option.custom<string>(
+  /** Client certificate followed by its chain: PEM, or the path of a PEM file. Needs `key`. */
+  cert: option.custom<string, string | Buffer>(
     {
       form: 'a certificate in PEM form, or the path of a file that holds it',
-      type: 'string | Buffer',
       schema: { type: 'string' },
       parse: pem('CERTIFICATE', 'certificate', 'PEM certificate'),
     },
-    {
-      names: 'file',
-      doc: 'Client certificate, its chain after it, for servers that ask for one: PEM text, or the path of a PEM file. Goes with `key`.',
-    },
+    { names: 'file' },
   ),
-  key: option.custom<string>(
+  /** Private key of `cert`: PEM, or the path of a PEM file. */
+  key: option.custom<string, string | Buffer>(
     {
       form: 'a private key in PEM form, or the path of a file that holds it',
-      type: 'string | Buffer',
       schema: { type: 'string' },
       parse: pem('(?:[A-Z]+ )*PRIVATE KEY', 'key', 'PEM private key'),
     },
-    {
-      names: 'file',
-      secret: true,
-      doc: 'Private key of `cert`: PEM text, or the path of a PEM file.',
-    },
+    { names: 'file', secret: true },
   ),
-  passphrase: option.text({ secret: true, doc: 'Passphrase of `key`, where that is encrypted.' }),
-  verify_ssl: option.flag({
-    default: true,
-    doc: 'Whether the certificate of the server is checked. `false` lets anybody in between read and change what is sent.',
-  }),
-  proxy: option.custom<string>(
+  /** Passphrase of an encrypted `key`. */
+  passphrase: option.text({ secret: true }),
+  /**
+   * Whether to check the certificate of the server. With `false` anyone on the network path can read and change the
+   * traffic.
+   * @default true
+   */
+  verify_ssl: option.flag({ default: true }),
+  /**
+   * Proxy URL: http, https, socks4, socks5 (names resolved here) or socks5h (names resolved by the proxy). NO_PROXY
+   * holds hosts (with their subdomains), `*`, addresses and CIDR ranges; names of variables may be in lower case.
+   * @default HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY of the environment
+   */
+  proxy: option.custom<string, string | URL>(
     {
       form: 'an http, https or socks URL',
-      type: 'string | URL',
       schema: { type: 'string' },
       parse: (value) => (/^\s*\w+:\/\//.test(String(value)) ? parseProxy(String(value)) : undefined),
     },
-    {
-      secret: true,
-      defaultText: 'from the environment',
-      doc: 'URL of a proxy: http, https, socks4, socks5 (names resolved here) or socks5h (by the proxy). Without it the variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY count, in lower case too; NO_PROXY takes hosts (with their subdomains), `*`, addresses and CIDR ranges.',
-    },
+    { secret: true },
   ),
-  max_connection_seconds: option.amount({
-    default: defaultConnectionAge,
-    doc: 'Age in seconds after which a connection is not used again, so that load spreads over the members behind a balancer. After 429, 502, 503 and 504 it is not used again either.',
-  }),
-}
+  /**
+   * Maximum age of a connection, in seconds, so that load spreads over the members behind a load balancer. A connection
+   * that answered 429, 502, 503 or 504 is not reused either.
+   * @default 300
+   */
+  max_connection_seconds: option.amount({ default: defaultConnectionAge }),
+} satisfies OptionSpecs
+
+/** Options of every connector that speaks HTTP. */
+export type HttpOptions = OptionsOf<typeof httpSpecs>
 
 /** Reports what is wrong with a client certificate, before anything is sent. */
 export function checkHttpOptions(

@@ -9,55 +9,60 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createRequire } from 'node:module'
 import { type AddressInfo, isIPv6, type Socket } from 'node:net'
 import { ConnectorError, OptionError } from '../core/errors.ts'
-import { declareOptions, option } from '../core/options.ts'
+import { declareOptions, type OptionDeclaration, type OptionSpecs, option } from '../core/options.ts'
+import type { OptionsOf } from '../core/spelling.ts'
 import { Activity, lagOf, type Sample, type WindowState } from './activity.ts'
 import { type PrometheusMetrics, prometheusMetrics, type QueueDepths } from './prometheus.ts'
 
 export type { QueueDepths } from './prometheus.ts'
 
-export interface MetricsOptions {
-  /**
-   * Address to listen on, as `host:port`, or a port of the loopback address; port 0 is any free one. There are no
-   * passwords: whoever reaches the address can read it. Default: `127.0.0.1:9187`.
-   */
-  listen?: string | number | undefined
-  /** The queue of a worker, from `openQueue`: its depth becomes a metric. */
-  queue?: { status(): Promise<QueueDepths> } | undefined
-  /** Name of the job, for the page and as label `job_name` of each metric. Default: none. */
-  job?: string | undefined
-  /** Name of the source connector, for the page and so that its series start at zero at once. Default: those seen. */
-  source?: string | undefined
-  /** Name of the sink connector, likewise. Default: those seen. */
-  sink?: string | undefined
-}
-
-const declaration = declareOptions('metrics', {
-  listen: option.custom(
-    { form: 'an address such as 127.0.0.1:9187, or a port', type: 'string | number', parse: addressOf },
-    { default: { host: '127.0.0.1', port: 9187 }, doc: 'Address to listen on.' },
-  ),
-  queue: option.custom(
-    {
-      form: 'a queue, as openQueue gives it',
-      type: 'object',
-      parse: (value): MetricsOptions['queue'] =>
-        typeof (value as MetricsOptions['queue'])?.status === 'function'
-          ? (value as MetricsOptions['queue'])
-          : undefined,
-    },
-    { doc: 'The queue whose depth becomes a metric.' },
-  ),
-  job: option.text({ doc: 'Name of the job.' }),
-  source: option.text({ doc: 'Name of the source connector.' }),
-  sink: option.text({ doc: 'Name of the sink connector.' }),
-})
-
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
-
 interface Address {
   readonly host: string
   readonly port: number
 }
+
+interface Queue {
+  status(): Promise<QueueDepths>
+}
+
+const metricsSpecs = {
+  /**
+   * Address to listen on, as `host:port`, or a port of the loopback address; port 0 is any free one. There are no
+   * passwords: whoever reaches the address can read it.
+   * @default 127.0.0.1:9187
+   */
+  listen: option.custom<Address, string | number>(
+    { form: 'an address such as 127.0.0.1:9187, or a port', parse: addressOf },
+    { default: { host: '127.0.0.1', port: 9187 } },
+  ),
+  /** Queue of a worker, from `openQueue`: its depth becomes a metric. */
+  queue: option.custom<Queue>({
+    form: 'a queue, as openQueue gives it',
+    parse: (value) => (typeof (value as Queue | null)?.status === 'function' ? (value as Queue) : undefined),
+  }),
+  /**
+   * Name of the job, for the page and as label `job_name` of each metric.
+   * @default none
+   */
+  job: option.text(),
+  /**
+   * Name of the source connector, for the page and so that its series start at zero at once.
+   * @default those seen
+   */
+  source: option.text(),
+  /**
+   * Name of the sink connector, for the page and so that its series start at zero at once.
+   * @default those seen
+   */
+  sink: option.text(),
+} satisfies OptionSpecs
+
+/** Options of the metrics server. */
+export type MetricsOptions = OptionsOf<typeof metricsSpecs>
+
+const declaration: OptionDeclaration<typeof metricsSpecs> = declareOptions('metrics', metricsSpecs)
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
 
 function addressOf(value: unknown): Address | undefined {
   const [, host = '127.0.0.1', digits] = /^(?:(\[[\da-f:]+\]|[\w.-]+):)?(\d{1,5})$/i.exec(String(value)) ?? []

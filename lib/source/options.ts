@@ -18,10 +18,9 @@ import {
   type Window,
 } from '../core/window.ts'
 
-/** An instant as ISO 8601 text or a Date. */
+/** An instant as an ISO 8601 string or a Date. */
 export const instant = {
   form: 'an ISO 8601 instant, such as 2024-05-01T00:00:00Z',
-  type: 'string | Date',
   schema: { type: 'string', format: 'date-time' },
   parse(value: unknown): Ticks | undefined {
     if (value instanceof Date)
@@ -30,10 +29,9 @@ export const instant = {
   },
 }
 
-/** A span of time as ISO 8601 text. */
+/** A span of time as an ISO 8601 string. */
 export const duration = {
   form: 'an ISO 8601 duration, such as P1D or PT30M',
-  type: 'string',
   schema: { type: 'string', format: 'duration' },
   parse(value: unknown): Ticks | undefined {
     if (typeof value !== 'string') return undefined
@@ -47,61 +45,63 @@ export const duration = {
   },
 }
 
-/** Options of every source. */
-export function sourceSpecs(defaults: { max_in_flight: number }) {
-  return {
-    max_in_flight: option.integer({
-      min: 1,
-      default: defaults.max_in_flight,
-      doc: 'Requests under way at once, over all windows of the source. At most as many windows are asked for or held in memory.',
-    }),
-    ...retrySpecs,
-  } satisfies OptionSpecs
-}
+const requestSpecs = {
+  /**
+   * Maximum requests in flight, over all windows of the source; it reads or holds at most as many windows.
+   * @default 4
+   */
+  max_in_flight: option.integer({ min: 1, default: 4 }),
+} satisfies OptionSpecs
 
-/** Options of every source that reads windows of time. */
+/** The options of every source. */
+export const sourceSpecs: typeof requestSpecs & typeof retrySpecs = { ...requestSpecs, ...retrySpecs }
+
+/** The options of every source that reads windows of time. */
 export const windowSpecs = {
-  min_partition_seconds: option.amount({
-    default: 60,
-    doc: 'A window whose result is too large is halved, and its halves again, but none gets shorter than this many seconds.',
-  }),
+  /**
+   * Shortest window, in seconds, down to which a window is halved when its result is too large.
+   * @default 60
+   */
+  min_partition_seconds: option.amount({ default: 60 }),
 } satisfies OptionSpecs
 
 /** The range of a bounded read over windows of time. */
 export const rangeSpecs = {
-  timespan: option.custom<Ticks>(duration, {
-    doc: 'How far back from now to read, as an ISO 8601 duration in weeks, days, hours, minutes and seconds (`P1D`, `PT1.5H`). In place of `start_time`.',
-  }),
-  start_time: option.custom<Ticks>(instant, {
-    doc: 'First instant to read, ISO 8601 with any offset and up to 7 digits of a second; UTC without an offset. In place of `timespan`.',
-  }),
-  end_time: option.custom<Ticks>(instant, {
-    defaultText: 'now',
-    doc: 'End of the time to read, itself not included. Goes with `start_time`.',
-  }),
-  window: option.custom<Window>(
-    {
-      form: 'a window { start, end } of ISO 8601 instants, its end after its start',
-      type: '{ readonly start: string; readonly end: string; readonly id?: string }',
-      schema: {
-        type: 'object',
-        properties: { id: { type: 'string' }, start: { type: 'string' }, end: { type: 'string' } },
-        required: ['start', 'end'],
-      },
-      parse: fromPlainWindow,
+  /**
+   * How far back from now to read: an ISO 8601 duration in weeks, days, hours, minutes and seconds (`P1D`, `PT1.5H`).
+   * In place of `start_time`.
+   */
+  timespan: option.custom<Ticks, string>(duration),
+  /**
+   * First instant to read: ISO 8601 with any offset and up to 7 digits of a second, UTC without an offset. In place of
+   * `timespan`.
+   */
+  start_time: option.custom<Ticks, string | Date>(instant),
+  /**
+   * End of the range, exclusive. Needs `start_time`.
+   * @default now
+   */
+  end_time: option.custom<Ticks, string | Date>(instant),
+  /**
+   * One window of `planWindows`, in place of `timespan` and `start_time`. Other readers read the adjacent windows, so
+   * each row needs its own time.
+   */
+  window: option.custom<Window, { readonly start: string; readonly end: string; readonly id?: string }>({
+    form: 'a window { start, end } of ISO 8601 instants, its end after its start',
+    schema: {
+      type: 'object',
+      properties: { id: { type: 'string' }, start: { type: 'string' }, end: { type: 'string' } },
+      required: ['start', 'end'],
     },
-    {
-      doc: 'One window of `planWindows`, in place of `timespan` and `start_time`. Its neighbours are read elsewhere, so the rows need their own time.',
-    },
-  ),
-  num_partitions: option.integer({
-    min: 1,
-    default: 1,
-    doc: 'Equal windows of the time range, read in parallel (`max_in_flight` at once); their rows come out in order.',
+    parse: fromPlainWindow,
   }),
-  partition_duration: option.amount({
-    doc: 'Seconds of the longest window, in place of `num_partitions`. Windows are read in parallel (`max_in_flight` at once).',
-  }),
+  /**
+   * Number of equal windows that the range is cut into, read in parallel (`max_in_flight` at once). Rows come in order.
+   * @default 1
+   */
+  num_partitions: option.integer({ min: 1, default: 1 }),
+  /** Length of the longest window, in seconds, in place of `num_partitions`. Windows are read in parallel. */
+  partition_duration: option.amount(),
 } satisfies OptionSpecs
 
 export type RangeValues = OptionValues<typeof rangeSpecs>
@@ -160,36 +160,32 @@ export function rangeWindows(values: RangeValues): PlainWindow[] {
   return windows.map(toPlainWindow)
 }
 
-/** Where a stream without a checkpoint begins. */
+/** Where a stream without a checkpoint starts. */
 export type StartTime = Ticks | 'latest' | 'earliest'
 
-/** Options of every streaming source. */
+/** The options of every streaming source. */
 export const streamSpecs = {
-  poll_interval_seconds: option.amount({
-    default: 60,
-    doc: 'Seconds from one look for new rows to the next, once caught up.',
+  /**
+   * Interval between two looks for new rows, in seconds, after the stream has caught up.
+   * @default 60
+   */
+  poll_interval_seconds: option.amount({ default: 60 }),
+  /**
+   * Whether the stream ends after it has read all rows that are there at its start.
+   * @default false
+   */
+  available_now: option.flag({ default: false }),
+  /**
+   * Directory of the offsets, from which a stream resumes after its last commit. Created if missing; one process at a
+   * time.
+   */
+  checkpointLocation: option.text({ names: 'checkpoint' }),
+  /** Store of the offsets, in place of `checkpointLocation`: for hosts without a disk of their own. */
+  checkpoint: option.custom<CheckpointStore>({
+    form: 'a CheckpointStore',
+    parse: (value) =>
+      typeof (value as CheckpointStore | null)?.open === 'function' ? (value as CheckpointStore) : undefined,
   }),
-  available_now: option.flag({
-    default: false,
-    doc: 'Reads what is there at the start, then ends.',
-  }),
-  checkpointLocation: option.text({
-    names: 'checkpoint',
-    doc: 'Directory where offsets are kept, so that the stream goes on where it was committed. Made where it is not there. One process at a time.',
-  }),
-  checkpoint: option.custom<CheckpointStore>(
-    {
-      form: 'a CheckpointStore',
-      type: "import('../../checkpoint/store.ts').CheckpointStore",
-      parse: (value) =>
-        typeof (value as CheckpointStore | null)?.open === 'function'
-          ? (value as CheckpointStore)
-          : undefined,
-    },
-    {
-      doc: 'Store where offsets are kept, for hosts without a disk of their own: in place of `checkpointLocation`.',
-    },
-  ),
 } satisfies OptionSpecs
 
 /** Reports what is wrong with the options of a streaming source together. */
@@ -199,35 +195,38 @@ export function checkStream(_values: object, report: Report, given: ReadonlySet<
   }
 }
 
-/** Options of every streaming source that reads windows of time. */
-export function streamWindowSpecs(defaults: { max_in_flight: number; safety_lag_seconds: number }) {
-  return {
-    ...sourceSpecs(defaults),
-    ...windowSpecs,
-    start_time: option.custom<StartTime, { readonly doc: string; readonly default: 'latest' }>(
-      {
-        form: 'an ISO 8601 instant, "latest" or "earliest"',
-        type: "'latest' | 'earliest' | (string & {}) | Date",
-        schema: { type: 'string' },
-        parse(value) {
-          const word = typeof value === 'string' ? value.trim().toLowerCase() : undefined
-          return word === 'latest' || word === 'earliest' ? word : instant.parse(value)
-        },
+const followSpecs = {
+  /**
+   * Start of a stream without a checkpoint: an ISO 8601 instant, `latest` for now, or `earliest` for the first row, which
+   * a query asks for. A checkpoint wins.
+   * @default "latest"
+   */
+  start_time: option.custom<StartTime, 'latest' | 'earliest' | (string & {}) | Date>(
+    {
+      form: 'an ISO 8601 instant, "latest" or "earliest"',
+      schema: { type: 'string' },
+      parse(value) {
+        const word = typeof value === 'string' ? value.trim().toLowerCase() : undefined
+        return word === 'latest' || word === 'earliest' ? word : instant.parse(value)
       },
-      {
-        default: 'latest',
-        doc: 'Where a stream with no checkpoint begins: an ISO 8601 instant; `latest` for now; `earliest` for the first row there is, which is asked for by a query. With a checkpoint, the checkpoint counts.',
-      },
-    ),
-    partition_duration: option.amount({
-      default: 3600,
-      doc: 'Seconds of the longest window that one query covers.',
-    }),
-    safety_lag_seconds: option.amount({
-      zero: true,
-      default: defaults.safety_lag_seconds,
-      doc: 'How many seconds behind now a window may end, for rows that arrive late. A row that arrives later than that is missed, unless windows go by the time of arrival; with 0 that is any row not there the moment it is due.',
-    }),
-    ...streamSpecs,
-  } satisfies OptionSpecs
-}
+    },
+    { default: 'latest' },
+  ),
+  /**
+   * Length of the longest window of one query, in seconds.
+   * @default 3600
+   */
+  partition_duration: option.amount({ default: 3600 }),
+  /**
+   * Minimum age of the end of a window, in seconds, for rows that arrive late. A row that arrives later is missed, unless
+   * windows go by arrival.
+   * @default 300
+   */
+  safety_lag_seconds: option.amount({ zero: true, default: 300 }),
+} satisfies OptionSpecs
+
+/** The options of every streaming source that reads windows of time. */
+export const streamWindowSpecs: typeof followSpecs &
+  typeof sourceSpecs &
+  typeof windowSpecs &
+  typeof streamSpecs = { ...sourceSpecs, ...windowSpecs, ...followSpecs, ...streamSpecs }

@@ -1,14 +1,16 @@
 import { DirectoryStore } from '../checkpoint/directory-store.ts'
 import type { CheckpointStore } from '../checkpoint/store.ts'
+import type { azureSpecs } from '../connectors/azure/options.ts'
 import { OptionError } from '../core/errors.ts'
+import type { EitherSpelling, OptionsOf } from '../core/spelling.ts'
 import { AzureBlobStore } from './azure-blob/azure-blob-store.ts'
-import type { AzureBlobStoreOptions } from './azure-blob/options.types.ts'
-import { PostgresStore, type PostgresStoreOptions } from './postgres/postgres-store.ts'
-import { RedisStore, type RedisStoreOptions } from './redis/redis-store.ts'
+import type { AzureBlobStoreOptions } from './azure-blob/options.ts'
+import { PostgresStore, type PostgresStoreOptions, type postgresSpecs } from './postgres/postgres-store.ts'
+import { RedisStore, type RedisStoreOptions, type redisSpecs } from './redis/redis-store.ts'
 
 /** What a store takes besides its URL. */
 export type StoreOptions = Partial<
-  Omit<AzureBlobStoreOptions & PostgresStoreOptions & RedisStoreOptions, 'url'>
+  OptionsOf<typeof azureSpecs & Omit<typeof postgresSpecs & typeof redisSpecs, 'url'>>
 >
 
 /** Parameters of a URL that are options of the store; the others are the client's. */
@@ -29,7 +31,10 @@ const storeParameters = ['name', 'lease_seconds']
  * @param options what the store's constructor takes besides; what the URL says wins
  * @throws OptionError where the text names no store, or an option is wrong
  */
-export function openStore(place: string | URL, options: StoreOptions = {}): CheckpointStore {
+export function openStore(place: string | URL, options?: StoreOptions): CheckpointStore
+/** Names in camelCase are accepted too. */
+export function openStore(place: string | URL, options?: EitherSpelling<StoreOptions>): CheckpointStore
+export function openStore(place: string | URL, options: EitherSpelling<StoreOptions> = {}): CheckpointStore {
   const text = String(place)
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1]?.toLowerCase()
   // One letter is a drive of Windows.
@@ -53,7 +58,7 @@ export function openStore(place: string | URL, options: StoreOptions = {}): Chec
   }
 }
 
-function directoryStore(directory: string, options: StoreOptions): DirectoryStore {
+function directoryStore(directory: string, options: EitherSpelling<StoreOptions>): DirectoryStore {
   if (directory.trim() === '') throw new OptionError('checkpoint', ['expected a directory or a URL, got ""'])
   return new DirectoryStore(directory, options)
 }
@@ -71,7 +76,7 @@ function splitParameters(text: string) {
 }
 
 /** A URL alone says nothing of who signs in: then it is who the machine or the environment is. */
-function signIn(options: StoreOptions): StoreOptions {
+function signIn(options: EitherSpelling<StoreOptions>): EitherSpelling<StoreOptions> {
   const ways = [
     'credential',
     'databricks_credential',

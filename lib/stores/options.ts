@@ -4,40 +4,35 @@ import { isTransientFault } from '../core/retry.ts'
 /** The longest name of a checkpoint, in characters. */
 const longestName = 500
 
-/** The options that say which checkpoint of a database is meant. */
-export const nameSpec = option.custom(
+/** The option `name`: which checkpoint of a database is meant. */
+export const nameSpec = option.custom<string>(
   {
     form: `a text of 1 to ${longestName} characters`,
-    type: 'string',
     schema: { type: 'string', minLength: 1, maxLength: longestName },
-    parse: (value: unknown): string | undefined =>
+    parse: (value) =>
       typeof value === 'string' && value.trim() !== '' && value.length <= longestName && !value.includes('\0')
         ? value
         : undefined,
   },
-  {
-    required: true,
-    doc: 'Tells the checkpoints of one database apart: give each query a name of its own. Names given to `open` come after it, with a slash between.',
-  },
+  { required: true },
 )
 
 /** A URL with one of these schemes, and with what `check` wants of it. */
-export function urlSpec(form: string, schemes: readonly string[], doc: string) {
-  return option.custom(
+export function urlSpec(form: string, schemes: readonly string[]) {
+  return option.custom<string, string | URL>(
     {
       form,
-      type: 'string | URL',
       schema: { type: 'string' },
-      parse(value: unknown): string | undefined {
+      parse(value) {
         const text = value instanceof URL ? value.href : value
         if (typeof text !== 'string' || !schemes.some((scheme) => text.startsWith(`${scheme}//`)))
           return undefined
         // A wrong one may hold a password: it is not shown.
-        if (!URL.canParse(text)) throw new Refusal(`expected ${form}, got a text that is no URL`)
+        if (!URL.canParse(text)) throw new Refusal(`expected ${form}, got a string that is no URL`)
         return text
       },
     },
-    { required: true, secret: true, doc },
+    { required: true, secret: true },
   )
 }
 

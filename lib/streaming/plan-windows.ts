@@ -1,52 +1,31 @@
-import { declareOptions, type OptionSpec, option, otherSpelling, Refusal } from '../core/options.ts'
+import { declareOptions, type OptionSpec, otherSpelling, Refusal } from '../core/options.ts'
+import type { OptionsOf } from '../core/spelling.ts'
 import { formatInstant, secondsToTicks } from '../core/time.ts'
 import { type PlainWindow, sliceWindow, splitWindow, toPlainWindow } from '../core/window.ts'
 import { rangeSpecs, requestedWindow } from '../source/options.ts'
 
-export interface PlanWindowsOptions {
-  /** How far back from now, as an ISO 8601 duration. In place of `start_time`. */
-  timespan?: string | undefined
-  /** First instant, ISO 8601. */
-  start_time?: string | Date | undefined
-  /** Same as `start_time`. */
-  startTime?: string | Date | undefined
-  /** End, itself not included. Default: now. */
-  end_time?: string | Date | undefined
-  /** Same as `end_time`. */
-  endTime?: string | Date | undefined
-  /** Longest window, in seconds. Default: 3600. */
-  partition_duration?: number | string | undefined
-  /** Same as `partition_duration`. */
-  partitionDuration?: number | string | undefined
-  /** How many equal windows. In place of `partition_duration`. */
-  num_partitions?: number | string | undefined
-  /** Same as `num_partitions`. */
-  numPartitions?: number | string | undefined
-  /** Options of the source are let pass, so that the same object serves both. */
-  [other: string]: unknown
-}
-
 /** The most windows in one plan. */
 const mostWindows = 1_000_000
 
-const { timespan, start_time, end_time, num_partitions, partition_duration } = rangeSpecs
+const { timespan, start_time, end_time, window, num_partitions, partition_duration } = rangeSpecs
 
 const planSpecs = {
   timespan,
   start_time,
   end_time,
-  window: option.custom<never>(
-    {
-      form: 'none',
-      type: 'never',
-      parse: () => {
-        throw new Refusal('is what this function gives; give timespan or start_time')
-      },
+  window: {
+    ...window,
+    parse: () => {
+      throw new Refusal('is what this function gives; give timespan or start_time')
     },
-    { doc: 'Not an option of a plan.' },
-  ),
+  } as OptionSpec<undefined>,
   num_partitions: { ...num_partitions, default: undefined } as OptionSpec<number | undefined>,
   partition_duration,
+}
+
+/** Options of `planWindows`; those of a source are ignored, so that one object serves both. */
+export type PlanWindowsOptions = OptionsOf<Omit<typeof rangeSpecs, 'window'>> & {
+  [other: string]: unknown
 }
 
 const names = new Set(Object.keys(planSpecs).flatMap((name) => [name, otherSpelling(name)]))

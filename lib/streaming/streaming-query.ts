@@ -2,13 +2,16 @@ import { channel } from 'node:diagnostics_channel'
 import { EventEmitter, setMaxListeners } from 'node:events'
 import { backoff, pause } from '../core/retry.ts'
 import type { Offset, Slice } from '../core/slice.ts'
+import type { EitherSpelling } from '../core/spelling.ts'
 import type { PlainWindow } from '../core/window.ts'
 import type { SliceSource } from '../source/planner.ts'
 import { SourceRun } from '../source/source-run.ts'
 import type { WindowOffset } from '../source/windows.ts'
 import { type QueryEvents, type QueryNotices, type QueryProgress, reportQuery } from './query-events.ts'
 import {
+  type QueryRunOptions,
   type QuerySettings,
+  type QueryStages,
   queryOptions,
   type StreamingQueryOptions,
   type Trigger,
@@ -262,6 +265,13 @@ function pace(
  *
  * @throws OptionError that lists every wrong option
  */
+export function streamingQuery<S extends Slice = PlainWindow, O extends Offset = WindowOffset>(
+  options: StreamingQueryOptions<S, O>,
+): StreamingQuery<S, O>
+/** Names in camelCase are accepted too. */
+export function streamingQuery<S extends Slice = PlainWindow, O extends Offset = WindowOffset>(
+  options: QueryStages<S, O> & EitherSpelling<QueryRunOptions>,
+): StreamingQuery<S, O>
 export function streamingQuery<S extends Slice = PlainWindow, O extends Offset = WindowOffset>(
   options: StreamingQueryOptions<S, O>,
 ): StreamingQuery<S, O> {

@@ -48,7 +48,7 @@ const sink = {
     dead_letter: 'refused.ndjson',
   },
 }
-const schemaFile = new URL('../../lib/cli/job.schema.json', import.meta.url)
+const schemaFile = new URL('../../dist/job.schema.json', import.meta.url)
 const valid = new Ajv({ strict: false, formats: { uuid: true, duration: true, 'date-time': true } }).compile(
   JSON.parse(await readFile(schemaFile, 'utf8')),
 )

@@ -199,24 +199,23 @@ t.test("a declaration of one's own", async (t) => {
   const declaration = declareOptions(
     'mine',
     {
-      name: option.text({ required: true, doc: 'A name.' }),
-      size: option.integer({ min: 0, default: 7, doc: 'A size.' }),
-      kind: option.oneOf(['a', 'b'], { doc: 'A kind.' }),
-      broken: option.custom<string, { doc: string; default: string }>(
+      name: option.text({ required: true }),
+      size: option.integer({ min: 0, default: 7 }),
+      kind: option.oneOf(['a', 'b']),
+      broken: option.custom<string>(
         {
           form: 'anything',
-          type: 'string',
           parse: () => {
             throw new TypeError('a bug')
           },
         },
-        { doc: 'Broken.', default: '' },
+        { default: '' },
       ),
     },
     ({ size, kind }, report) => {
       if (size === 0 && kind === 'b') report('kind: "b" needs a size')
     },
-    { header_: option.text({ required: true, doc: 'A header.' }) },
+    { header_: option.text({ required: true }) },
   )
   t.match(declaration.resolve({ name: 'x', header_A: 'one', header_: undefined }), {
     name: 'x',
@@ -235,17 +234,17 @@ t.test("a declaration of one's own", async (t) => {
 
 t.test('space and line ends around any value are taken off', async (t) => {
   const specs = {
-    text: option.text({ doc: '' }),
-    secret: option.text({ secret: true, doc: '' }),
-    url: option.url({ doc: '' }),
-    integer: option.integer({ min: 0, doc: '' }),
-    amount: option.amount({ doc: '' }),
-    flag: option.flag({ doc: '' }),
-    choice: option.oneOf(['a', 'b'], { doc: '' }),
-    columns: option.columns({ doc: '' }),
-    custom: option.custom({ form: 'x', type: 'string', parse: (value) => (value === 'x' ? value : undefined) }, { doc: '' }), // biome-ignore format: a line
+    text: option.text(),
+    secret: option.text({ secret: true }),
+    url: option.url(),
+    integer: option.integer({ min: 0 }),
+    amount: option.amount(),
+    flag: option.flag(),
+    choice: option.oneOf(['a', 'b']),
+    columns: option.columns(),
+    custom: option.custom({ form: 'x', parse: (value) => (value === 'x' ? value : undefined) }), // biome-ignore format: a line
   }
-  const header = { header_: option.text({ required: true, doc: '' }) } // biome-ignore format: a line
+  const header = { header_: option.text({ required: true }) } // biome-ignore format: a line
   const declaration = declareOptions('trial', specs, undefined, header)
   const given = { text: 't t', secret: 's', url: 'https://h/p', integer: '1', amount: '1.5', flag: 'true', choice: 'b', columns: 'a, b', custom: 'x', header_A: 'h' } // biome-ignore format: a line
   const plain = declaration.resolve(given)

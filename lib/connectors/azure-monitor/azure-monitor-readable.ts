@@ -1,10 +1,10 @@
+import type { EitherSpelling } from '../../core/spelling.ts'
 import type { PlainWindow } from '../../core/window.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import { rangeWindows } from '../../source/options.ts'
 import type { RowOf, RowSchema, TableSchema } from '../../source/row-schema.ts'
 import { WindowDivider } from '../../source/windows.ts'
-import { boundedDeclaration, connectorName } from './options.ts'
-import type { AzureMonitorReadableOptions } from './options.types.ts'
+import { type AzureMonitorReadableOptions, boundedDeclaration, connectorName } from './options.ts'
 import { KqlProtocol } from './protocol.ts'
 
 /**
@@ -30,7 +30,15 @@ export class AzureMonitorReadable<
       readonly schema?: S | undefined
       readonly datetime?: D | undefined
     },
-  ) {
+  )
+  /** Names in camelCase are accepted too. */
+  constructor(
+    options: EitherSpelling<AzureMonitorReadableOptions> & {
+      readonly schema?: S | undefined
+      readonly datetime?: D | undefined
+    },
+  )
+  constructor(options: unknown) {
     const values = boundedDeclaration.resolve(options)
     super(
       {

@@ -1,10 +1,10 @@
+import type { EitherSpelling } from '../../core/spelling.ts'
 import type { PlainWindow } from '../../core/window.ts'
 import type { RowOf, RowSchema, TableSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import type { WindowOffset } from '../../source/windows.ts'
 import { WindowPlanner } from '../../source/windows.ts'
-import { connectorName, streamDeclaration } from './options.ts'
-import type { AzureMonitorStreamReadableOptions } from './options.types.ts'
+import { type AzureMonitorStreamReadableOptions, connectorName, streamDeclaration } from './options.ts'
 import { identityOf, KqlProtocol } from './protocol.ts'
 
 /**
@@ -31,8 +31,15 @@ export class AzureMonitorStreamReadable<
   const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 > extends StreamReadable<PlainWindow, WindowOffset, RowOf<S, D>, { schema: [schema: TableSchema] }> {
-  /** @throws OptionError that lists every wrong option */
-  constructor(options: AzureMonitorStreamReadableOptions & { readonly schema?: S; readonly datetime?: D }) {
+  constructor(options: AzureMonitorStreamReadableOptions & { readonly schema?: S; readonly datetime?: D })
+  /** Names in camelCase are accepted too. */
+  constructor(
+    options: EitherSpelling<AzureMonitorStreamReadableOptions> & {
+      readonly schema?: S
+      readonly datetime?: D
+    },
+  )
+  constructor(options: unknown) {
     const values = streamDeclaration.resolve(options)
     super(
       {

@@ -1,11 +1,13 @@
 import {
   declareOptions,
+  type OptionDeclaration,
   type OptionSpecs,
   type OptionValues,
   option,
   type Report,
 } from '../../core/options.ts'
 import { retrySpecs } from '../../core/retry.ts'
+import type { OneOf, OptionsOf, StreamOptions } from '../../core/spelling.ts'
 import type { StandardSchema } from '../../core/standard-schema.ts'
 import {
   checkRange,
@@ -15,8 +17,8 @@ import {
   streamWindowSpecs,
   windowSpecs,
 } from '../../source/options.ts'
-import { type ColumnType, columnTypeNames, parseRowSchema } from '../../source/row-schema.ts'
-import { azureSpecs, checkAzureOptions, httpsUrl } from '../azure/options.ts'
+import { type ColumnType, columnTypeNames, parseRowSchema, type RowSchema } from '../../source/row-schema.ts'
+import { azureSpecs, checkAzureOptions, httpsUrl, type SignIn } from '../azure/options.ts'
 import { earliestQuery, ingestionTimeAdvice, ingestionTimeQuery, relativeTime } from './query-windows.ts'
 
 export const connectorName = 'azure-monitor'
@@ -26,96 +28,112 @@ export const defaultHeldBytes = 16_000_000
 
 const resourceForm = /^\/subscriptions\/[^/?#\s]+(\/[^/?#\s]+)*$/i
 
-/** Where a query goes and who asks: also for {@link listTables} and {@link tableSchema}. */
-export const targetSpecs = {
-  workspace_id: option.custom<string>(
-    {
-      form: 'the id of a Log Analytics workspace',
-      type: 'string',
-      schema: { type: 'string', minLength: 1 },
-      parse: (value) =>
-        typeof value === 'string' && /^[\w.-]+$/.test(value.trim()) ? value.trim() : undefined,
-    },
-    {
-      doc: 'Id of the Log Analytics workspace (a GUID, not its name). Required, unless `resource_id` is given.',
-    },
-  ),
-  resource_id: option.custom<string>(
-    {
-      form: 'the id of an Azure resource, /subscriptions/…/providers/…',
-      type: 'string',
-      schema: { type: 'string', pattern: '^/subscriptions/' },
-      parse: (value) =>
-        typeof value === 'string' && resourceForm.test(value.trim()) ? value.trim() : undefined,
-    },
-    { doc: 'Asks for the logs of one Azure resource, given by its full id. Excludes `workspace_id`.' },
-  ),
-  endpoint: option.custom<string>(httpsUrl, {
-    defaultText: 'by `azure_cloud`',
-    doc: 'https URL of the query API, for private links and emulators. Its path does not count. The `audience` does not follow it.',
+const requestSpecs = {
+  /** Id of the Log Analytics workspace (a GUID, not its name). In place of `resource_id`. */
+  workspace_id: option.custom<string>({
+    form: 'the id of a Log Analytics workspace',
+    schema: { type: 'string', minLength: 1 },
+    parse: (value) =>
+      typeof value === 'string' && /^[\w.-]+$/.test(value.trim()) ? value.trim() : undefined,
   }),
-  ...azureSpecs,
-  ...retrySpecs,
-  request_timeout: option.amount({
-    default: 300,
-    doc: 'Seconds that one attempt of a query may take until its answer begins. The service is told; it allows 600 at most.',
+  /** Full id of the Azure resource whose logs are read. In place of `workspace_id`. */
+  resource_id: option.custom<string>({
+    form: 'the id of an Azure resource, /subscriptions/…/providers/…',
+    schema: { type: 'string', pattern: '^/subscriptions/' },
+    parse: (value) =>
+      typeof value === 'string' && resourceForm.test(value.trim()) ? value.trim() : undefined,
   }),
-  stall_timeout: option.amount({
-    default: 60,
-    doc: 'Seconds without a byte after which an answer that had begun is given up and asked for again.',
-  }),
+  /**
+   * https URL of the query API, for private links and emulators. The path is ignored; set `audience` separately.
+   * @default by `azure_cloud`
+   */
+  endpoint: option.custom<string, string | URL>(httpsUrl),
+  /**
+   * Timeout of one attempt until its answer starts, in seconds; sent to the service, which allows at most 600.
+   * @default 300
+   */
+  request_timeout: option.amount({ default: 300 }),
+  /**
+   * Maximum pause within an answer, in seconds. A longer one ends the attempt, and the query is sent again.
+   * @default 60
+   */
+  stall_timeout: option.amount({ default: 60 }),
 } satisfies OptionSpecs
 
-/** Options of the bounded and of the streaming source. */
-export const querySpecs = {
-  ...targetSpecs,
-  ...sourceSpecs({ max_in_flight: 4 }),
-  ...windowSpecs,
-  held_bytes: option.integer({
-    min: 0,
-    default: defaultHeldBytes,
-    doc: 'Bytes of one answer that are held in memory, as they came; what comes after them goes to a temporary file until it is read.',
+/** Where a query goes and who asks: also for {@link listTables} and {@link tableSchema}. */
+export const targetSpecs: typeof requestSpecs & typeof azureSpecs & typeof retrySpecs = {
+  ...requestSpecs,
+  ...azureSpecs,
+  ...retrySpecs,
+}
+
+const kqlSpecs = {
+  /** KQL query, sent as it is. The time range goes with the request, next to it. */
+  query: option.text({ verbatim: true, required: true }),
+  /**
+   * Whether the result decides the types of columns. `false` needs a `schema`.
+   * @default true
+   */
+  inferSchema: option.flag({ default: true }),
+  /**
+   * Columns of the rows and their KQL types: values are cast, columns missing in the result are null, others are left
+   * out. Or a Standard Schema (zod, valibot, arktype…), which checks and types each row. A value that does not fit is an
+   * error.
+   */
+  schema: option.custom<Map<string, ColumnType> | StandardSchema, RowSchema>({
+    form: 'an object { column: KQL type }, or a Standard Schema (zod, valibot, arktype…)',
+    schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
+    parse: parseRowSchema,
   }),
-  query: option.text({
-    verbatim: true,
-    required: true,
-    doc: 'The query, in KQL. It is sent as it is. The time range goes with the request, next to it.',
-  }),
-  inferSchema: option.flag({
-    default: true,
-    doc: 'Whether the types of columns are taken from the result. `false` needs a `schema`.',
-  }),
-  schema: option.custom<Map<string, ColumnType> | StandardSchema>(
-    {
-      form: 'an object { column: KQL type }, or a Standard Schema (zod, valibot, arktype…)',
-      type: "import('../../source/row-schema.ts').RowSchema",
-      schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
-      parse: parseRowSchema,
-    },
-    {
-      doc: 'The columns that rows are to have and their KQL types: values are cast, columns that the result lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type. A value that does not fit is an error.',
-    },
-  ),
-  timestamp_column: option.text({
-    default: 'TimeGenerated',
-    doc: "The datetime column of the result that windows are kept by, to 100 ns. A read of more than one window (`num_partitions`, halves of what is too large, a `window`, streaming) needs it in the result as the rows' own time: a query that works it out, as `bin()` does, or that counts or limits rows, gives its true result in one window only.",
-  }),
-  long: option.oneOf(['number-or-bigint', 'bigint', 'string'], {
-    default: 'number-or-bigint',
-    doc: 'What a `long` becomes: `number-or-bigint` for a number, or a bigint beyond 2^53; always `bigint`; or its digits as a `string`, which `JSON.stringify` takes.',
-  }),
-  datetime: option.oneOf(['date', 'string'], {
-    default: 'date',
-    doc: "What a datetime becomes: `date` for a Date, which holds milliseconds; `string` for the service's own text, with all 7 digits of a second.",
-  }),
+  /**
+   * Datetime column that decides which window a row belongs to, to 100 ns. A read of several windows (`num_partitions`,
+   * halves of a large result, a `window`, streaming) needs it in the result. If the query computes it, as `bin()` does,
+   * or counts or limits rows, only a single window gives the true result.
+   * @default "TimeGenerated"
+   */
+  timestamp_column: option.text({ default: 'TimeGenerated' }),
+  /**
+   * JavaScript type of a `long`: `number-or-bigint` (a bigint beyond 2^53), `bigint`, or `string`, which
+   * `JSON.stringify` accepts.
+   * @default "number-or-bigint"
+   */
+  long: option.oneOf(['number-or-bigint', 'bigint', 'string'], { default: 'number-or-bigint' }),
+  /**
+   * JavaScript type of a datetime: `date` (milliseconds), or `string`, the service's own with all 7 digits of a second.
+   * @default "date"
+   */
+  datetime: option.oneOf(['date', 'string'], { default: 'date' }),
+  /**
+   * Maximum bytes of one answer held in memory, as they came; the rest goes to a temporary file until it is read.
+   * @default 16000000
+   */
+  held_bytes: option.integer({ min: 0, default: defaultHeldBytes }),
 } satisfies OptionSpecs
+
+type QuerySpecs = typeof kqlSpecs & typeof targetSpecs & typeof sourceSpecs & typeof windowSpecs
+
+/** Options of the bounded and of the streaming source. */
+export const querySpecs: QuerySpecs = { ...targetSpecs, ...sourceSpecs, ...windowSpecs, ...kqlSpecs }
 
 export type TargetValues = OptionValues<typeof targetSpecs>
 export type QueryValues = OptionValues<typeof querySpecs>
 
-export const boundedSpecs = { ...querySpecs, ...rangeSpecs } satisfies OptionSpecs
+export const boundedSpecs: QuerySpecs & typeof rangeSpecs = { ...querySpecs, ...rangeSpecs }
 
 export type BoundedValues = OptionValues<typeof boundedSpecs>
+
+/** A workspace or a resource. */
+export type Target = OneOf<typeof requestSpecs, 'workspace_id' | 'resource_id'>
+
+/** Options of `listTables` and `tableSchema`. */
+export type AzureMonitorTablesOptions = OptionsOf<typeof targetSpecs> & StreamOptions & SignIn & Target
+
+/** Options of the bounded Azure Monitor source. */
+export type AzureMonitorReadableOptions = OptionsOf<typeof boundedSpecs> &
+  StreamOptions &
+  SignIn &
+  Target &
+  OneOf<typeof rangeSpecs, 'timespan' | 'start_time' | 'window'>
 
 type Given = ReadonlySet<string>
 
@@ -134,44 +152,64 @@ export function checkQuery(values: Partial<QueryValues>, report: Report, given: 
   }
 }
 
-export const boundedDeclaration = declareOptions(connectorName, boundedSpecs, (values, report, given) => {
-  checkQuery(values, report, given)
-  checkRange(values, report, given)
-})
+export const boundedDeclaration: OptionDeclaration<typeof boundedSpecs> = declareOptions(
+  connectorName,
+  boundedSpecs,
+  (values, report, given) => {
+    checkQuery(values, report, given)
+    checkRange(values, report, given)
+  },
+)
 
-/** Options of `listTables` and `tableSchema`. */
-export const targetDeclaration = declareOptions(connectorName, targetSpecs, checkTarget)
+export const targetDeclaration: OptionDeclaration<typeof targetSpecs> = declareOptions(
+  connectorName,
+  targetSpecs,
+  checkTarget,
+)
 
-export const streamSpecs = {
-  ...querySpecs,
-  ...streamWindowSpecs({ max_in_flight: 4, safety_lag_seconds: 300 }),
-  window_by: option.oneOf(['timestamp_column', 'ingestion_time'], {
-    default: 'timestamp_column',
-    doc: "`ingestion_time` lays windows over the time when the service took rows in, so that rows which arrive hours late are read too, and once. The query must begin with a table's name, or refer to `window_start` and `window_end`.",
-  }),
-  allow_relative_time: option.flag({
-    default: false,
-    doc: 'Allows `ago()` and `now()` in the query. They are refused otherwise: a window of another time than now would pass as read with rows missing.',
-  }),
+const followSpecs = {
+  /**
+   * Time that windows go by: a row's `timestamp_column`, or `ingestion_time`, when the service stored the row, so that
+   * rows which arrive hours late are read too, and once. With `ingestion_time` the query must start with a table name,
+   * or refer to `window_start` and `window_end`.
+   * @default "timestamp_column"
+   */
+  window_by: option.oneOf(['timestamp_column', 'ingestion_time'], { default: 'timestamp_column' }),
+  /**
+   * Whether the query may use `ago()` and `now()`. They move with the clock, so that a window read later lacks rows.
+   * @default false
+   */
+  allow_relative_time: option.flag({ default: false }),
 } satisfies OptionSpecs
 
-export type StreamValues = OptionValues<typeof streamSpecs>
+type StreamSpecs = typeof followSpecs & typeof querySpecs & typeof streamWindowSpecs
 
-export const streamDeclaration = declareOptions(connectorName, streamSpecs, (values, report, given) => {
-  checkQuery(values, report, given)
-  checkStream(values, report, given)
-  const { query, window_by, start_time, allow_relative_time } = values
-  const relative = query === undefined || allow_relative_time ? undefined : relativeTime(query)
-  if (relative !== undefined) {
-    report(
-      `query: ${relative}() moves with the clock, but a stream asks for windows of another time, and rows would be missed: leave the time to the stream, or set allow_relative_time`,
-    )
-  }
-  if (query === undefined || window_by !== 'ingestion_time') return
-  if (!ingestionTimeQuery(query)) report(`query: ${ingestionTimeAdvice}`)
-  else if (start_time === 'earliest' && earliestQuery(query, 'ingestion_time') === undefined) {
-    report(
-      'start_time: with window_by "ingestion_time", "earliest" needs a query that begins with a table\'s name; give an instant',
-    )
-  }
-})
+const streamSpecs: StreamSpecs = { ...querySpecs, ...streamWindowSpecs, ...followSpecs }
+
+export type StreamValues = OptionValues<StreamSpecs>
+
+/** Options of the streaming Azure Monitor source. */
+export type AzureMonitorStreamReadableOptions = OptionsOf<StreamSpecs> & StreamOptions & SignIn & Target
+
+export const streamDeclaration: OptionDeclaration<StreamSpecs> = declareOptions(
+  connectorName,
+  streamSpecs,
+  (values, report, given) => {
+    checkQuery(values, report, given)
+    checkStream(values, report, given)
+    const { query, window_by, start_time, allow_relative_time } = values
+    const relative = query === undefined || allow_relative_time ? undefined : relativeTime(query)
+    if (relative !== undefined) {
+      report(
+        `query: ${relative}() moves with the clock, but a stream asks for windows of another time, and rows would be missed: leave the time to the stream, or set allow_relative_time`,
+      )
+    }
+    if (query === undefined || window_by !== 'ingestion_time') return
+    if (!ingestionTimeQuery(query)) report(`query: ${ingestionTimeAdvice}`)
+    else if (start_time === 'earliest' && earliestQuery(query, 'ingestion_time') === undefined) {
+      report(
+        'start_time: with window_by "ingestion_time", "earliest" needs a query that begins with a table\'s name; give an instant',
+      )
+    }
+  },
+)

@@ -1,14 +1,21 @@
 import { ConnectorError, OptionError } from '../../core/errors.ts'
+import type { EitherSpelling } from '../../core/spelling.ts'
 import { Requester } from '../../source/requester.ts'
 import { type Column, columnType } from '../../source/row-schema.ts'
 import { WholeAnswer } from './answer.ts'
-import { connectorName, type TargetValues, targetDeclaration } from './options.ts'
-import type { AzureMonitorTablesOptions } from './options.types.ts'
+import {
+  type AzureMonitorTablesOptions,
+  connectorName,
+  type TargetValues,
+  targetDeclaration,
+} from './options.ts'
 import { KqlClient, type Question } from './protocol.ts'
 import { namedColumns, smallRows } from './table-rows.ts'
 
 /** https://learn.microsoft.com/kusto/query/schema-entities/entity-names */
 const tableName = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/
+
+type TablesOptions = AzureMonitorTablesOptions | EitherSpelling<AzureMonitorTablesOptions>
 
 /** A table of a workspace or resource. */
 export interface TableInfo {
@@ -21,7 +28,7 @@ export interface TableInfo {
  * https://learn.microsoft.com/rest/api/loganalytics/metadata/get
  * @throws OptionError, and ConnectorError with ERR_AUTH or ERR_QUERY
  */
-export async function listTables(options: AzureMonitorTablesOptions): Promise<TableInfo[]> {
+export async function listTables(options: TablesOptions): Promise<TableInfo[]> {
   return withClient(options, async (ask) => {
     const response = await ask({ query: '', timespan: undefined, metadata: true })
     response.release()
@@ -38,7 +45,7 @@ export async function listTables(options: AzureMonitorTablesOptions): Promise<Ta
  * @param table its name, which is checked before it enters a query
  * @throws OptionError, and ConnectorError with ERR_AUTH, or ERR_QUERY where there is no such table
  */
-export async function tableSchema(table: string, options: AzureMonitorTablesOptions): Promise<Column[]> {
+export async function tableSchema(table: string, options: TablesOptions): Promise<Column[]> {
   if (typeof table !== 'string' || !tableName.test(table)) {
     const shown = typeof table === 'string' ? JSON.stringify(table.slice(0, 100)) : typeof table
     throw new OptionError(connectorName, [
@@ -59,7 +66,7 @@ export async function tableSchema(table: string, options: AzureMonitorTablesOpti
 }
 
 async function withClient<T>(
-  options: AzureMonitorTablesOptions,
+  options: TablesOptions,
   work: (ask: (question: Question) => Promise<WholeAnswer>) => Promise<T>,
 ): Promise<T> {
   const values = targetDeclaration.resolve(options)

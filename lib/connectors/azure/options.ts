@@ -1,5 +1,6 @@
 import type { TokenCredential } from '@azure/core-auth'
 import { type OptionSpecs, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
+import type { AnyOf } from '../../core/spelling.ts'
 import { checkHttpOptions, httpSpecs } from '../../http/options.ts'
 import { missingDatabricksVariables } from './databricks-credential.ts'
 
@@ -41,10 +42,9 @@ export const azureClouds = {
 
 export type AzureCloudName = keyof typeof azureClouds
 
-/** An URL that a token may be sent to. The Azure clients refuse anything but https. */
+/** A URL that a token may be sent to. The Azure clients refuse anything but https. */
 export const httpsUrl = {
   form: 'an https URL',
-  type: 'string | URL',
   schema: { type: 'string' },
   parse(value: unknown): string | undefined {
     const text = value instanceof URL ? value.href : value
@@ -55,60 +55,67 @@ export const httpsUrl = {
   },
 }
 
-/** Options of every connector that speaks to Azure: who asks, in which cloud, by which connection. */
-export const azureSpecs = {
-  credential: option.custom<TokenCredential>(
-    {
-      form: 'a TokenCredential of @azure/identity (an object with a getToken method)',
-      type: "import('@azure/core-auth').TokenCredential",
-      parse: (value) =>
-        typeof value === 'object' && value !== null && 'getToken' in value &&
-        typeof value.getToken === 'function' ? (value as TokenCredential) : undefined, // biome-ignore format: one condition
-    },
-    {
-      doc: 'Any `TokenCredential` of `@azure/identity`, or an object like it. Wins over every other way to sign in.',
-    },
-  ),
-  databricks_credential: option.text({
-    doc: 'Name of a Unity Catalog service credential. Its token comes from the Databricks workspace in DATABRICKS_HOST, signed in to by DATABRICKS_TOKEN, or by DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET. Comes after `credential`.',
+/** The options of signing in to Azure. */
+export const signInSpecs = {
+  /** `TokenCredential` of `@azure/identity`, or an object like it. First of the ways to sign in. */
+  credential: option.custom<TokenCredential>({
+    form: 'a TokenCredential of @azure/identity (an object with a getToken method)',
+    parse: (value) =>
+      typeof value === 'object' && value !== null && 'getToken' in value &&
+      typeof value.getToken === 'function' ? (value as TokenCredential) : undefined, // biome-ignore format: one condition
   }),
-  azure_default_credential: option.flag({
-    default: false,
-    doc: 'Signs in by the `DefaultAzureCredential` of `@azure/identity`: environment, workload or managed identity, developer tools. Comes after `databricks_credential`.',
+  /**
+   * Name of a Unity Catalog service credential; second of the ways to sign in. The Databricks workspace in
+   * DATABRICKS_HOST gives its token, signed in to by DATABRICKS_TOKEN, or by DATABRICKS_CLIENT_ID and
+   * DATABRICKS_CLIENT_SECRET.
+   */
+  databricks_credential: option.text(),
+  /**
+   * Whether to sign in by the `DefaultAzureCredential` of `@azure/identity`: environment, workload or managed identity,
+   * developer tools. Third of the ways to sign in.
+   * @default false
+   */
+  azure_default_credential: option.flag({ default: false }),
+  /** Entra ID tenant of the service principal. Needs `client_id` and `client_secret`. */
+  tenant_id: option.text(),
+  /** Application (client) id of the service principal. Needs `tenant_id` and `client_secret`. */
+  client_id: option.text(),
+  /** Client secret of the service principal. Needs `tenant_id` and `client_id`. */
+  client_secret: option.text({ secret: true }),
+  /**
+   * Azure cloud. It decides the token service, the default endpoint and the audience of the token.
+   * @default "public"
+   */
+  azure_cloud: option.oneOf(Object.keys(azureClouds) as AzureCloudName[], { default: 'public' }),
+  /**
+   * https URL of the token service, for private clouds and emulators. With it the authority is not looked up at
+   * Microsoft first.
+   * @default by `azure_cloud`
+   */
+  authority_host: option.custom<string, string | URL>(httpsUrl),
+  /**
+   * Resource that the token is for, without `/.default`.
+   * @default by `azure_cloud`
+   */
+  audience: option.custom<string>({
+    form: 'the URI of a resource, such as https://api.loganalytics.io',
+    schema: { type: 'string' },
+    parse: (value) =>
+      typeof value === 'string' && URL.canParse(value) ? value.replace(/\/\.default$/, '') : undefined,
   }),
-  tenant_id: option.text({
-    doc: 'Entra ID tenant of the service principal. Goes with `client_id` and `client_secret`.',
-  }),
-  client_id: option.text({
-    doc: 'Application (client) id of the service principal. Goes with `tenant_id` and `client_secret`.',
-  }),
-  client_secret: option.text({
-    secret: true,
-    doc: 'Client secret of the service principal. Goes with `tenant_id` and `client_id`.',
-  }),
-  azure_cloud: option.oneOf(Object.keys(azureClouds) as AzureCloudName[], {
-    default: 'public',
-    doc: 'The Azure cloud. It says where tokens come from, which endpoint is asked, and for whom the token is.',
-  }),
-  authority_host: option.custom<string>(httpsUrl, {
-    defaultText: 'by `azure_cloud`',
-    doc: 'https URL of the token service, for clouds of your own and emulators. With it the authority is not looked up at Microsoft first.',
-  }),
-  audience: option.custom<string>(
-    {
-      form: 'the URI of a resource, such as https://api.loganalytics.io',
-      type: 'string',
-      schema: { type: 'string' },
-      parse: (value) =>
-        typeof value === 'string' && URL.canParse(value) ? value.replace(/\/\.default$/, '') : undefined,
-    },
-    {
-      defaultText: 'by `azure_cloud`',
-      doc: 'The resource that the token is asked for, without `/.default`.',
-    },
-  ),
-  ...httpSpecs,
 } satisfies OptionSpecs
+
+/** Options of every connector that speaks to Azure: who asks, in which cloud, by which connection. */
+export const azureSpecs: typeof signInSpecs & typeof httpSpecs = { ...signInSpecs, ...httpSpecs }
+
+/** The ways to sign in, one of which a caller must give whole. */
+export type SignIn = AnyOf<
+  typeof signInSpecs,
+  | 'credential'
+  | 'databricks_credential'
+  | 'azure_default_credential'
+  | readonly ['tenant_id', 'client_id', 'client_secret']
+>
 
 export type AzureOptionValues = OptionValues<typeof azureSpecs>
 

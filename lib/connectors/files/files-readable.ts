@@ -1,11 +1,16 @@
+import type { EitherSpelling } from '../../core/spelling.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { connectorName, FileError } from './file-error.ts'
 import type { FilesSlice } from './files-offset.ts'
 import { type FileEvents, FilesProtocol, type SkippedEvent } from './files-protocol.ts'
 import { listFiles } from './listing.ts'
-import { boundedDeclaration, type FilesValues, listingSettings } from './options.ts'
-import type { FilesReadableOptions } from './options.types.ts'
+import {
+  boundedDeclaration,
+  type FilesReadableOptions,
+  type FilesValues,
+  listingSettings,
+} from './options.ts'
 
 /**
  * The records of files, as plain objects: of a file, a folder, or all that match a pattern. Files come in the order of
@@ -28,8 +33,10 @@ export class FilesReadable<const S extends RowSchema | undefined = undefined> ex
   /** Records so far that could not be read and were left out or put aside. */
   malformed = 0
 
-  /** @throws OptionError that lists every wrong option */
-  constructor(options: FilesReadableOptions & { readonly schema?: S | undefined }) {
+  constructor(options: FilesReadableOptions & { readonly schema?: S | undefined })
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<FilesReadableOptions> & { readonly schema?: S | undefined })
+  constructor(options: unknown) {
     const values = boundedDeclaration.resolve(options)
     super(
       {

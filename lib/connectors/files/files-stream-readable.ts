@@ -1,11 +1,11 @@
+import type { EitherSpelling } from '../../core/spelling.ts'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import { connectorName } from './file-error.ts'
 import type { FilesOffset, FilesSlice } from './files-offset.ts'
 import { FilesPlanner } from './files-planner.ts'
 import { type FileEvents, FilesProtocol, type SkippedEvent } from './files-protocol.ts'
-import { type FilesStreamValues, streamDeclaration } from './options.ts'
-import type { FilesStreamReadableOptions } from './options.types.ts'
+import { type FilesStreamReadableOptions, type FilesStreamValues, streamDeclaration } from './options.ts'
 import { PlannedTexts } from './planned-texts.ts'
 
 /** Event `copy`: a file has the text of another one that was read, up to where that was read to. */
@@ -52,8 +52,10 @@ export class FilesStreamReadable<const S extends RowSchema | undefined = undefin
   malformed = 0
   readonly #planner: FilesPlanner
 
-  /** @throws OptionError that lists every wrong option */
-  constructor(options: FilesStreamReadableOptions & { readonly schema?: S | undefined }) {
+  constructor(options: FilesStreamReadableOptions & { readonly schema?: S | undefined })
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<FilesStreamReadableOptions> & { readonly schema?: S | undefined })
+  constructor(options: unknown) {
     const values = streamDeclaration.resolve(options)
     const texts = new PlannedTexts()
     const planner = new FilesPlanner(values, texts, {

@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream'
 import {
   declareOptions,
+  type OptionDeclaration,
   type OptionSpecs,
   type OptionValues,
   option,
@@ -8,16 +9,16 @@ import {
   type Report,
 } from '../../core/options.ts'
 import { retrySpecs } from '../../core/retry.ts'
+import type { OptionsOf, StreamOptions } from '../../core/spelling.ts'
 import type { StandardSchema } from '../../core/standard-schema.ts'
 import { type Ticks, ticksPerMillisecond } from '../../core/time.ts'
 import { checkStream, instant, streamSpecs as sharedStreamSpecs } from '../../source/options.ts'
-import { type ColumnType, columnTypeNames, parseRowSchema } from '../../source/row-schema.ts'
+import { type ColumnType, columnTypeNames, parseRowSchema, type RowSchema } from '../../source/row-schema.ts'
 import { connectorName } from './file-error.ts'
 import type { ListingSettings } from './listing.ts'
 
 const character = (empty: boolean) => ({
   form: empty ? 'one character of ASCII, or an empty text' : 'one character of ASCII, such as "," or "\\t"',
-  type: 'string',
   schema: { type: 'string', maxLength: 2 },
   parse(value: unknown): string | undefined {
     if (value === '\\t') return '\t'
@@ -26,12 +27,14 @@ const character = (empty: boolean) => ({
   },
 })
 
-/** What both sources of files share. */
-const sharedSpecs = {
-  path: option.custom<readonly string[], { doc: string; required: true; names: 'file' }>(
+const ownSpecs = {
+  /**
+   * File, folder, pattern such as `logs/*.ndjson.gz` (`**` stands for folders of any depth), or a list of these. Files
+   * whose names start with `.` or `_` are skipped unless they are named.
+   */
+  path: option.custom<readonly string[], string | readonly string[]>(
     {
       form: 'a path, or a list of paths',
-      type: 'string | readonly string[]',
       schema: {
         anyOf: [
           { type: 'string', minLength: 1 },
@@ -47,128 +50,148 @@ const sharedSpecs = {
         return isRight ? (list as string[]) : undefined
       },
     },
-    {
-      required: true,
-      names: 'file',
-      doc: 'A file, a folder, a pattern such as `logs/*.ndjson.gz`, in which `**` stands for folders of any depth, or a list of these. Files whose names begin with `.` or `_` are passed over unless they are named.',
-    },
+    { required: true, names: 'file' },
   ),
-  format: option.oneOf(['ndjson', 'json', 'csv', 'text'], {
-    default: 'ndjson',
-    doc: '`ndjson`: a JSON object each line. `json`: one document, an array of objects or an object. `csv`. `text`: a row each line, in the column `value`. Files packed by gzip, brotli (`.br`) or zstd (Node 22.15 on) are unpacked; UTF-16 is told by its byte order mark.',
-  }),
-  recursiveFileLookup: option.flag({
-    default: false,
-    doc: 'Whether folders within a folder are read too. A pattern says so itself, by `**`.',
-  }),
-  pathGlobFilter: option.text({ doc: 'Reads only files whose names match this pattern, such as `*.log`.' }),
-  modifiedAfter: option.custom<Ticks>(instant, {
-    doc: 'Reads only files changed after this instant, ISO 8601; UTC without an offset.',
-  }),
-  modifiedBefore: option.custom<Ticks>(instant, {
-    doc: 'Reads only files changed before this instant, ISO 8601; UTC without an offset.',
-  }),
-  follow_symlinks: option.flag({
-    default: true,
-    doc: 'Whether symbolic links in folders are followed, wherever they lead.',
-  }),
-  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], {
-    default: 'failfast',
-    doc: 'What becomes of a record that can not be read. `failfast`: an error that names file, line and column. `dropmalformed`: it is left out. `permissive`: its text comes in the column `_corrupt_record`. The last two are counted and told by the event `malformed`.',
-  }),
-  columnNameOfCorruptRecord: option.text({
-    default: '_corrupt_record',
-    doc: 'The column of `permissive`.',
-  }),
+  /**
+   * Format: `ndjson` (a JSON object per line), `json` (one document: an array of objects, or an object), `csv`, or `text`
+   * (a row per line, in the column `value`). Files compressed by gzip, brotli (`.br`) or zstd (from Node 22.15) are
+   * decompressed; a byte order mark reveals UTF-16.
+   * @default "ndjson"
+   */
+  format: option.oneOf(['ndjson', 'json', 'csv', 'text'], { default: 'ndjson' }),
+  /**
+   * Whether folders within a folder are read too. In a pattern, `**` does it.
+   * @default false
+   */
+  recursiveFileLookup: option.flag({ default: false }),
+  /** Pattern that names of files must match, such as `*.log`. */
+  pathGlobFilter: option.text(),
+  /** Instant after which a file must have changed: ISO 8601, UTC without an offset. */
+  modifiedAfter: option.custom<Ticks, string | Date>(instant),
+  /** Instant before which a file must have changed: ISO 8601, UTC without an offset. */
+  modifiedBefore: option.custom<Ticks, string | Date>(instant),
+  /**
+   * Whether symbolic links in folders are followed, wherever they lead.
+   * @default true
+   */
+  follow_symlinks: option.flag({ default: true }),
+  /**
+   * Treatment of an unreadable record: `failfast` is an error that names file, line and column, `dropmalformed` leaves
+   * the record out, `permissive` puts its text in the column `_corrupt_record`. The event `malformed` reports the last
+   * two.
+   * @default "failfast"
+   */
+  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], { default: 'failfast' }),
+  /**
+   * Column for the text of an unreadable record, with `permissive`.
+   * @default "_corrupt_record"
+   */
+  columnNameOfCorruptRecord: option.text({ default: '_corrupt_record' }),
+  /** Object-mode Writable for unreadable records, each with the reason. The stream goes on, whatever `mode` says. */
   dead_letter: option.custom<Writable>(
     {
       form: 'an object-mode Writable',
-      type: "import('node:stream').Writable",
       parse(value) {
         if (!(value instanceof Writable)) return undefined
         if (!value.writableObjectMode) throw new Refusal('expected an object-mode Writable, got one of bytes')
         return value
       },
     },
-    {
-      names: 'dead letter',
-      doc: 'Takes records that can not be read, each with the reason; then the stream goes on, whatever `mode` says.',
-    },
+    { names: 'dead letter' },
   ),
-  max_line_bytes: option.integer({
-    min: 1,
-    default: 10_485_760,
-    doc: 'Bytes that one line or record may have; a longer one counts as one that can not be read.',
+  /**
+   * Maximum bytes of a line or record. A longer one counts as unreadable.
+   * @default 10485760
+   */
+  max_line_bytes: option.integer({ min: 1, default: 10_485_760 }),
+  /**
+   * Whether missing files are skipped, with the event `skipped`. `false`: they are an error.
+   * @default a bounded read fails; a stream waits for the path, and skips planned parts of files that are gone
+   */
+  ignoreMissingFiles: option.flag(),
+  /**
+   * Whether unreadable files are skipped, with the event `skipped`. `false`: each is an error.
+   * @default skips files without permission and what is no file (a dangling link, a pipe, a device); files that are cut
+   * off, damaged or no text are an error
+   */
+  ignoreCorruptFiles: option.flag(),
+  /**
+   * Columns of the rows and their types: values are cast, columns missing in a record are null, others are left out. Or
+   * a Standard Schema (zod, valibot, arktype…), which checks and types each row. A record that does not fit counts as
+   * unreadable.
+   */
+  schema: option.custom<Map<string, ColumnType> | StandardSchema, RowSchema>({
+    form: 'an object { column: type }, or a Standard Schema (zod, valibot, arktype…)',
+    schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
+    parse: parseRowSchema,
   }),
-  ignoreMissingFiles: option.flag({
-    doc: 'Whether missing files are skipped, with the event `skipped`. Not given: a path that is not there is an error of a bounded read; a stream waits for it, and skips planned parts of files that are gone. `false`: those are an error too.',
-  }),
-  ignoreCorruptFiles: option.flag({
-    doc: 'Whether files that can not be read are skipped, with the event `skipped`. Not given: those that may not be read, or are no files (a link to nothing, a pipe, a device), are skipped; those that are cut off, damaged or no text are an error. `false`: an error each.',
-  }),
-  schema: option.custom<Map<string, ColumnType> | StandardSchema>(
-    {
-      form: 'an object { column: type }, or a Standard Schema (zod, valibot, arktype…)',
-      type: "import('../../source/row-schema.ts').RowSchema",
-      schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
-      parse: parseRowSchema,
-    },
-    {
-      doc: 'The columns that rows are to have and their types: values are cast, columns that a record lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type. A record that does not fit is one that can not be read.',
-    },
-  ),
-  datetime: option.oneOf(['date', 'string'], {
-    default: 'date',
-    doc: 'What a `datetime` of the schema becomes: `date` for a Date, which holds milliseconds; `string` for its text.',
-  }),
-  long: option.oneOf(['number-or-bigint', 'bigint', 'string'], {
-    default: 'number-or-bigint',
-    doc: 'What a `long` of the schema becomes: a number, and a bigint beyond 2^53; always a bigint; or a text.',
-  }),
-  header: option.flag({
-    default: true,
-    doc: 'CSV: whether the first record of a file names its columns. Without, the columns are those of `schema`, or `_c0`, `_c1`…',
-  }),
-  sep: option.custom<string, { doc: string; defaultText: string; default: ',' }>(character(false), {
-    default: ',',
-    defaultText: 'a comma',
-    doc: 'CSV: the character between fields.',
-  }),
-  quote: option.custom<string, { doc: string; defaultText: string; default: '"' }>(character(true), {
-    default: '"',
-    defaultText: 'a double quote',
-    doc: 'CSV: the character around fields. Empty: fields are never quoted.',
-  }),
-  escape: option.custom<string, { doc: string; defaultText: string; default: '"' }>(character(true), {
-    default: '"',
-    defaultText: 'a double quote',
-    doc: 'CSV: the character before a quote within quotes. (Spark: a backslash.)',
-  }),
-  nullValue: option.custom<string, { doc: string; defaultText: string; default: '' }>(
+  /**
+   * JavaScript type of a `datetime` of the schema: `date` (milliseconds), or `string` for the text as it stands.
+   * @default "date"
+   */
+  datetime: option.oneOf(['date', 'string'], { default: 'date' }),
+  /**
+   * JavaScript type of a `long` of the schema: `number-or-bigint` (a bigint beyond 2^53), `bigint` or `string`.
+   * @default "number-or-bigint"
+   */
+  long: option.oneOf(['number-or-bigint', 'bigint', 'string'], { default: 'number-or-bigint' }),
+  /**
+   * CSV: whether the first record of a file names its columns. Without it the columns are those of `schema`, or `_c0`,
+   * `_c1`…
+   * @default true
+   */
+  header: option.flag({ default: true }),
+  /**
+   * CSV: character between fields.
+   * @default ","
+   */
+  sep: option.custom<string>(character(false), { default: ',' }),
+  /**
+   * CSV: character around fields. Empty: fields are never quoted.
+   * @default "\""
+   */
+  quote: option.custom<string>(character(true), { default: '"' }),
+  /**
+   * CSV: character before a quote within quotes. (Spark: a backslash.)
+   * @default "\""
+   */
+  escape: option.custom<string>(character(true), { default: '"' }),
+  /**
+   * CSV: string that stands for null.
+   * @default ""
+   */
+  nullValue: option.custom<string>(
     {
       form: 'a text',
-      type: 'string',
       schema: { type: 'string' },
       parse: (value) => (typeof value === 'string' ? value : undefined),
     },
-    { default: '', defaultText: 'the empty text', doc: 'CSV: the text that stands for null.' },
+    { default: '' },
   ),
-  inferSchema: option.flag({
-    default: false,
-    doc: "CSV: whether integers, decimals and booleans are told by the file's first 64 KB. Without, fields are texts.",
-  }),
-  file_path_column: option.text({ doc: "Adds a column of this name with the file's path." }),
-  file_offset_column: option.text({
-    doc: "Adds a column of this name with the byte of the file's text, decompressed, where the record begins.",
-  }),
-  file_modification_time_column: option.text({
-    doc: "Adds a column of this name with the time of the file's last change, a Date.",
-  }),
-  ...retrySpecs,
+  /**
+   * CSV: whether the first 64 KB of a file decide which columns are integers, decimals and booleans. Without it fields
+   * are strings.
+   * @default false
+   */
+  inferSchema: option.flag({ default: false }),
+  /** Name of an added column with the path of the file. */
+  file_path_column: option.text(),
+  /** Name of an added column with the byte of the file's text, decompressed, at which the record starts. */
+  file_offset_column: option.text(),
+  /** Name of an added column with the time of the file's last change, a Date. */
+  file_modification_time_column: option.text(),
 } satisfies OptionSpecs
 
+type SharedSpecs = typeof ownSpecs & typeof retrySpecs
+
+/** What both sources of files share. */
+const sharedSpecs: SharedSpecs = { ...ownSpecs, ...retrySpecs }
+
+/** Options of the bounded source of files. */
+export type FilesReadableOptions = OptionsOf<SharedSpecs> & StreamOptions
+
 function checkShared(
-  values: Partial<OptionValues<typeof sharedSpecs>>,
+  values: Partial<OptionValues<SharedSpecs>>,
   report: Report,
   given: ReadonlySet<string>,
 ): void {
@@ -187,50 +210,75 @@ function checkShared(
   }
 }
 
-export const boundedDeclaration = declareOptions(connectorName, sharedSpecs, checkShared)
+export const boundedDeclaration: OptionDeclaration<SharedSpecs> = declareOptions(
+  connectorName,
+  sharedSpecs,
+  checkShared,
+)
 
-export type FilesValues = OptionValues<typeof sharedSpecs>
+export type FilesValues = OptionValues<SharedSpecs>
 
-const streamSpecs = {
-  ...sharedSpecs,
-  // One malformed line must not end a stream that nobody watches.
-  mode: { ...sharedSpecs.mode, default: 'permissive' as const },
-  start_at: option.oneOf(['beginning', 'end'], {
-    default: 'beginning',
-    doc: 'Where a stream with no checkpoint begins in the files that are there: at their beginning, or at their end, as `tail -f` does. Files that come later are read whole.',
-  }),
-  maxFilesPerTrigger: option.integer({
-    min: 1,
-    default: 1000,
-    doc: 'Files that one slice holds at most. A slice is delivered and committed as one.',
-  }),
-  maxBytesPerTrigger: option.integer({
-    min: 1,
-    default: 16_777_216,
-    doc: 'Bytes of text, decompressed, that one slice holds, and the end of the record that passes them. They lie in memory.',
-  }),
-  settling_delay_seconds: option.amount({
-    zero: true,
-    doc: 'Seconds without a change, as this process has seen, after which a file counts as whole: a last line without its end is released, and a packed file that ends early is an error. Not given: both are waited for. (A last line is released at the end of `available_now` too, and of a file that was renamed, cut or deleted.)',
-  }),
-  fingerprint_bytes: option.integer({
-    min: 0,
-    default: 1024,
-    doc: 'Bytes of the start of a file, and of what was read last, by which a file that was overwritten is recognised, and the copy that a rotation makes. 0: device, inode and birth alone, and a copy is read as a new file.',
-  }),
-  ...sharedStreamSpecs,
-  poll_interval_seconds: option.amount({
-    default: 5,
-    doc: 'Seconds from one look at the files to the next. Folders are watched as well, so that most changes are seen at once.',
-  }),
+const followSpecs = {
+  /**
+   * Treatment of an unreadable record: `failfast` is an error that names file, line and column, `dropmalformed` leaves
+   * the record out, `permissive` puts its text in the column `_corrupt_record`: one malformed line must not end a stream
+   * that nobody watches. The event `malformed` reports the last two.
+   * @default "permissive"
+   */
+  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], { default: 'permissive' }),
+  /**
+   * Start of a stream without a checkpoint, in the files that are there: `beginning`, or `end` as in `tail -f`. Files
+   * that come later are read from their beginning.
+   * @default "beginning"
+   */
+  start_at: option.oneOf(['beginning', 'end'], { default: 'beginning' }),
+  /**
+   * Maximum files of a slice. A slice is delivered and committed as one.
+   * @default 1000
+   */
+  maxFilesPerTrigger: option.integer({ min: 1, default: 1000 }),
+  /**
+   * Maximum bytes of text of a slice, decompressed, to the end of the record that exceeds them. Held in memory.
+   * @default 16777216
+   */
+  maxBytesPerTrigger: option.integer({ min: 1, default: 16_777_216 }),
+  /**
+   * Time without a change, as this process has seen, after which a file counts as complete, in seconds: a last line
+   * without its end is delivered, and a compressed file that ends early is an error. A last line is also delivered at the
+   * end of `available_now`, and of a file that was renamed, cut or deleted.
+   * @default no limit: the source waits for both
+   */
+  settling_delay_seconds: option.amount({ zero: true }),
+  /**
+   * Bytes at the start of a file, and last read, that are hashed to recognise an overwritten file and the copy that a
+   * rotation makes. 0: device, inode and birth alone; a copy is read as a new file.
+   * @default 1024
+   */
+  fingerprint_bytes: option.integer({ min: 0, default: 1024 }),
+  /**
+   * Interval between two looks at the files, in seconds. Folders are watched too, so that most changes are seen at once.
+   * @default 5
+   */
+  poll_interval_seconds: option.amount({ default: 5 }),
 } satisfies OptionSpecs
 
-export type FilesStreamValues = OptionValues<typeof streamSpecs>
+type StreamSpecs = typeof followSpecs & Omit<SharedSpecs & typeof sharedStreamSpecs, keyof typeof followSpecs>
 
-export const streamDeclaration = declareOptions(connectorName, streamSpecs, (values, report, given) => {
-  checkShared(values, report, given)
-  checkStream(values, report, given)
-})
+export type FilesStreamValues = OptionValues<StreamSpecs>
+
+/** Options of the streaming source of files. */
+export type FilesStreamReadableOptions = OptionsOf<StreamSpecs> & StreamOptions
+
+const streamSpecs: StreamSpecs = { ...sharedSpecs, ...sharedStreamSpecs, ...followSpecs }
+
+export const streamDeclaration: OptionDeclaration<StreamSpecs> = declareOptions(
+  connectorName,
+  streamSpecs,
+  (values, report, given) => {
+    checkShared(values, report, given)
+    checkStream(values, report, given)
+  },
+)
 
 /** Which files the options mean. */
 export function listingSettings({

@@ -1,6 +1,6 @@
+import type { EitherSpelling } from '../../core/spelling.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
-import { restOptions } from './options.ts'
-import type { RestOptions } from './options.types.ts'
+import { type RestOptions, restOptions } from './options.ts'
 import { RestProtocol } from './protocol.ts'
 
 export type { RestOptions }
@@ -21,8 +21,10 @@ export type { RestOptions }
  * lists the unsettled rows as `rows`. None shows more of `url` than its origin, nor the value of a header.
  */
 export class RestWritable extends BatchingWritable {
-  /** @throws OptionError that lists every wrong option */
-  constructor(options: RestOptions) {
+  constructor(options: RestOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<RestOptions>)
+  constructor(options: unknown) {
     const settings = restOptions.resolve(options)
     super(new RestProtocol(settings), settings)
   }

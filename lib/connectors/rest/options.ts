@@ -1,8 +1,17 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { isRow } from '../../core/json.ts'
-import { declareOptions, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
+import {
+  declareOptions,
+  type OptionDeclaration,
+  type OptionSpecs,
+  type OptionValues,
+  option,
+  Refusal,
+  type Report,
+} from '../../core/options.ts'
+import type { OptionsOf, StreamOptions } from '../../core/spelling.ts'
 import { checkHttpOptions, httpSpecs } from '../../http/options.ts'
-import { sinkSpecs } from '../../sink/options.ts'
+import { numberOrAuto, sinkSpecs } from '../../sink/options.ts'
 
 const headerPrefix = 'http_header_'
 
@@ -43,44 +52,65 @@ function isHeaderName(name: string): boolean {
   }
 }
 
-/** The options of the REST sink. */
-export const restOptions = declareOptions(
+const requestSpecs = {
+  /** Endpoint, such as a webhook. All of it but scheme, host and port is treated as secret. */
+  url: option.url({ required: true, secret: true }),
+  /**
+   * Payload: `json` (an object; an array if `batch_size` is not 1), `ndjson` (a line per row), `form-data`
+   * (application/x-www-form-urlencoded: one row a request, its columns as fields, null as an empty one, objects as
+   * JSON), or `multipart` (the same as multipart/form-data).
+   * @default "json"
+   */
+  http_format: option.oneOf(['json', 'ndjson', 'form-data', 'multipart'], { default: 'json' }),
+  /**
+   * HTTP method. `get` sends no body and needs `url_query_params`; a row with another column is refused.
+   * @default "post"
+   */
+  http_method: option.oneOf(['post', 'put', 'patch', 'get'], { default: 'post' }),
+  /** Request headers by name. A `content-type` replaces that of the format, except with `multipart`. */
+  headers: option.custom<Readonly<Record<string, string>>>(
+    {
+      form: 'an object of header names and texts',
+      schema: { type: 'object', additionalProperties: { type: 'string' } },
+      parse: headers,
+    },
+    { secret: true },
+  ),
+  /**
+   * Columns sent as query parameters in place of the body, after those of `url`; `*` for all. A row that lacks one is
+   * refused; null is sent empty, a Date as ISO 8601, an object as JSON. Rows share a request only if their parameters
+   * are equal.
+   */
+  url_query_params: option.columns(),
+  /**
+   * Name of a header that carries a UUID: the same whenever the same rows are sent, another for other rows. The receiver
+   * can drop duplicates by it.
+   */
+  idempotency_header: option.text(),
+  /**
+   * Maximum rows of a request; `auto` finds the best number from 50 to 5,000.
+   * @default 1
+   */
+  batch_size: numberOrAuto(1),
+  /**
+   * Maximum requests in flight; `auto` finds the best number from 1 to 64.
+   * @default 1
+   */
+  max_in_flight: numberOrAuto(1),
+} satisfies OptionSpecs
+
+type RestSpecs = typeof requestSpecs & Omit<typeof sinkSpecs, keyof typeof requestSpecs> & typeof httpSpecs
+
+/** Options of the REST sink. */
+export type RestOptions = OptionsOf<RestSpecs> &
+  StreamOptions & {
+    /** Request header of that name. */
+    [name: `http_header_${string}`]: string | undefined
+  }
+
+export const restOptions: OptionDeclaration<RestSpecs> = declareOptions(
   'rest',
-  {
-    url: option.url({
-      required: true,
-      secret: true,
-      doc: 'Endpoint, such as a webhook. All of it but scheme, host and port counts as secret.',
-    }),
-    http_format: option.oneOf(['json', 'ndjson', 'form-data', 'multipart'], {
-      default: 'json',
-      doc: 'Payload: `json` (an object a request; an array when `batch_size` is more than 1), `ndjson` (a line a row), `form-data` (application/x-www-form-urlencoded, one row a request, its columns as fields: null as an empty one, objects as JSON), `multipart` (the same as multipart/form-data).',
-    }),
-    http_method: option.oneOf(['post', 'put', 'patch', 'get'], {
-      default: 'post',
-      doc: 'Method. `get` sends no body, so it needs `url_query_params`; a row with another column is refused.',
-    }),
-    headers: option.custom<Readonly<Record<string, string>>>(
-      {
-        form: 'an object of header names and texts',
-        type: 'Readonly<Record<string, string>>',
-        schema: { type: 'object', additionalProperties: { type: 'string' } },
-        parse: headers,
-      },
-      {
-        secret: true,
-        doc: 'Request headers by name. A `content-type` replaces that of the format; with `multipart` it can not.',
-      },
-    ),
-    url_query_params: option.columns({
-      doc: 'Columns sent as query parameters, after those that `url` has, in place of the body; `*` for all. A row that lacks one is refused; null is empty, a Date ISO 8601, an object JSON. Rows whose parameters differ do not share a request.',
-    }),
-    idempotency_header: option.text({
-      doc: 'Name of a header that carries a UUID: the same each time the same rows are sent, another for other rows. Lets the receiver drop what comes twice.',
-    }),
-    ...sinkSpecs({ batch_size: 1, batch_bytes: 1_000_000, max_in_flight: 1 }),
-    ...httpSpecs,
-  },
+  { ...sinkSpecs, ...httpSpecs, ...requestSpecs },
   (values, report, given) => {
     checkHttpOptions(values, report, given)
     checkHeaders(values, report, given)
@@ -101,8 +131,9 @@ export const restOptions = declareOptions(
     }
   },
   {
+    /** Request header of that name. */
     [headerPrefix]: {
-      ...option.text({ doc: 'Request header of that name.', secret: true }),
+      ...option.text({ secret: true }),
       form: 'a text',
       parse: headerValue,
     },
@@ -110,7 +141,7 @@ export const restOptions = declareOptions(
 )
 
 function checkHeaders(
-  values: Partial<OptionValues<typeof restOptions.specs>>,
+  values: Partial<OptionValues<RestSpecs>>,
   report: Report,
   given: ReadonlySet<string>,
 ): void {

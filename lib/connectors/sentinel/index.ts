@@ -1,9 +1,9 @@
 import { OptionError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
 import { Refusal } from '../../core/options.ts'
+import type { EitherSpelling } from '../../core/spelling.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
-import { connectorName, type SentinelSettings, sentinelOptions } from './options.ts'
-import type { SentinelOptions } from './options.types.ts'
+import { connectorName, type SentinelOptions, type SentinelSettings, sentinelOptions } from './options.ts'
 import { SentinelProtocol } from './protocol.ts'
 import { type TimeReplacedEvent, templateColumns, type UndeclaredEvent } from './sent-rows.ts'
 
@@ -34,8 +34,10 @@ export class SentinelWritable extends BatchingWritable {
   readonly #protocol: SentinelProtocol
   readonly #timeout: number
 
-  /** @throws OptionError that lists every wrong option */
-  constructor(options: SentinelOptions) {
+  constructor(options: SentinelOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<SentinelOptions>)
+  constructor(options: unknown) {
     const settings = sentinelOptions.resolve(options)
     const protocol = new SentinelProtocol(
       { ...settings, columns: declaredColumns(settings) },

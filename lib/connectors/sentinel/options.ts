@@ -1,6 +1,14 @@
-import { declareOptions, type OptionValues, option, Refusal } from '../../core/options.ts'
+import {
+  declareOptions,
+  type OptionDeclaration,
+  type OptionSpecs,
+  type OptionValues,
+  option,
+  Refusal,
+} from '../../core/options.ts'
+import type { OptionsOf, StreamOptions } from '../../core/spelling.ts'
 import { sinkSpecs } from '../../sink/options.ts'
-import { azureSpecs, checkAzureOptions, httpsUrl } from '../azure/options.ts'
+import { azureSpecs, checkAzureOptions, httpsUrl, type SignIn } from '../azure/options.ts'
 
 export const connectorName = 'ms-sentinel'
 
@@ -10,55 +18,65 @@ export const connectorName = 'ms-sentinel'
  */
 export const callBytes = 1_000_000
 
-/** The options of the Sentinel sink. */
-export const sentinelOptions = declareOptions(
+const ingestionSpecs = {
+  /**
+   * https URL of the Data Collection Endpoint, or of the Data Collection Rule if that has an endpoint of its own
+   * (`logsIngestion`).
+   */
+  dce: option.custom<string, string | URL>(httpsUrl, { required: true }),
+  /** Immutable id of the Data Collection Rule (`dcr-…`). */
+  dcr_id: option.custom<string>(
+    {
+      form: 'the immutable id of a Data Collection Rule, such as dcr-0123456789abcdef0123456789abcdef',
+      schema: { type: 'string', minLength: 1 },
+      parse(value) {
+        if (typeof value !== 'string' || value.trim() === '') return undefined
+        if (value.includes('/'))
+          throw new Refusal('expected the immutable id (dcr-…), not the resource id of the rule')
+        return value.trim()
+      },
+    },
+    { required: true },
+  ),
+  /** Name of the stream in the rule, such as `Custom-Alerts_CL`. */
+  dcs: option.text({ required: true }),
+  /**
+   * Renaming of columns to names that the service accepts: `azure` turns `id.orig_h` into `id_orig_h` and `_path` into
+   * `path`.
+   * @default names stay
+   */
+  column_names: option.oneOf(['azure']),
+  /** Columns that the stream declares. The service drops all others without a word, so the sink refuses rows with them. */
+  columns: option.columns(),
+  /** ARM template with the stream, read for its columns. In place of `columns`. */
+  template: option.custom<string>(
+    {
+      form: 'the path of a template of `sentinel-template`',
+      schema: { type: 'string', minLength: 1 },
+      parse: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
+    },
+    { names: 'file' },
+  ),
+  /**
+   * Treatment of a row with a column that `columns` or `template` lacks: `refuse`, or `warn` and send it.
+   * @default "refuse"
+   */
+  undeclared: option.oneOf(['refuse', 'warn'], { default: 'refuse' }),
+  /**
+   * Compression of request bodies. Small bodies are sent uncompressed.
+   * @default "gzip"
+   */
+  compression: option.oneOf(['gzip', 'none'], { default: 'gzip' }),
+} satisfies OptionSpecs
+
+type SentinelSpecs = typeof ingestionSpecs & typeof azureSpecs & typeof sinkSpecs
+
+/** Options of the Sentinel sink. */
+export type SentinelOptions = OptionsOf<SentinelSpecs> & StreamOptions & SignIn
+
+export const sentinelOptions: OptionDeclaration<SentinelSpecs> = declareOptions(
   connectorName,
-  {
-    dce: option.custom(httpsUrl, {
-      required: true,
-      doc: 'https URL of the Data Collection Endpoint, or of the rule itself where it has an endpoint of its own (`logsIngestion`).',
-    }),
-    dcr_id: option.custom(
-      {
-        form: 'the immutable id of a Data Collection Rule, such as dcr-0123456789abcdef0123456789abcdef',
-        type: 'string',
-        schema: { type: 'string', minLength: 1 },
-        parse(value) {
-          if (typeof value !== 'string' || value.trim() === '') return undefined
-          if (value.includes('/'))
-            throw new Refusal('expected the immutable id (dcr-…), not the resource id of the rule')
-          return value.trim()
-        },
-      },
-      { required: true, doc: 'Immutable id of the Data Collection Rule (`dcr-…`).' },
-    ),
-    dcs: option.text({ required: true, doc: 'Stream name in the rule, such as `Custom-Alerts_CL`.' }),
-    column_names: option.oneOf(['azure'], {
-      doc: 'Renames columns to names that the service accepts: `id.orig_h` to `id_orig_h`, `_path` to `path`. Default: names stay.',
-    }),
-    columns: option.columns({
-      doc: 'Columns that the stream declares. The service drops all others without a word, so the sink refuses rows that have them.',
-    }),
-    template: option.custom(
-      {
-        form: 'the path of a template of `sentinel-template`',
-        type: 'string',
-        schema: { type: 'string', minLength: 1 },
-        parse: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
-      },
-      { names: 'file', doc: 'ARM template with the stream, read for its columns. Instead of `columns`.' },
-    ),
-    undeclared: option.oneOf(['refuse', 'warn'], {
-      default: 'refuse',
-      doc: 'A row with a column that `columns` or `template` lacks is refused, or sent with a warning.',
-    }),
-    ...azureSpecs,
-    ...sinkSpecs({ batch_size: 50, batch_bytes: callBytes, max_in_flight: 4 }),
-    compression: option.oneOf(['gzip', 'none'], {
-      default: 'gzip',
-      doc: 'Compression of request bodies; small ones are sent as they are.',
-    }),
-  },
+  { ...ingestionSpecs, ...azureSpecs, ...sinkSpecs },
   (values, report, given) => {
     checkAzureOptions(values, report, given)
     if (given.has('columns') && given.has('template')) report('columns and template exclude each other')
@@ -68,4 +86,4 @@ export const sentinelOptions = declareOptions(
   },
 )
 
-export type SentinelSettings = OptionValues<typeof sentinelOptions.specs>
+export type SentinelSettings = OptionValues<SentinelSpecs>

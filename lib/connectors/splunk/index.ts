@@ -1,7 +1,7 @@
 import type { Health } from '../../core/health.ts'
+import type { EitherSpelling } from '../../core/spelling.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
-import { splunkOptions } from './options.ts'
-import type { SplunkOptions } from './options.types.ts'
+import { type SplunkOptions, splunkOptions } from './options.ts'
 import { HecProtocol } from './protocol.ts'
 
 export type { SplunkOptions }
@@ -25,8 +25,10 @@ export class SplunkWritable extends BatchingWritable {
   readonly #protocol: HecProtocol
   readonly #timeout: number
 
-  /** @throws OptionError that lists every wrong option */
-  constructor(options: SplunkOptions) {
+  constructor(options: SplunkOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<SplunkOptions>)
+  constructor(options: unknown) {
     const settings = splunkOptions.resolve(options)
     const protocol = new HecProtocol(settings)
     super(protocol, settings)

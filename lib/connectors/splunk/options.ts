@@ -1,72 +1,108 @@
-import { declareOptions, type OptionValues, option } from '../../core/options.ts'
+import {
+  declareOptions,
+  type OptionDeclaration,
+  type OptionSpecs,
+  type OptionValues,
+  option,
+} from '../../core/options.ts'
+import type { OptionsOf, StreamOptions } from '../../core/spelling.ts'
 import { checkHttpOptions, httpSpecs } from '../../http/options.ts'
 import { sinkSpecs } from '../../sink/options.ts'
 
 const guid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
-/** The options of the Splunk sink. */
-export const splunkOptions = declareOptions(
+const hecSpecs = {
+  /** HEC endpoint, such as `https://host:8088`. The default path is `/services/collector/event`. */
+  url: option.url({ required: true }),
+  /** HEC token. */
+  token: option.text({ required: true, secret: true }),
+  /**
+   * Splunk index.
+   * @default the token's default index
+   */
+  index: option.text(),
+  /** Source of the events. */
+  source: option.text(),
+  /** Host of the events. */
+  host: option.text(),
+  /**
+   * Sourcetype of the events.
+   * @default `_json`; `text` with `single_event_column`
+   */
+  sourcetype: option.text(),
+  /** String column that becomes the whole `event`. */
+  single_event_column: option.text(),
+  /**
+   * Column of the event time: a Date, an ISO 8601 string (extended or basic form), or seconds since the epoch as a
+   * number, a bigint or a string of 9 to 12 digits. A row with any other value is refused.
+   * @default current time
+   */
+  time_column: option.text(),
+  /**
+   * Whether Splunk finds the time in the event's text, by its sourcetype. No `time` is sent, and the request asks for
+   * `auto_extract_timestamp=true`.
+   * @default false
+   */
+  auto_extract_timestamp: option.flag({ default: false }),
+  /**
+   * Columns sent as `fields`; nested ones get dotted names. A dotted name that is no column selects a nested value:
+   * `user.id`.
+   */
+  indexed_fields: option.columns(),
+  /**
+   * Whether `indexed_fields` are left out of `event`.
+   * @default false
+   */
+  remove_indexed_fields: option.flag({ default: false }),
+  /**
+   * Compression of request bodies. Small bodies are sent uncompressed.
+   * @default "gzip"
+   */
+  compression: option.oneOf(['gzip', 'none'], { default: 'gzip' }),
+  /**
+   * Whether a row is settled only when an indexer has acknowledged it as stored. The token must have indexer
+   * acknowledgement on.
+   * @default false
+   */
+  ack: option.flag({ default: false }),
+  /**
+   * Channel (GUID) of the requests.
+   * @default a random GUID
+   */
+  channel: option.custom<string>({
+    form: 'a GUID',
+    schema: { type: 'string', format: 'uuid' },
+    parse: (value) => (typeof value === 'string' && guid.test(value) ? value : undefined),
+  }),
+  /**
+   * Maximum wait for the acknowledgement of a request, in seconds. After it the rows are sent again.
+   * @default 300
+   */
+  ack_timeout: option.amount({ default: 300 }),
+  /** Column of a row's index. `index` counts if it is null. */
+  index_column: option.text(),
+  /** Column of a row's source. */
+  source_column: option.text(),
+  /** Column of a row's host. */
+  host_column: option.text(),
+  /** Column of a row's sourcetype. */
+  sourcetype_column: option.text(),
+  /**
+   * Endpoint: `event`, or `raw` for the strings of `single_event_column`, one a line. With `raw` Splunk finds time and
+   * fields by the sourcetype, and a string of several lines may become several events.
+   * @default "event"
+   */
+  mode: option.oneOf(['event', 'raw'], { default: 'event' }),
+} satisfies OptionSpecs
+
+type SplunkSpecs = typeof hecSpecs & typeof sinkSpecs & typeof httpSpecs
+
+/** Options of the Splunk sink. */
+export type SplunkOptions = OptionsOf<SplunkSpecs> & StreamOptions
+
+export const splunkOptions: OptionDeclaration<SplunkSpecs> = declareOptions(
   'splunk',
-  {
-    url: option.url({
-      required: true,
-      doc: 'HEC endpoint, such as `https://host:8088/services/collector/event`. Without a path that path is taken.',
-    }),
-    token: option.text({ required: true, secret: true, doc: 'HEC token.' }),
-    index: option.text({ defaultText: "endpoint's default", doc: 'Splunk index.' }),
-    source: option.text({ doc: 'Source value.' }),
-    host: option.text({ doc: 'Host value.' }),
-    sourcetype: option.text({
-      defaultText: '`_json`; `text` with `single_event_column`',
-      doc: 'Sourcetype value.',
-    }),
-    single_event_column: option.text({ doc: 'The string column that becomes the whole `event`.' }),
-    time_column: option.text({
-      defaultText: 'current time',
-      doc: 'Column of the event time: a Date, an ISO 8601 text (extended or basic form), or seconds since the epoch as a number, a bigint or a text of 9 to 12 digits. A row where it is none of these is refused.',
-    }),
-    auto_extract_timestamp: option.flag({
-      default: false,
-      doc: 'Let Splunk find the time in the text of the event, by the sourcetype: no `time` is sent, and `auto_extract_timestamp=true` is asked for.',
-    }),
-    indexed_fields: option.columns({
-      doc: 'Columns sent as `fields`; nested ones with dotted names. A name with dots that is no column selects a nested value: `user.id`.',
-    }),
-    remove_indexed_fields: option.flag({ default: false, doc: 'Leave those columns out of `event`.' }),
-    ...sinkSpecs({ batch_size: 50, batch_bytes: 1_000_000, max_in_flight: 4 }),
-    ...httpSpecs,
-    compression: option.oneOf(['gzip', 'none'], {
-      default: 'gzip',
-      doc: 'Compression of request bodies; small ones are sent as they are.',
-    }),
-    ack: option.flag({
-      default: false,
-      doc: 'Indexer acknowledgement: a row is settled only when an indexer has it on disk. The token must have it on.',
-    }),
-    channel: option.custom<string>(
-      {
-        form: 'a GUID',
-        type: 'string',
-        schema: { type: 'string', format: 'uuid' },
-        parse: (value) => (typeof value === 'string' && guid.test(value) ? value : undefined),
-      },
-      { defaultText: 'a random GUID', doc: 'Channel that the requests are sent on.' },
-    ),
-    ack_timeout: option.amount({
-      default: 300,
-      doc: 'Seconds to wait for the acknowledgement of a request before its rows are sent again.',
-    }),
-    index_column: option.text({
-      doc: 'Column that holds the index of the row; where it is null, `index` counts.',
-    }),
-    source_column: option.text({ doc: 'Column that holds the source of the row.' }),
-    host_column: option.text({ doc: 'Column that holds the host of the row.' }),
-    sourcetype_column: option.text({ doc: 'Column that holds the sourcetype of the row.' }),
-    mode: option.oneOf(['event', 'raw'], {
-      default: 'event',
-      doc: '`raw` sends the texts of `single_event_column` to the /raw endpoint, a line each; Splunk finds time and fields by the sourcetype, and a text of several lines may become several events.',
-    }),
-  },
+  { ...hecSpecs, ...sinkSpecs, ...httpSpecs },
   (values, report, given) => {
     checkHttpOptions(values, report, given)
     if (values.auto_extract_timestamp && values.time_column !== undefined)
@@ -92,4 +128,4 @@ export const splunkOptions = declareOptions(
   },
 )
 
-export type SplunkSettings = OptionValues<typeof splunkOptions.specs>
+export type SplunkSettings = OptionValues<SplunkSpecs>

@@ -1,11 +1,11 @@
+import type { EitherSpelling } from '../../core/spelling.ts'
 import type { PlainWindow } from '../../core/window.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import { rangeWindows } from '../../source/options.ts'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { WindowDivider } from '../../source/windows.ts'
-import { boundedSearch } from './search/options.ts'
+import { boundedSearch, type SplunkReadableOptions } from './search/options.ts'
 import { SearchProtocol, type SplunkSearchEvents } from './search/search-protocol.ts'
-import type { SplunkReadableOptions } from './search-options.types.ts'
 
 export type { SplunkReadableOptions }
 
@@ -30,10 +30,17 @@ export class SplunkReadable<
   const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 > extends BoundedReadable<PlainWindow, RowOf<S, D>, SplunkSearchEvents> {
-  /** @throws OptionError that lists every wrong option */
   constructor(
     options: SplunkReadableOptions & { readonly schema?: S | undefined; readonly datetime?: D | undefined },
-  ) {
+  )
+  /** Names in camelCase are accepted too. */
+  constructor(
+    options: EitherSpelling<SplunkReadableOptions> & {
+      readonly schema?: S | undefined
+      readonly datetime?: D | undefined
+    },
+  )
+  constructor(options: unknown) {
     const values = boundedSearch.resolve(options)
     super(
       {

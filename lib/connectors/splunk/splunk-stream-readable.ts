@@ -1,12 +1,12 @@
+import type { EitherSpelling } from '../../core/spelling.ts'
 import type { PlainWindow } from '../../core/window.ts'
 import type { RowOf, RowSchema } from '../../source/row-schema.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import type { WindowOffset } from '../../source/windows.ts'
 import { WindowPlanner } from '../../source/windows.ts'
-import { searchOf, streamSearch } from './search/options.ts'
+import { type SplunkStreamReadableOptions, searchOf, streamSearch } from './search/options.ts'
 import { SearchProtocol, type SplunkSearchEvents, searchIdentity } from './search/search-protocol.ts'
 import { transformingCommand } from './search/spl.ts'
-import type { SplunkStreamReadableOptions } from './search-options.types.ts'
 
 export type { SplunkStreamReadableOptions }
 
@@ -34,13 +34,20 @@ export class SplunkStreamReadable<
   const S extends RowSchema | undefined = undefined,
   const D extends 'date' | 'string' = 'date',
 > extends StreamReadable<PlainWindow, WindowOffset, RowOf<S, D>, SplunkSearchEvents> {
-  /** @throws OptionError that lists every wrong option */
   constructor(
     options: SplunkStreamReadableOptions & {
       readonly schema?: S | undefined
       readonly datetime?: D | undefined
     },
-  ) {
+  )
+  /** Names in camelCase are accepted too. */
+  constructor(
+    options: EitherSpelling<SplunkStreamReadableOptions> & {
+      readonly schema?: S | undefined
+      readonly datetime?: D | undefined
+    },
+  )
+  constructor(options: unknown) {
     const given = streamSearch.resolve(options)
     // Rows of a table say no time of arrival.
     const transforming = transformingCommand(searchOf(given).spl) !== undefined

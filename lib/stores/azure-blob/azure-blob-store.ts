@@ -21,10 +21,16 @@ import { AuthError } from '../../connectors/azure/tokens.ts'
 import { CheckpointError } from '../../core/errors.ts'
 import { cleanError } from '../../core/redaction.ts'
 import { isTransientFault, isTransientStatus } from '../../core/retry.ts'
+import type { EitherSpelling } from '../../core/spelling.ts'
 import { fullName } from '../options.ts'
 import { loadPeer } from '../peer.ts'
-import { azureBlobDeclaration, type BlobPlace, splitBlobUrl, storeName } from './options.ts'
-import type { AzureBlobStoreOptions } from './options.types.ts'
+import {
+  type AzureBlobStoreOptions,
+  azureBlobDeclaration,
+  type BlobPlace,
+  splitBlobUrl,
+  storeName,
+} from './options.ts'
 
 /** The resource that tokens are for, in every cloud. */
 const audience = 'https://storage.azure.com'
@@ -41,8 +47,10 @@ const audience = 'https://storage.azure.com'
 export class AzureBlobStore implements CheckpointStore {
   readonly #values: ReturnType<typeof azureBlobDeclaration.resolve>
 
-  /** @throws OptionError */
-  constructor(options: AzureBlobStoreOptions) {
+  constructor(options: AzureBlobStoreOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<AzureBlobStoreOptions>)
+  constructor(options: unknown) {
     this.#values = azureBlobDeclaration.resolve(options)
   }
 

@@ -5,4 +5,4 @@
  */
 
 export { AzureBlobStore } from './azure-blob-store.ts'
-export type { AzureBlobStoreFields, AzureBlobStoreOptions } from './options.types.ts'
+export type { AzureBlobStoreOptions } from './options.ts'

@@ -12,43 +12,41 @@ import {
   TransientError,
 } from '../../checkpoint/store.ts'
 import { CheckpointError } from '../../core/errors.ts'
-import { declareOptions, option } from '../../core/options.ts'
+import { declareOptions, type OptionDeclaration, type OptionSpecs, option } from '../../core/options.ts'
 import { cleanError, credentialsOf, redactor } from '../../core/redaction.ts'
+import type { EitherSpelling, OptionsOf } from '../../core/spelling.ts'
 import { fullName, isFinalFault, locationOf, nameSpec, urlSpec } from '../options.ts'
 import { loadPeer } from '../peer.ts'
 
-export interface PostgresStoreOptions {
+export const postgresSpecs = {
   /**
-   * `postgres://` URL of the database, with what the client takes there, such as `sslmode=verify-full`:
+   * `postgres://` URL of the database, with parameters of the client such as `sslmode=verify-full`:
    * https://node-postgres.com/features/connecting#connection-uri
    */
-  url: string | URL
-  /** Tells the checkpoints of one database apart. Names given to `open` come after it, with a slash between. */
-  name: string
-  /**
-   * Seconds after which another process may take over from one that was killed, frozen or cut off; 1 to 3600. Default: 15.
-   */
-  lease_seconds?: number | string | undefined
-  /** Same as `lease_seconds`. */
-  leaseSeconds?: number | string | undefined
-  /** Further options for the client, such as `ssl` or a `password` function: https://node-postgres.com/apis/pool */
-  connection?: object | undefined
-}
-
-const postgresDeclaration = declareOptions('checkpoint-postgres', {
-  url: urlSpec('a postgres:// URL', ['postgres:', 'postgresql:'], 'URL of the database.'),
+  url: urlSpec('a postgres:// URL', ['postgres:', 'postgresql:']),
+  /** Name of the checkpoint: each query has its own. Names given to `open` follow it after a slash. */
   name: nameSpec,
+  /**
+   * Time after which another process may take over from a holder that was killed, frozen or cut off, in seconds: 1 to
+   * 3600. The holder renews its lease four times in that time.
+   * @default 15
+   */
   lease_seconds: leaseSpec(1, 3600),
-  connection: option.custom(
-    {
-      form: 'an object of options of pg',
-      type: 'object',
-      parse: (value: unknown): object | undefined =>
-        typeof value === 'object' && value !== null ? value : undefined,
-    },
-    { doc: 'Further options for the client.' },
-  ),
-})
+  /**
+   * Further options of the client, such as `ssl` or a `password` function: https://node-postgres.com/apis/pool
+   */
+  connection: option.custom<object>({
+    form: 'an object of options of pg',
+    parse: (value) => (typeof value === 'object' && value !== null ? value : undefined),
+  }),
+} satisfies OptionSpecs
+
+export type PostgresStoreOptions = OptionsOf<typeof postgresSpecs>
+
+const postgresDeclaration: OptionDeclaration<typeof postgresSpecs> = declareOptions(
+  'checkpoint-postgres',
+  postgresSpecs,
+)
 
 /**
  * Checkpoints in PostgreSQL, 12 or newer, by the package `pg`. Two tables in the schema that is first in the search path
@@ -60,8 +58,10 @@ const postgresDeclaration = declareOptions('checkpoint-postgres', {
 export class PostgresStore implements CheckpointStore {
   readonly #values: ReturnType<typeof postgresDeclaration.resolve>
 
-  /** @throws OptionError */
-  constructor(options: PostgresStoreOptions) {
+  constructor(options: PostgresStoreOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<PostgresStoreOptions>)
+  constructor(options: unknown) {
     this.#values = postgresDeclaration.resolve(options)
   }
 

@@ -12,43 +12,43 @@ import {
   TransientError,
 } from '../../checkpoint/store.ts'
 import { CheckpointError } from '../../core/errors.ts'
-import { declareOptions, option } from '../../core/options.ts'
+import { declareOptions, type OptionDeclaration, type OptionSpecs, option } from '../../core/options.ts'
 import { cleanError, credentialsOf, redactor } from '../../core/redaction.ts'
+import type { EitherSpelling, OptionsOf } from '../../core/spelling.ts'
 import { fullName, isFinalFault, locationOf, nameSpec, urlSpec } from '../options.ts'
 import { loadPeer } from '../peer.ts'
 
-export interface RedisStoreOptions {
-  /** `redis://` or `rediss://` URL of the server, with user, password and number of the database where it needs them. */
-  url: string | URL
-  /** Tells the checkpoints of one database apart. Names given to `open` come after it, with a slash between. */
-  name: string
+export const redisSpecs = {
   /**
-   * Seconds after which another process may take over from one that was killed, frozen or cut off; 1 to 3600. Default: 15.
+   * `redis://` or `rediss://` URL of the server, with user, password and number of the database if it needs them.
    */
-  lease_seconds?: number | string | undefined
-  /** Same as `lease_seconds`. */
-  leaseSeconds?: number | string | undefined
-  /** What the keys begin with. Default: `cyber-connectors:checkpoint:`. */
-  prefix?: string | undefined
-  /** Further options for the client, such as `tls` or `sentinels`: https://redis.github.io/ioredis/interfaces/CommonRedisOptions.html */
-  connection?: object | undefined
-}
-
-const redisDeclaration = declareOptions('checkpoint-redis', {
-  url: urlSpec('a redis:// or rediss:// URL', ['redis:', 'rediss:'], 'URL of the server.'),
+  url: urlSpec('a redis:// or rediss:// URL', ['redis:', 'rediss:']),
+  /** Name of the checkpoint: each query has its own. Names given to `open` follow it after a slash. */
   name: nameSpec,
+  /**
+   * Time after which another process may take over from a holder that was killed, frozen or cut off, in seconds: 1 to
+   * 3600. The holder renews its lease four times in that time.
+   * @default 15
+   */
   lease_seconds: leaseSpec(1, 3600),
-  prefix: option.text({ default: 'cyber-connectors:checkpoint:', doc: 'What the keys begin with.' }),
-  connection: option.custom(
-    {
-      form: 'an object of options of ioredis',
-      type: 'object',
-      parse: (value: unknown): object | undefined =>
-        typeof value === 'object' && value !== null ? value : undefined,
-    },
-    { doc: 'Further options for the client.' },
-  ),
-})
+  /**
+   * Prefix of the keys.
+   * @default "cyber-connectors:checkpoint:"
+   */
+  prefix: option.text({ default: 'cyber-connectors:checkpoint:' }),
+  /**
+   * Further options of the client, such as `tls` or `sentinels`:
+   * https://redis.github.io/ioredis/interfaces/CommonRedisOptions.html
+   */
+  connection: option.custom<object>({
+    form: 'an object of options of ioredis',
+    parse: (value) => (typeof value === 'object' && value !== null ? value : undefined),
+  }),
+} satisfies OptionSpecs
+
+export type RedisStoreOptions = OptionsOf<typeof redisSpecs>
+
+const redisDeclaration: OptionDeclaration<typeof redisSpecs> = declareOptions('checkpoint-redis', redisSpecs)
 
 /** A lease is a hash { holder, written } that runs out; the text is a string beside it. Each script is one step to Redis. */
 const scripts = {
@@ -86,8 +86,10 @@ const scripts = {
 export class RedisStore implements CheckpointStore {
   readonly #values: ReturnType<typeof redisDeclaration.resolve>
 
-  /** @throws OptionError */
-  constructor(options: RedisStoreOptions) {
+  constructor(options: RedisStoreOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<RedisStoreOptions>)
+  constructor(options: unknown) {
     this.#values = redisDeclaration.resolve(options)
   }
 

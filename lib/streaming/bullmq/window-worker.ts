@@ -6,36 +6,28 @@ import type { Identity } from '../../checkpoint/state.ts'
 import { ConnectorError, OptionError } from '../../core/errors.ts'
 import { backoff, isTransientFault, pause } from '../../core/retry.ts'
 import type { Slice } from '../../core/slice.ts'
+import type { OptionsOf } from '../../core/spelling.ts'
 import type { PlainWindow } from '../../core/window.ts'
 import { type QueryNotices, reportQuery } from '../query-events.ts'
 import { type MakeTransform, type WindowProgress, WindowRunner, type WindowSource } from '../run-window.ts'
 import { WindowError } from '../window-error.ts'
 import { backendOf } from './backend.ts'
-import { type WorkerSettings, workerDeclaration } from './options.ts'
+import { type WorkerSettings, workerDeclaration, type workerSpecs } from './options.ts'
 import type { WindowJob, WindowQueue } from './window-queue.ts'
 
-export interface WorkerOptions<S extends Slice = PlainWindow> {
-  /** Where windows are taken from. It stays open when the worker ends. */
+/** Options of a worker. */
+export type WorkerOptions<S extends Slice = PlainWindow> = {
+  /** Queue of the windows. It stays open when the worker ends. */
   queue: WindowQueue<S>
-  /** What reads them, such as an AzureMonitorStreamReadable: all windows share its connections and its token. */
+  /** Source that reads them, such as an AzureMonitorStreamReadable: all windows share its connections and its token. */
   source: WindowSource<S> & { readonly identity?: Identity }
-  /** Makes what rows go through, afresh for each window. */
+  /** Makes the transforms of each window. */
   transform?: MakeTransform<S> | undefined
-  /** Makes the Writable that takes the rows of a window. Its `finish` must mean that all rows are safe. */
+  /** Makes the Writable for the rows of each window. Its `finish` must mean that all rows are safe. */
   sink: (window: S) => Writable
-  /** Windows that this worker has under way at a time. Default: the queue's concurrency. */
-  windows_in_flight?: number | string | undefined
-  /** Seconds after which the window of a worker that died or froze is given to another. Default: 10. */
-  lock_seconds?: number | string | undefined
-  /** Ends the worker when all windows of the queue are done or failed. Default: false, it waits for more. */
-  available_now?: boolean | string | undefined
-  /** Seconds of the first wait after a transient failure. Default: 1. */
-  initial_backoff?: number | string | undefined
-  /** Seconds that such a wait of ours never passes. Default: 30. */
-  max_backoff?: number | string | undefined
-  /** Hands the windows under way back and ends the worker when it fires, as `stop()` does. */
+  /** Signal that returns the windows in flight to the queue and ends the worker, as `stop()` does. */
   signal?: AbortSignal | undefined
-}
+} & OptionsOf<typeof workerSpecs>
 
 /** Told when a window is back in the queue, to be tried again. */
 export interface WindowReturned<S extends Slice = PlainWindow> {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { AzureMonitorReadable } from '../../../lib/connectors/azure-monitor/azure-monitor-readable.ts'
+import type { AzureMonitorReadableOptions } from '../../../lib/connectors/azure-monitor/options.ts'
 import { boundedDeclaration } from '../../../lib/connectors/azure-monitor/options.ts'
-import type { AzureMonitorReadableOptions } from '../../../lib/connectors/azure-monitor/options.types.ts'
 import { listTables, tableSchema } from '../../../lib/connectors/azure-monitor/tables.ts'
 import { formatInstant } from '../../../lib/core/time.ts'
 import { requestedWindow } from '../../../lib/source/options.ts'

@@ -6,12 +6,13 @@ import * as zlib from 'node:zlib'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { FilesReadable } from '../../../lib/connectors/files/files-readable.ts'
-import type { FilesReadableOptions } from '../../../lib/connectors/files/options.types.ts'
+import type { FilesReadableOptions } from '../../../lib/connectors/files/options.ts'
 import { serialize } from '../../../lib/core/json.ts'
+import type { EitherSpelling } from '../../../lib/core/spelling.ts'
 import { scaled } from '../../fixtures/scale.ts'
 
 type Row = Record<string, unknown>
-type Options = Omit<FilesReadableOptions, 'path'>
+type Options = Partial<EitherSpelling<FilesReadableOptions>>
 
 async function read(path: string | readonly string[], options: Options = {}): Promise<Row[]> {
   return (await new FilesReadable({ path, ...options }).toArray()) as Row[]

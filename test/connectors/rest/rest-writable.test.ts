@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { RestOptions } from '../../../lib/connectors/rest/index.ts'
 import { RestWritable } from '../../../lib/connectors/rest/index.ts'
+import type { EitherSpelling } from '../../../lib/core/spelling.ts'
 import type { Fault } from '../../../lib/emulators/index.ts'
 import { RestEmulator } from '../../../lib/emulators/index.ts'
 import { scaled } from '../../fixtures/scale.ts'
@@ -35,7 +36,7 @@ t.test('each format and method: what is sent', async (t) => {
     '{"a":9007199254740993,"deep":{"list":[1,"x"]}}',
   ]
   type Sent = { method?: string; type?: string; body?: string; query?: string }
-  const cases: [Partial<RestOptions>, Sent[]][] = [
+  const cases: [Partial<EitherSpelling<RestOptions>>, Sent[]][] = [
     [{}, json.map((body) => ({ body, type: 'application/json', method: 'POST' }))],
     [{ batch_size: '2' }, [{ body: `[${json.join(',')}]` }]],
     // One row alone is an array too: the receiver need not tell the two apart.

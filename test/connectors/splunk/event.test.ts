@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { SplunkOptions } from '../../../lib/connectors/splunk/index.ts'
+import type { EitherSpelling } from '../../../lib/core/spelling.ts'
 import { createCertificateAuthority } from '../../../lib/emulators/index.ts'
 import { deliver, LetterBox, type Row } from '../../fixtures/sink-trial.ts'
 import { rowsOf, splunkSink, startHec } from '../../fixtures/splunk-trial.ts'
@@ -9,7 +10,7 @@ interface Teardown {
 }
 
 /** The body that rows become, and why rows are refused. */
-async function wire(t: Teardown, rows: unknown[], options: Partial<SplunkOptions> = {}) {
+async function wire(t: Teardown, rows: unknown[], options: Partial<EitherSpelling<SplunkOptions>> = {}) {
   const hec = await startHec(t)
   const box = new LetterBox()
   const error = await deliver(rows, splunkSink(hec, { dead_letter: box, ...options }))
@@ -41,7 +42,7 @@ t.test('the envelope of each combination of columns and times', async (t) => {
     for (const single of [false, true]) {
       for (const indexed of [false, true]) {
         for (const removed of [false, true]) {
-          const options: Partial<SplunkOptions> = { time_column: 'at' }
+          const options: Record<string, unknown> = { time_column: 'at' }
           if (single) options.single_event_column = 'message'
           if (indexed) options.indexed_fields = 'user, big'
           if (removed) options.remove_indexed_fields = 'TRUE'

@@ -1,5 +1,7 @@
 import {
   declareOptions,
+  type Numeric,
+  type OptionDeclaration,
   type OptionSpecs,
   type OptionValues,
   option,
@@ -7,6 +9,7 @@ import {
   type Report,
 } from '../../../core/options.ts'
 import { retrySpecs } from '../../../core/retry.ts'
+import type { OneOf, OptionsOf, StreamOptions } from '../../../core/spelling.ts'
 import type { StandardSchema } from '../../../core/standard-schema.ts'
 import { httpSpecs } from '../../../http/options.ts'
 import {
@@ -14,11 +17,14 @@ import {
   checkStream,
   rangeSpecs,
   rangeWindows,
-  sourceSpecs,
   streamWindowSpecs,
-  windowSpecs,
 } from '../../../source/options.ts'
-import { type ColumnType, columnTypeNames, parseRowSchema } from '../../../source/row-schema.ts'
+import {
+  type ColumnType,
+  columnTypeNames,
+  parseRowSchema,
+  type RowSchema,
+} from '../../../source/row-schema.ts'
 import {
   beginsWithCommand,
   composedSearch,
@@ -33,7 +39,7 @@ import {
   writingCommand,
 } from './spl.ts'
 
-/** Where a token is taken from where no option gives one. */
+/** Variable of the environment that holds a token, if no option gives one. */
 export const tokenVariable = 'SPLUNK_AUTH_TOKEN'
 
 const indexForm = /^_?[A-Za-z0-9][A-Za-z0-9_-]*\*?$|^\*$/
@@ -49,7 +55,6 @@ function indexNames(value: unknown): readonly string[] | undefined {
 /** A value of a field, put in quotes. */
 const fieldValue = {
   form: 'a text that is not empty, without line breaks and backticks',
-  type: 'string',
   schema: { type: 'string', minLength: 1 },
   parse(value: unknown): string | undefined {
     if (typeof value !== 'string' || value.trim() === '') return undefined
@@ -76,14 +81,12 @@ const filter = {
 const namespaceForm = /^[\w.@ -]+$/
 const namespacePart = {
   form: 'a name of letters, digits and _ . @ -',
-  type: 'string',
   schema: { type: 'string', minLength: 1 },
   parse: (value: unknown) => (typeof value === 'string' && namespaceForm.test(value) ? value : undefined),
 }
 
 const secondsOrAll = {
   form: 'a number of 0 or more, or "all"',
-  type: "number | 'all' | (string & {})",
   schema: { type: ['number', 'string'], minimum: 0 },
   parse(value: unknown): number | 'all' | undefined {
     if (typeof value === 'string' && value.trim().toLowerCase() === 'all') return 'all'
@@ -92,59 +95,69 @@ const secondsOrAll = {
   },
 }
 
-/** What the bounded and the streaming source share. */
-export const searchSpecs = {
-  splunkd_url: option.url({
-    required: true,
-    doc: 'Management URL of Splunk, such as `https://host:8089`: not that of Splunk Web (8000), nor that of HEC (8088).',
+const ownSpecs = {
+  /** Management URL of Splunk, such as `https://host:8089`; not that of Splunk Web (8000) or HEC (8088). */
+  splunkd_url: option.url({ required: true }),
+  /**
+   * Authentication token, in place of `username` and `password`.
+   * @default `SPLUNK_AUTH_TOKEN` of the environment
+   */
+  splunkd_token: option.text({ secret: true }),
+  /**
+   * Authentication scheme. For a token: `Splunk` or `Bearer`. For user and password: `Splunk` (a session key, renewed
+   * when it expires) or `Basic`.
+   * @default "Splunk"
+   */
+  auth_scheme: option.oneOf(['Splunk', 'Bearer', 'Basic'], { default: 'Splunk' }),
+  /** User to sign in as. Needs `password`. */
+  username: option.text(),
+  /** Password of `username`. */
+  password: option.text({ secret: true }),
+  /** App whose knowledge objects (macros, lookups, field extractions) apply. */
+  app: option.custom<string>(namespacePart),
+  /**
+   * User whose knowledge objects apply.
+   * @default `nobody` if `app` is given
+   */
+  owner: option.custom<string>(namespacePart),
+  /**
+   * SPL search: `search …` or `| …`, in place of `index` and the others. It is sent as it is, except that a search of
+   * events gets an `eval` at its end, for exact times.
+   */
+  query: option.text({ verbatim: true }),
+  /**
+   * Index, or several. The source makes a search of this and the next four options; it quotes values, and `*` stays a
+   * wildcard.
+   */
+  index: option.custom<readonly string[], string | readonly string[]>({
+    form: 'the name of an index (letters, digits, - and _; a * at the end stands for several), or several',
+    schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
+    parse: indexNames,
   }),
-  splunkd_token: option.text({
-    secret: true,
-    defaultText: `\`${tokenVariable}\` of the environment`,
-    doc: 'Authentication token. In place of `username` and `password`.',
-  }),
-  auth_scheme: option.oneOf(['Splunk', 'Bearer', 'Basic'], {
-    default: 'Splunk',
-    doc: 'How to sign in. With a token: `Splunk` or `Bearer`. With user and password: `Splunk` for a session key, which is renewed when it ends, or `Basic`.',
-  }),
-  username: option.text({ doc: 'User to sign in as, with `password`.' }),
-  password: option.text({ secret: true, doc: 'Password of `username`.' }),
-  app: option.custom<string>(namespacePart, {
-    doc: 'App whose knowledge objects (macros, lookups, field extractions) count.',
-  }),
-  owner: option.custom<string>(namespacePart, {
-    defaultText: '`nobody`, where `app` is given',
-    doc: 'User whose knowledge objects count.',
-  }),
-  query: option.text({
-    verbatim: true,
-    doc: 'The search, in SPL: `search …` or `| …`. It is sent as it is; a search of events gets an `eval` at its end, for exact times. In place of `index` and the others.',
-  }),
-  index: option.custom<readonly string[]>(
-    {
-      form: 'the name of an index (letters, digits, - and _; a * at the end stands for several), or several',
-      type: 'string | readonly string[]',
-      schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
-      parse: indexNames,
-    },
-    {
-      doc: 'Index, or several. A search is made of this and the following ones; values are put in quotes, `*` stays a wildcard.',
-    },
-  ),
-  sourcetype: option.custom<string>(fieldValue, { doc: 'Sourcetype of the events.' }),
-  source: option.custom<string>(fieldValue, { doc: 'Source of the events.' }),
-  host: option.custom<string>(fieldValue, { doc: 'Host of the events.' }),
-  search_filter: option.custom<string>(filter, {
-    doc: 'A further condition on events: fields, values, AND, OR, NOT, IN, parentheses. It is put in parentheses; pipes, subsearches, macros and time modifiers are refused.',
-  }),
-  search_mode: option.oneOf(['auto', 'export', 'job'], {
-    default: 'auto',
-    doc: '`export` streams results; `job` makes a search job, waits for its end and reads its pages. `auto`: a job for transforming searches (stats, timechart, …), else an export. The event `search` says which.',
-  }),
-  page_rows: option.custom<number, { readonly doc: string; readonly default: 10_000 }>(
+  /** Sourcetype of the events. */
+  sourcetype: option.custom<string>(fieldValue),
+  /** Source of the events. */
+  source: option.custom<string>(fieldValue),
+  /** Host of the events. */
+  host: option.custom<string>(fieldValue),
+  /**
+   * Further condition on events: fields, values, AND, OR, NOT, IN, parentheses. Pipes, subsearches, macros and time
+   * modifiers are refused.
+   */
+  search_filter: option.custom<string>(filter),
+  /**
+   * How results are read: `export` streams them; `job` creates a search job, waits for its end and reads its pages;
+   * `auto` is `job` for transforming searches (stats, timechart, …), else `export`. The event `search` reports the mode.
+   * @default "auto"
+   */
+  search_mode: option.oneOf(['auto', 'export', 'job'], { default: 'auto' }),
+  /**
+   * Rows of a page of a job's results. The source asks for `max_in_flight` pages at once.
+   * @default 10000
+   */
+  page_rows: option.custom<number, Numeric>(
     {
       form: 'an integer of 1 to 50000',
-      type: 'number | string',
       schema: { type: ['integer', 'string'], minimum: 1, maximum: 50_000 },
       parse(value) {
         const number = typeof value === 'string' && /^\d+$/.test(value.trim()) ? Number(value) : value
@@ -153,100 +166,113 @@ export const searchSpecs = {
           : undefined
       },
     },
-    {
-      default: 10_000,
-      doc: "Rows of a page of a job's results. `max_in_flight` pages are asked for at once.",
-    },
+    { default: 10_000 },
   ),
-  output_mode: option.custom<'json', { readonly doc: string; readonly default: 'json' }>(
+  /**
+   * Form of the answers.
+   * @default "json"
+   */
+  output_mode: option.custom<'json'>(
     {
       form: '"json"',
-      type: "'json'",
       schema: { enum: ['json'] },
       parse(value) {
         if (value === 'json_rows') {
           throw new Refusal(
-            'expected "json": how answers travel is no matter of the rows, and json is the form of exports',
+            'expected "json": the form of answers does not change the rows, and exports answer in json',
           )
         }
         return value === 'json' ? value : undefined
       },
     },
-    { default: 'json', doc: 'Form of the answers.' },
+    { default: 'json' },
   ),
-  inferSchema: option.flag({
-    default: false,
-    doc: 'Whether types of columns are inferred from the first rows (up to 1,000). Without it all values are texts but `_time` and `_indextime`.',
+  /**
+   * Whether the first rows (up to 1,000) decide the types of columns. Without it all values are strings, except `_time`
+   * and `_indextime`.
+   * @default false
+   */
+  inferSchema: option.flag({ default: false }),
+  /**
+   * Columns of the rows and their types: columns missing in an event are null, others are left out. Or a Standard Schema
+   * (zod, valibot, arktype…), which checks and types each row.
+   */
+  schema: option.custom<Map<string, ColumnType> | StandardSchema, RowSchema>({
+    form: 'an object { column: type }, or a Standard Schema (zod, valibot, arktype…)',
+    schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
+    parse: parseRowSchema,
   }),
-  schema: option.custom<Map<string, ColumnType> | StandardSchema>(
-    {
-      form: 'an object { column: type }, or a Standard Schema (zod, valibot, arktype…)',
-      type: "import('../../source/row-schema.ts').RowSchema",
-      schema: { type: 'object', additionalProperties: { enum: columnTypeNames }, minProperties: 1 },
-      parse: parseRowSchema,
-    },
-    {
-      doc: 'The columns that rows are to have and their types: columns that an event lacks are null, others are left out. Or any Standard Schema, which checks each row and gives it its type.',
-    },
-  ),
-  mode: option.oneOf(['FAILFAST', 'PERMISSIVE'], {
-    default: 'FAILFAST',
-    doc: 'What becomes of a value that does not fit its column: `FAILFAST` for an error, `PERMISSIVE` for null.',
-  }),
-  datetime: option.oneOf(['date', 'string'], {
-    default: 'date',
-    doc: 'What `_time` and other instants become: `date` for a Date, which holds milliseconds; `string` for ISO 8601 with all the digits that Splunk has.',
-  }),
-  long: option.oneOf(['number-or-bigint', 'bigint', 'string'], {
-    default: 'number-or-bigint',
-    doc: 'What a `long` becomes: a number, and a bigint where that would be wrong; always a bigint; or text.',
-  }),
-  event_id: option.flag({
-    default: false,
-    doc: 'Adds `_bkt` and `_cd`, which together are the identity of an event: for sinks that drop rows that come twice.',
-  }),
-  look_back_seconds: option.custom<number | 'all', { readonly doc: string; readonly default: 2_592_000 }>(
-    secondsOrAll,
-    {
-      default: 2_592_000,
-      doc: 'With windows by index time: how much older than its arrival an event may be by its own time. Older ones are missed; `all` looks at everything, which takes longer.',
-    },
-  ),
-  look_ahead_seconds: option.custom<number | 'all', { readonly doc: string; readonly default: 172_800 }>(
-    secondsOrAll,
-    {
-      default: 172_800,
-      doc: 'With windows by index time: how far ahead of its arrival an event may lie by its own time.',
-    },
-  ),
-  allow_transforming_queries: option.flag({
-    default: false,
-    doc: 'Lets searches be read in several windows whose result depends on the whole range (stats, dedup, head, …): each window then has its own result.',
-  }),
-  held_bytes: option.integer({
-    min: 0,
-    default: 16_000_000,
-    doc: 'Bytes of one answer that are held in memory; what comes after them goes to a temporary file until it is read.',
-  }),
-  ...sourceSpecs({ max_in_flight: 2 }),
-  ...windowSpecs,
-  min_partition_seconds: option.amount({
-    default: 1,
-    doc: 'A window whose result is too large is halved, and its halves again, but none gets shorter than this many seconds.',
-  }),
-  ...retrySpecs,
-  read_timeout: option.amount({
-    default: 300,
-    doc: 'Seconds without a byte, before an answer or within it, after which it is given up and asked for again.',
-  }),
-  compression: option.oneOf(['gzip', 'none'], {
-    default: 'gzip',
-    doc: 'Whether answers are asked for compressed. They are held as they come.',
-  }),
-  ...httpSpecs,
+  /**
+   * Treatment of a value that does not fit its column: `FAILFAST` is an error, `PERMISSIVE` makes it null.
+   * @default "FAILFAST"
+   */
+  mode: option.oneOf(['FAILFAST', 'PERMISSIVE'], { default: 'FAILFAST' }),
+  /**
+   * JavaScript type of `_time` and other instants: `date` (milliseconds), or `string`, ISO 8601 with all digits that
+   * Splunk has.
+   * @default "date"
+   */
+  datetime: option.oneOf(['date', 'string'], { default: 'date' }),
+  /**
+   * JavaScript type of a `long`: `number-or-bigint` (a bigint beyond 2^53), `bigint` or `string`.
+   * @default "number-or-bigint"
+   */
+  long: option.oneOf(['number-or-bigint', 'bigint', 'string'], { default: 'number-or-bigint' }),
+  /**
+   * Whether rows get `_bkt` and `_cd`, which together identify an event: for sinks that drop duplicates.
+   * @default false
+   */
+  event_id: option.flag({ default: false }),
+  /**
+   * With windows by index time: how much older than its arrival an event may be, in seconds. Older ones are missed;
+   * `all` has no limit, and is slower.
+   * @default 2592000
+   */
+  look_back_seconds: option.custom<number | 'all', Numeric | 'all'>(secondsOrAll, { default: 2_592_000 }),
+  /**
+   * With windows by index time: how far in the future, seen from its arrival, the time of an event may lie, in seconds.
+   * @default 172800
+   */
+  look_ahead_seconds: option.custom<number | 'all', Numeric | 'all'>(secondsOrAll, { default: 172_800 }),
+  /**
+   * Whether a search whose result depends on the whole range (stats, dedup, head, …) may be read in several windows.
+   * Each window then has its own result.
+   * @default false
+   */
+  allow_transforming_queries: option.flag({ default: false }),
+  /**
+   * Maximum bytes of one answer held in memory; the rest goes to a temporary file until it is read.
+   * @default 16000000
+   */
+  held_bytes: option.integer({ min: 0, default: 16_000_000 }),
+  /**
+   * Maximum requests in flight, over all windows of the source; it reads or holds at most as many windows.
+   * @default 2
+   */
+  max_in_flight: option.integer({ min: 1, default: 2 }),
+  /**
+   * Shortest window, in seconds, down to which a window is halved when its result is too large.
+   * @default 1
+   */
+  min_partition_seconds: option.amount({ default: 1 }),
+  /**
+   * Maximum pause before or within an answer, in seconds. A longer one ends the attempt, and the search is sent again.
+   * @default 300
+   */
+  read_timeout: option.amount({ default: 300 }),
+  /**
+   * Compression of answers, in which they are held too.
+   * @default "gzip"
+   */
+  compression: option.oneOf(['gzip', 'none'], { default: 'gzip' }),
 } satisfies OptionSpecs
 
-export type SearchValues = OptionValues<typeof searchSpecs>
+type SearchSpecs = typeof ownSpecs & typeof retrySpecs & typeof httpSpecs
+
+/** What the bounded and the streaming source share. */
+export const searchSpecs: SearchSpecs = { ...ownSpecs, ...retrySpecs, ...httpSpecs }
+
+export type SearchValues = OptionValues<SearchSpecs>
 
 /** Options that a search is made of. */
 const parts = ['index', 'sourcetype', 'source', 'host', 'search_filter'] as const
@@ -257,11 +283,9 @@ function checkUrl(url: string, report: Report): void {
   const { port, pathname, username, password } = new URL(url)
   if (username || password) report('splunkd_url: has a user or password: give them as username and password')
   if (port === '8088' || /\/services\/collector/.test(pathname)) {
-    report(
-      'splunkd_url: is the URL of HEC, which takes events in: the management URL is due, such as https://host:8089',
-    )
+    report('splunkd_url: this is the HEC URL; use the management URL, such as https://host:8089')
   } else if (port === '8000' || /^\/[a-z]{2}-[A-Z]{2}(\/|$)/.test(pathname)) {
-    report('splunkd_url: is the URL of Splunk Web: the management URL is due, such as https://host:8089')
+    report('splunkd_url: this is the Splunk Web URL; use the management URL, such as https://host:8089')
   }
 }
 
@@ -353,28 +377,40 @@ function severalWindows(command: string): string {
   return `has the command "${command}", whose result depends on the whole time range, and is read in several windows: each would have its own result. Set allow_transforming_queries to want that`
 }
 
-export const boundedSearchSpecs = {
-  ...searchSpecs,
-  ...rangeSpecs,
-  window_by: option.oneOf(['event_time', 'index_time'], {
-    default: 'event_time',
-    doc: 'Whether the time range is one of `_time` (`event_time`), or of the arrival of events (`index_time`), which has whole seconds.',
-  }),
+const boundedOwn = {
+  /**
+   * Time that the range is one of: `event_time` (`_time`), or `index_time`, the arrival of events in whole seconds.
+   * @default "event_time"
+   */
+  window_by: option.oneOf(['event_time', 'index_time'], { default: 'event_time' }),
 } satisfies OptionSpecs
 
-export type BoundedSearchValues = OptionValues<typeof boundedSearchSpecs>
+type BoundedSpecs = typeof boundedOwn & SearchSpecs & typeof rangeSpecs
 
-export const boundedSearch = declareOptions('splunk', boundedSearchSpecs, (values, report, given) => {
-  checkRange(values, report, given)
-  const spl = checkShared(values, report, given)
-  if (!spl || values.allow_transforming_queries) return
-  const command = wholeRangeCommand(spl)
-  if (command !== undefined && isCut(values)) report(`query: ${severalWindows(command)}`)
-  const transforming = transformingCommand(spl)
-  if (transforming !== undefined && values.window_by === 'index_time') {
-    report(`window_by: a search with "${transforming}" has no index time to keep rows by`)
-  }
-})
+export type BoundedSearchValues = OptionValues<BoundedSpecs>
+
+/** Options of the bounded Splunk source. */
+export type SplunkReadableOptions = OptionsOf<BoundedSpecs> &
+  StreamOptions &
+  OneOf<typeof rangeSpecs, 'timespan' | 'start_time' | 'window'>
+
+const boundedSearchSpecs: BoundedSpecs = { ...searchSpecs, ...rangeSpecs, ...boundedOwn }
+
+export const boundedSearch: OptionDeclaration<BoundedSpecs> = declareOptions(
+  'splunk',
+  boundedSearchSpecs,
+  (values, report, given) => {
+    checkRange(values, report, given)
+    const spl = checkShared(values, report, given)
+    if (!spl || values.allow_transforming_queries) return
+    const command = wholeRangeCommand(spl)
+    if (command !== undefined && isCut(values)) report(`query: ${severalWindows(command)}`)
+    const transforming = transformingCommand(spl)
+    if (transforming !== undefined && values.window_by === 'index_time') {
+      report(`window_by: a search with "${transforming}" has no index time to keep rows by`)
+    }
+  },
+)
 
 function isCut(values: Partial<BoundedSearchValues>): boolean {
   const { num_partitions = 1, partition_duration, timespan, start_time, window } = values
@@ -383,28 +419,49 @@ function isCut(values: Partial<BoundedSearchValues>): boolean {
   return rangeWindows({ ...values, num_partitions } as BoundedSearchValues).length > 1
 }
 
-export const streamSearchSpecs = {
-  ...streamWindowSpecs({ max_in_flight: 2, safety_lag_seconds: 60 }),
-  ...searchSpecs,
-  window_by: option.oneOf(['index_time', 'event_time'], {
-    default: 'index_time',
-    doc: 'Windows over the time when events arrived (`index_time`), so that late ones are read too, and once; or over their own time (`event_time`), where one that arrives later than `safety_lag_seconds` is missed.',
-  }),
+const streamOwn = {
+  /**
+   * Time that windows go by: `index_time`, the arrival of events, so that late ones are read too, and once; or
+   * `event_time`, where an event that arrives later than `safety_lag_seconds` is missed.
+   * @default "index_time"
+   */
+  window_by: option.oneOf(['index_time', 'event_time'], { default: 'index_time' }),
+  /**
+   * Minimum age of the end of a window, in seconds, for events that arrive late. An event that arrives later is missed,
+   * unless windows go by arrival.
+   * @default 60
+   */
+  safety_lag_seconds: option.amount({ zero: true, default: 60 }),
 } satisfies OptionSpecs
 
-export type StreamSearchValues = OptionValues<typeof streamSearchSpecs>
+type StreamSpecs = typeof streamOwn &
+  SearchSpecs &
+  Omit<typeof streamWindowSpecs, keyof typeof streamOwn | keyof SearchSpecs>
 
-export const streamSearch = declareOptions('splunk', streamSearchSpecs, (values, report, given) => {
-  checkStream(values, report, given)
-  const spl = checkShared(values, report, given)
-  const command = spl && wholeRangeCommand(spl)
-  if (command === undefined) return
-  if (!values.allow_transforming_queries) report(`query: ${severalWindows(command)}`)
-  else if (
-    transformingCommand(spl!) !== undefined &&
-    values.window_by === 'index_time' &&
-    given.has('window_by')
-  ) {
-    report('window_by: a transforming search has no index time to keep rows by: its windows go by event_time')
-  }
-})
+export type StreamSearchValues = OptionValues<StreamSpecs>
+
+/** Options of the streaming Splunk source. */
+export type SplunkStreamReadableOptions = OptionsOf<StreamSpecs> & StreamOptions
+
+const streamSearchSpecs: StreamSpecs = { ...streamWindowSpecs, ...searchSpecs, ...streamOwn }
+
+export const streamSearch: OptionDeclaration<StreamSpecs> = declareOptions(
+  'splunk',
+  streamSearchSpecs,
+  (values, report, given) => {
+    checkStream(values, report, given)
+    const spl = checkShared(values, report, given)
+    const command = spl && wholeRangeCommand(spl)
+    if (command === undefined) return
+    if (!values.allow_transforming_queries) report(`query: ${severalWindows(command)}`)
+    else if (
+      transformingCommand(spl!) !== undefined &&
+      values.window_by === 'index_time' &&
+      given.has('window_by')
+    ) {
+      report(
+        'window_by: a transforming search has no index time to keep rows by: its windows go by event_time',
+      )
+    }
+  },
+)
