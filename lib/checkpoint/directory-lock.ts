@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { access, open, readdir, readFile, rm } from 'node:fs/promises'
+import { access, lstat, open, readdir, readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,6 +28,8 @@ const claims = 5
 export class DirectoryLock {
   readonly #file: string
   readonly #text: string
+  /** Device and inode of the directory. */
+  #place = ''
 
   private constructor(file: string, text: string) {
     this.#file = file
@@ -58,6 +60,7 @@ export class DirectoryLock {
       try {
         await writeDurably(directory, name, text)
         await refuseOthers(directory, name)
+        lock.#place = await placeOf(directory)
         return lock
       } catch (error) {
         await lock.release()
@@ -69,9 +72,12 @@ export class DirectoryLock {
     }
   }
 
-  /** @throws LostError where somebody removed the lock while we hold it */
+  /** @throws LostError if somebody removed the lock while we hold it, or put another directory in its place */
   async check(): Promise<void> {
     await this.#orLost(access(this.#file))
+    const directory = dirname(this.#file)
+    if ((await this.#orLost(placeOf(directory))) === this.#place) return
+    throw new LostError(directory, 'another directory stands in its place')
   }
 
   /** @throws LostError as `check` does */
@@ -100,6 +106,12 @@ export class DirectoryLock {
   async release(): Promise<void> {
     await rm(this.#file, { force: true }).catch(() => {})
   }
+}
+
+/** Which directory it is: another one, or a link to it, in its place is told apart. */
+async function placeOf(directory: string): Promise<string> {
+  const { dev, ino } = await lstat(directory, { bigint: true })
+  return `${dev} ${ino}`
 }
 
 /** A claim, and when it was written or renewed last. */

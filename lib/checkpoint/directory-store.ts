@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { mkdir, open, readdir, realpath, rm, stat } from 'node:fs/promises'
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { asideSuffix, writeDurably } from '../core/durable-file.ts'
 import { CheckpointError } from '../core/errors.ts'
 import { declareOptions, type OptionDeclaration, type OptionSpecs } from '../core/options.ts'
@@ -30,6 +30,9 @@ const directoryDeclaration: OptionDeclaration<typeof directorySpecs> = declareOp
   directorySpecs,
 )
 
+/** Windows has no such flag. */
+const noFollow = constants.O_NOFOLLOW ?? 0
+
 const stateName = /^checkpoint-(\d{10,15})\.json$/
 const asideName = /^checkpoint-\d{10,15}\.json(\.[0-9a-f-]{36})?\.tmp$/
 
@@ -51,24 +54,38 @@ export class DirectoryStore implements CheckpointStore {
 
   /** @param name a directory below the store's; empty for the store's own */
   async open(name: string, options: OpenOptions = {}): Promise<CheckpointSession> {
-    const directory = join(this.#directory, name)
+    const directory = this.#below(name)
     return openLeased(() => acquire(directory, this.#duration), this.#duration, options)
   }
 
   async read(name: string): Promise<StoredText> {
-    const directory = join(this.#directory, name)
+    const directory = this.#below(name)
     return { text: await readNewest(directory), location: directory }
+  }
+
+  /** @throws CheckpointError if a name leads out of the store's directory */
+  #below(name: string): string {
+    const directory = resolve(this.#directory, name)
+    const way = relative(this.#directory, directory)
+    if (!isAbsolute(way) && way.split(sep)[0] !== '..' && !name.includes('\0')) return directory
+    throw new CheckpointError(
+      'ERR_CHECKPOINT',
+      `the name ${JSON.stringify(name)} leads out of the checkpoint's directory ${this.#directory}`,
+    )
   }
 }
 
-async function acquire(directory: string, duration: number): Promise<DirectoryLease> {
+async function acquire(given: string, duration: number): Promise<DirectoryLease> {
+  let directory = given
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await makeDirectory(directory)
+    // Where it leads now: a link that is swapped later is not followed.
+    directory = await realpath(directory)
     const lock = await DirectoryLock.acquire(directory, duration)
     try {
       const states = await listStates(directory)
       const newest = states[0]
-      const text = newest && (await readFile(join(directory, newest), 'utf8'))
+      const text = newest && (await readState(join(directory, newest)))
       await tidy(directory)
       return new DirectoryLease(directory, lock, states, text)
     } catch (error) {
@@ -127,7 +144,7 @@ class DirectoryLease implements Lease {
     await this.#lock.check()
     const file = await open(
       join(this.#directory, fileName(this.#number)),
-      constants.O_WRONLY | constants.O_APPEND,
+      constants.O_WRONLY | constants.O_APPEND | noFollow,
     )
     try {
       await file.writeFile(text)
@@ -143,6 +160,33 @@ class DirectoryLease implements Lease {
   }
 }
 
+/** A link in place of a state, which others may have planted in a folder that they may write to, is an error. */
+async function readState(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | noFollow)
+  try {
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * Makes a directory and those above it. Node says only ENOENT of one that can't be made, whether the disk is full or
+ * read-only: the first one that is missing is made alone then, and its error says which and why.
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    for (let path = directory; dirname(path) !== path; path = dirname(path)) {
+      const isThere = await stat(dirname(path)).catch(() => undefined)
+      if (isThere) await mkdir(path, { mode: 0o700 })
+      if (isThere) break
+    }
+    throw error
+  }
+}
+
 function fileName(number: number): string {
   return `checkpoint-${String(number).padStart(10, '0')}.json`
 }
@@ -155,7 +199,7 @@ function numberOf(name: string): number {
 async function readNewest(directory: string): Promise<string | undefined> {
   try {
     const [newest] = await listStates(directory)
-    return newest && (await readFile(join(directory, newest), 'utf8'))
+    return newest && (await readState(join(directory, newest)))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw asCheckpointError(error, `the checkpoint in ${directory} can't be read`)

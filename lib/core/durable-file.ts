@@ -23,7 +23,8 @@ export async function writeDurably(
   // A name of its own: a process that was thought dead may be writing the same file.
   const aside = join(directory, `${name}.${randomUUID()}${asideSuffix}`)
   try {
-    const file = await open(aside, 'w', 0o600)
+    // A link of that name, planted by somebody else, is not followed.
+    const file = await open(aside, 'wx', 0o600)
     try {
       await file.writeFile(text)
       await file.sync()

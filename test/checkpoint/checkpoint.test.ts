@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  copyFile,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -363,6 +374,44 @@ t.test('a file of somebody else', async (t) => {
   await t.rejects(open(join(directory, name)), { code: 'ERR_CHECKPOINT' }, 'no directory')
 })
 
+t.test('a name, a link or another folder leads nowhere else', async (t) => {
+  const base = t.testdir({ offsets: {}, outside: { 'checkpoint-0000000001.json': '' }, decoy: {} })
+  const store = new DirectoryStore(join(base, 'offsets'))
+  for (const name of ['../outside', '..', join(base, 'outside'), 'a/../../outside', 'a\0b']) {
+    await t.rejects(store.open(name), {
+      code: 'ERR_CHECKPOINT',
+      message: /leads out of the checkpoint's directory/,
+    })
+    await t.rejects(store.read(name), { code: 'ERR_CHECKPOINT', message: /leads out/ })
+  }
+  await using below = await open(store, identity, { name: 'a/..b' })
+  t.equal(below.location, join(base, 'offsets', 'a', '..b'))
+
+  const directory = join(base, 'offsets', 'linked')
+  const first = await open(directory)
+  await first.begin({ at: 0 })
+  const outside = join(base, 'outside', 'checkpoint-0000000001.json')
+  const state = await newestState(directory)
+  await rm(state)
+  await symlink(outside, state)
+  await t.rejects(first.plan(slice(0)), { code: 'ERR_CHECKPOINT', message: /ELOOP/ })
+  t.equal(await readFile(outside, 'utf8'), '', 'nothing was written through the link')
+  await first.close()
+  await t.rejects(open(directory), { code: 'ERR_CHECKPOINT', message: /ELOOP/ })
+
+  const swapped = join(base, 'offsets', 'swapped')
+  const second = await open(swapped)
+  await second.begin({ at: 0 })
+  for (const name of await readdir(swapped)) await copyFile(join(swapped, name), join(base, 'decoy', name))
+  await rename(swapped, join(base, 'moved'))
+  await symlink(join(base, 'decoy'), swapped)
+  await t.rejects(second.plan(slice(0)), {
+    code: 'ERR_CHECKPOINT',
+    message: /another directory stands in its place/,
+  })
+  await second.close()
+})
+
 t.test('the checkpoint of another query', async (t) => {
   const directory = t.testdir()
   const checkpoint = await open(directory)
@@ -512,12 +561,14 @@ t.test('a disk that takes no more', async (t) => {
   for (const [mode, code] of Object.entries({ full: 'ENOSPC', 'read-only': 'EROFS' })) {
     const options = may ? {} : { skip: 'this system lets nobody make a mount namespace' }
     await t.test(mode, options, async (t) => {
-      const program = [process.execPath, fixture('fill-disk.mjs'), t.testdir(), mode]
+      const folder = t.testdir()
+      const program = [process.execPath, fixture('fill-disk.mjs'), folder, mode]
       const { stdout } = await promisify(execFile)('unshare', [...alone, ...program])
       t.match(JSON.parse(stdout), {
         commit: `ERR_CHECKPOINT ${code}`,
         offset: { at: 0 },
         open: `ERR_CHECKPOINT ${code}`,
+        ...(mode === 'read-only' && { fresh: `ERR_CHECKPOINT EROFS ${join(folder, 'new')}` }),
         again: [{ at: 0 }, 1],
         after: 'done',
       })
