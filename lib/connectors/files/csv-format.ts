@@ -6,7 +6,7 @@ import type { Row } from '../../source/protocol.ts'
 import { CsvScanner } from './csv-scanner.ts'
 import { utf8MarkOf } from './encoding.ts'
 import { notUtf8, tooLong } from './line-formats.ts'
-import { Fault, type Format, type Records } from './records.ts'
+import { Fault, type Format, type Places, type Records, type TextHeader } from './records.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -18,17 +18,15 @@ export interface CsvSettings {
   readonly escape: string
   readonly nullValue: string
   readonly inferSchema: boolean
+  readonly comment: string
+  readonly header_prefix: string | undefined
   readonly max_line_bytes: number
 }
 
-/** A column of a CSV file. */
-export interface CsvColumn {
-  readonly name: string
-  /** What its fields are, as far as the file's begin tells. */
-  readonly type: 'string' | 'long' | 'real' | 'bool'
-}
+/** What a field is, as far as the file's start tells. */
+type FieldType = 'string' | 'long' | 'real' | 'bool'
 
-function parsed(text: Buffer, { sep, quote, escape: escapeBy }: CsvSettings): string[][] {
+function parsed(text: Buffer, { sep, quote, escape: escapeBy, comment }: CsvSettings): string[][] {
   // Loaded with the first CSV: few programs read any.
   const { parse } = require('csv-parse/sync') as typeof import('csv-parse/sync')
   return parse(text, {
@@ -37,30 +35,45 @@ function parsed(text: Buffer, { sep, quote, escape: escapeBy }: CsvSettings): st
     escape: escapeBy === '' ? null : escapeBy,
     record_delimiter: ['\r\n', '\n'],
     relax_column_count: true,
+    comment: comment === '' ? null : comment,
+    comment_no_infix: true,
     skip_empty_lines: true,
   }) as unknown as string[][]
 }
 
 /**
- * The columns of a file, by the whole records that it begins with.
- * @param names the columns' names where the file has no header; without them they are `_c0`, `_c1`…, as in Spark
+ * The columns of a file, by the whole records that it starts with, or by the line that starts as `header_prefix` says.
+ * @param names the columns' names if the file has no header; without them they are `_c0`, `_c1`…, as in Spark
  */
-export function csvColumns(head: Buffer, settings: CsvSettings, names?: readonly string[]): CsvColumn[] {
-  const [first = [], ...others] = sampleOf(head, settings)
-  const records = settings.header ? others : [first, ...others]
-  const given = settings.header ? first.map((name) => name.trim()) : (names ?? [])
-  const count = settings.header || !names ? first.length : names.length
+export function csvHeader(head: Buffer, settings: CsvSettings, names?: readonly string[]): TextHeader {
+  const { header_prefix: prefix, inferSchema, nullValue } = settings
+  const sample = sampleOf(head, settings)
+  const named = prefix === undefined ? undefined : prefixedNames(head, prefix, settings)
+  const [first = [], ...others] = sample
+  const hasHeader = settings.header && prefix === undefined
+  const records = hasHeader ? others : sample
+  const given = named ?? (hasHeader ? first.map((name) => name.trim()) : (names ?? []))
+  const count = named?.length ?? (hasHeader || !names ? first.length : names.length)
   const seen = new Map<string, number>()
-  return Array.from({ length: count }, (_, index) => {
+  const columns = Array.from({ length: count }, (_, index) => {
     const name = given[index] || `_c${index}`
     const times = seen.get(name) ?? 0
     seen.set(name, times + 1)
     const values = records.map((record) => record[index]).filter((value) => value !== undefined)
-    const type = settings.inferSchema
-      ? typeOf(values.filter((value) => value !== settings.nullValue))
-      : 'string'
+    const type = inferSchema ? typeOf(values.filter((value) => value !== nullValue)) : 'string'
     return { name: times === 0 ? name : `${name}_${times}`, type }
   })
+  return { columns }
+}
+
+/** The names in the first line that starts as the header does, as `#Fields: date time` of W3C's format. */
+function prefixedNames(head: Buffer, prefix: string, settings: CsvSettings): string[] | undefined {
+  const line = head
+    .toString()
+    .split(/\r?\n/)
+    .find((each) => each.startsWith(prefix))
+  if (line === undefined) return undefined
+  return parsed(Buffer.from(line.slice(prefix.length).trim()), { ...settings, comment: '' })[0]
 }
 
 /** Records at a file's begin, up to the first that can't be read. */
@@ -88,7 +101,10 @@ const forms = {
   bool: /^(?:true|false)$/i,
 }
 
-function typeOf(values: readonly string[]): CsvColumn['type'] {
+/** Longer ones are no numbers: to make an integer of them takes time that grows with the square of their length. */
+const longestNumber = 400
+
+function typeOf(values: readonly string[]): FieldType {
   if (values.length === 0) return 'string'
   for (const type of ['long', 'real', 'bool'] as const) {
     if (values.every((value) => forms[type].test(value))) return type
@@ -97,9 +113,9 @@ function typeOf(values: readonly string[]): CsvColumn['type'] {
 }
 
 /** A field as its column's type; one that does not fit stays a text. */
-function fieldValue(text: string, type: CsvColumn['type'], nullValue: string): unknown {
+function fieldValue(text: string, type: FieldType, nullValue: string): unknown {
   if (text === nullValue) return null
-  if (type === 'string' || !forms[type].test(text)) return text
+  if (type === 'string' || text.length > longestNumber || !forms[type].test(text)) return text
   if (type === 'bool') return text.toLowerCase() === 'true'
   const number = Number(text)
   return type === 'long' && !Number.isSafeInteger(number) ? BigInt(text) : number
@@ -108,45 +124,75 @@ function fieldValue(text: string, type: CsvColumn['type'], nullValue: string): u
 /** CSV: a row for each record, a column for each field. */
 export class CsvFormat implements Format {
   readonly #settings: CsvSettings
-  readonly #columns: readonly CsvColumn[]
-  /** Whether rows are asked for with their places. */
-  readonly #keepsPlaces: boolean
+  #header: TextHeader
 
-  constructor(settings: CsvSettings, columns: readonly CsvColumn[], keepsPlaces: boolean) {
+  constructor(settings: CsvSettings, header: TextHeader) {
     this.#settings = settings
-    this.#columns = columns
-    this.#keepsPlaces = keepsPlaces
+    this.#header = header
   }
 
   read(block: Buffer, offset: number, records: Records): void {
-    const begin = offset === 0 ? utf8MarkOf(block) : 0
-    if (!this.#keepsPlaces && isUtf8(block) && block.length - begin <= this.#settings.max_line_bytes) {
-      const quick = this.#readQuickly(block.subarray(begin))
+    const { header_prefix: prefix, header } = this.#settings
+    const isHeader = offset === 0 && header && prefix === undefined
+    if (prefix === undefined) {
+      this.#readPart(block, offset === 0 ? utf8MarkOf(block) : 0, isHeader, records)
+      return
+    }
+    // A file may have another header further on.
+    for (let at = 0; at < block.length; ) {
+      const next = block.indexOf(`\n${prefix}`, at)
+      const end = next < 0 ? block.length : next + 1
+      const part = block.subarray(0, end)
+      if (block.toString('latin1', at, at + prefix.length) === prefix)
+        this.#header = csvHeader(block.subarray(at), this.#settings)
+      this.#readPart(part, at, false, records)
+      at = end
+    }
+  }
+
+  /** Reads a block from a place on. */
+  #readPart(block: Buffer, begin: number, isHeader: boolean, records: Records): void {
+    const text = block.subarray(begin)
+    if (isUtf8(block) && text.length <= this.#settings.max_line_bytes && records.entries.length === 0) {
+      const quick = this.#readQuickly(text)
       if (quick) {
-        for (const fields of offset === 0 && this.#settings.header ? quick.slice(1) : quick) {
-          records.add(this.#row(fields), 0, 0)
-        }
+        const skipped = isHeader ? 1 : 0
+        const rows = quick.slice(skipped).map((fields) => this.#row(fields))
+        records.addAll(rows, () => this.#placesOf(text, begin).slice(skipped))
         return
       }
     }
-    let isHeader = offset === 0 && this.#settings.header
+    let isFirst = isHeader
     const take = (start: number, end: number) => {
       const record = this.#readOne(block, start + begin, end + begin)
       if (record === undefined) return
-      if (isHeader) isHeader = false
+      if (isFirst) isFirst = false
       else if (record instanceof Fault) records.addFault(record, start + begin, end + begin)
       else records.add(record, start + begin, end + begin)
     }
-    const text = block.subarray(begin)
     const { last = 0 } = new CsvScanner(this.#settings).scan(text, take) ?? {}
     if (last < text.length) take(last, text.length)
+  }
+
+  /** Where the records of a text are that are not blank. */
+  #placesOf(text: Buffer, begin: number): Places {
+    const places: [number, number][] = []
+    const take = (start: number, end: number) => {
+      const isBlank = text[start] === 10 || (text[start] === 13 && text[start + 1] === 10)
+      const { comment } = this.#settings
+      const isComment = comment !== '' && text.toString('utf8', start, start + comment.length) === comment
+      if (!isBlank && !isComment) places.push([start + begin, end + begin])
+    }
+    const { last = 0 } = new CsvScanner(this.#settings).scan(text, take) ?? {}
+    if (last < text.length) take(last, text.length)
+    return places
   }
 
   /** All records at once; undefined where one of them is faulty. */
   #readQuickly(text: Buffer): string[][] | undefined {
     try {
       const records = parsed(text, this.#settings)
-      return records.every(({ length }) => length === this.#columns.length) ? records : undefined
+      return records.every(({ length }) => length === this.#header.columns.length) ? records : undefined
     } catch {
       return undefined
     }
@@ -162,8 +208,9 @@ export class CsvFormat implements Format {
     try {
       const [fields, more] = parsed(record, this.#settings)
       if (fields === undefined) return undefined
-      if (more === undefined && fields.length === this.#columns.length) return this.#row(fields)
-      const problem = `has ${fields.length} fields, where the file has ${this.#columns.length} columns`
+      const { length } = this.#header.columns
+      if (more === undefined && fields.length === length) return this.#row(fields)
+      const problem = `has ${fields.length} fields, where the file has ${length} columns`
       return new Fault(start, text, 0, problem)
     } catch (error) {
       const { code } = error as CsvError
@@ -176,9 +223,10 @@ export class CsvFormat implements Format {
   #row(fields: readonly string[]): Row {
     const row: Row = {}
     const { nullValue } = this.#settings
-    for (let index = 0; index < this.#columns.length; index++) {
-      const { name, type } = this.#columns[index]!
-      setColumn(row, name, fieldValue(fields[index]!, type, nullValue))
+    const { columns } = this.#header
+    for (let index = 0; index < columns.length; index++) {
+      const { name, type } = columns[index]!
+      setColumn(row, name, fieldValue(fields[index]!, type as FieldType, nullValue))
     }
     return row
   }

@@ -1,5 +1,4 @@
 import type { Ends, Scanner } from '../../core/blocks.ts'
-import { type CsvColumn, csvColumns } from './csv-format.ts'
 import { requireText } from './encoding.ts'
 import type { FileBytes } from './file-bytes.ts'
 import { FileError } from './file-error.ts'
@@ -13,8 +12,9 @@ import {
   readStart,
   readText,
 } from './fingerprint.ts'
-import { csvHeadBytes, type FilesStreamValues, schemaNames } from './options.ts'
-import { canRead, scannerOf } from './read-records.ts'
+import type { FilesStreamValues } from './options.ts'
+import { canRead, hasHeader, headerBytes, headerMark, headerOf, scannerOf } from './read-records.ts'
+import type { TextHeader } from './records.ts'
 
 /** A slice with little room left is filled by pieces no smaller than this. */
 const leastPiece = 256
@@ -121,7 +121,7 @@ export async function* rangesOf(
     restBytes > 0 &&
     reading.isFinal &&
     !cutOff &&
-    (await canRead(values, Buffer.concat(rest), from + recordBytes, maker.columns))
+    (await canRead(values, Buffer.concat(rest), from + recordBytes, maker.header))
   if (isReleased) {
     records.push(...rest)
     recordBytes += restBytes
@@ -141,7 +141,10 @@ class RangeMaker {
   readonly #reading: Reading
   readonly #values: FilesStreamValues
   readonly #signal: AbortSignal
-  columns: readonly CsvColumn[] | undefined
+  /** The header that is in force, and where it is. */
+  header: TextHeader | undefined
+  #headerAt = 0
+  readonly #mark: string | undefined
   /** The text's start, and the text before the next range: for fingerprints. */
   #head: Buffer = Buffer.alloc(0)
   #before: Buffer = Buffer.alloc(0)
@@ -153,16 +156,14 @@ class RangeMaker {
     this.#values = values
     this.#signal = signal
     this.#isRestart = reading.isRestart
+    this.#mark = headerMark(values)
   }
 
   /** @throws FileError if the text before the start is not what it was */
   async begin(): Promise<void> {
-    const { fingerprint_bytes: length, format } = this.#values
+    const { fingerprint_bytes: length } = this.#values
     const { start, size, state, path } = this.#reading
-    if (format === 'csv') {
-      const head = await readStart(this.#bytes, csvHeadBytes, size, this.#signal)
-      this.columns = csvColumns(head, this.#values, schemaNames(this.#values))
-    }
+    if (hasHeader(this.#values)) await this.#readHeader(state?.header ?? (this.#isRestart ? start : 0))
     this.#head = await readStart(this.#bytes, length, size, this.#signal)
     this.#before = Buffer.concat(
       await readText(this.#bytes, Math.max(0, start - length), start, size, this.#signal),
@@ -184,6 +185,8 @@ class RangeMaker {
     await this.#requireUnchanged()
     const offset = from + text.reduce((sum, { length }) => sum + length, 0)
     this.#before = lastBytes([this.#before, ...text], fingerprint_bytes)
+    const { header } = this
+    await this.#findHeader(from, text)
     const range: FileRange = {
       path,
       key,
@@ -197,6 +200,7 @@ class RangeMaker {
         modified,
         offset,
         record: end.record ?? offset,
+        header: this.#headerAt,
         first: this.#fingerprint(Math.min(firstBytes, fingerprint_bytes, offset)),
         head: this.#fingerprint(Math.min(fingerprint_bytes, offset)),
         tail: fingerprintOf(this.#before),
@@ -204,10 +208,31 @@ class RangeMaker {
       }),
       ...(this.#isRestart && { isRestart: true }),
       ...(end.isToEnd && format === 'json' && { isToEnd: true }),
-      ...(this.columns && { columns: this.columns.map(({ name, type }) => [name, type] as const) }),
+      ...(header && { columns: header.columns.map(({ name, type }) => [name, type] as const) }),
+      ...(header?.marks && { marks: header.marks }),
     }
     this.#isRestart = false
     return { range, text }
+  }
+
+  async #readHeader(at: number): Promise<void> {
+    const { size } = this.#reading
+    const head =
+      at === 0
+        ? await readStart(this.#bytes, headerBytes, size, this.#signal)
+        : Buffer.concat(await readText(this.#bytes, at, at + headerBytes, size, this.#signal))
+    this.header = headerOf(this.#values, head)
+    this.#headerAt = at
+  }
+
+  /** The last header in a text is in force behind it. */
+  async #findHeader(from: number, text: readonly Buffer[]): Promise<void> {
+    if (this.#mark === undefined) return
+    const whole = Buffer.concat(text)
+    const isFirst = whole.toString('latin1', 0, this.#mark.length) === this.#mark
+    const last = whole.lastIndexOf(`\n${this.#mark}`)
+    if (last >= 0) await this.#readHeader(from + last + 1)
+    else if (isFirst) await this.#readHeader(from)
   }
 
   #fingerprint(length: number): Fingerprint {
@@ -252,6 +277,7 @@ export async function stateAtEnd(
     modified,
     offset,
     record: offset,
+    header: 0,
     first: fingerprintOf(head.subarray(0, firstBytes)),
     head: fingerprintOf(head),
     tail: fingerprintOf(Buffer.concat(before)),

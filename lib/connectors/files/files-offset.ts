@@ -1,6 +1,5 @@
 import { CheckpointError } from '../../core/errors.ts'
 import type { Json, Slice } from '../../core/slice.ts'
-import type { CsvColumn } from './csv-format.ts'
 import { connectorName } from './file-error.ts'
 import type { Fingerprint } from './fingerprint.ts'
 
@@ -23,8 +22,9 @@ export type FileRange = {
   readonly isRestart?: boolean
   /** The text ends here. */
   readonly isToEnd?: boolean
-  /** Names and types of the columns (csv). */
-  readonly columns?: readonly (readonly [name: string, type: CsvColumn['type']])[]
+  /** Names and types of the columns, of formats with a header, and what {@link TextHeader} says besides. */
+  readonly columns?: readonly (readonly [name: string, type: string])[]
+  readonly marks?: readonly string[]
 }
 
 /** Ranges of files that are read together, in order. */
@@ -57,6 +57,8 @@ export interface FileState {
   readonly offset: number
   /** Start of the last record, if it was released without its end; else `offset`. */
   readonly record: number
+  /** Where the header is that is in force, of formats that have one. */
+  readonly header: number
   /** Of the text's first bytes, few enough that a copy has them early. */
   readonly first: Fingerprint
   /** Of the text's start, up to `offset` at most. */
@@ -69,8 +71,8 @@ export interface FileState {
 
 /** A short text: there may be a hundred thousand of them in a checkpoint. */
 export function formatState(state: FileState): string {
-  const { left, size, modified, offset, record, first, head, tail, path } = state
-  return [left, size, modified, offset, record, ...first, ...head, ...tail, path].join(' ')
+  const { left, size, modified, offset, record, header, first, head, tail, path } = state
+  return [left, size, modified, offset, record, header, ...first, ...head, ...tail, path].join(' ')
 }
 
 /** Whether a state says that a file of this size and date has nothing left to read, without parsing it. */
@@ -80,9 +82,9 @@ export function isReadToEnd(state: string, { size, modified }: { size: number; m
 
 /** @throws CheckpointError if it is none */
 export function parseState(text: string): FileState {
-  const parts = text.split(' ', 11)
+  const parts = text.split(' ', 12)
   const numbers = parts.map(Number)
-  if (numbers.length !== 11 || !numbers.every(Number.isSafeInteger)) {
+  if (numbers.length !== 12 || !numbers.every(Number.isSafeInteger)) {
     throw new CheckpointError(
       'ERR_CHECKPOINT',
       `${connectorName}: ${JSON.stringify(text)} is no state of a file: the checkpoint is damaged or of another ` +
@@ -90,20 +92,22 @@ export function parseState(text: string): FileState {
       { connector: connectorName },
     )
   }
-  const [left, size, modified, offset, record, ...prints] = numbers as [
+  const [left, size, modified, offset, record, header] = numbers as [
+    number,
     number,
     number,
     number,
     number,
     number,
   ]
-  const [firstLength, firstCrc, headLength, headCrc, tailLength, tailCrc] = prints as unknown as number[]
+  const [firstLength, firstCrc, headLength, headCrc, tailLength, tailCrc] = numbers.slice(6)
   return {
     left,
     size,
     modified,
     offset,
     record,
+    header,
     first: [firstLength!, firstCrc!],
     head: [headLength!, headCrc!],
     tail: [tailLength!, tailCrc!],

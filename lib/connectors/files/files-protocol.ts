@@ -2,16 +2,15 @@ import { ConnectorError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
 import type { SourceVerdict } from '../../core/verdict.ts'
 import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
-import { csvColumns } from './csv-format.ts'
 import { FileBytes } from './file-bytes.ts'
 import { connectorName, FileError, fileError, RecordError } from './file-error.ts'
 import type { FileRange, FilesOffset, FilesSlice } from './files-offset.ts'
 import { readStart } from './fingerprint.ts'
 import { listFiles } from './listing.ts'
 import { FaultyRecord, type MalformedEvent, MalformedRecords } from './malformed.ts'
-import { csvHeadBytes, type FilesValues, listingSettings, schemaNames } from './options.ts'
+import { type FilesValues, listingSettings } from './options.ts'
 import { findText, type PlannedTexts } from './planned-texts.ts'
-import { RecordReader, type RecordText } from './read-records.ts'
+import { hasHeader, headerBytes, headerOf, RecordReader, type RecordText } from './read-records.ts'
 
 /** Event `skipped`: a file, or a part of it, is not read, for now or for good. */
 export interface SkippedEvent {
@@ -104,7 +103,10 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
         offset: range.start,
         isToEnd: range.isToEnd ?? false,
         chunks: each(chunks),
-        columns: range.columns?.map(([name, type]) => ({ name, type })),
+        header: range.columns && {
+          columns: range.columns.map(([name, type]) => ({ name, type })),
+          marks: range.marks,
+        },
       })
     }
     return { rows: this.#rows(texts, signal), bytes }
@@ -137,16 +139,11 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     const rows = async function* (this: FilesProtocol): AsyncGenerator<readonly Row[], void> {
       isReading = true
       try {
-        const columns =
-          this.#values.format === 'csv'
-            ? csvColumns(
-                await readStart(file, csvHeadBytes, size, signal),
-                this.#values,
-                schemaNames(this.#values),
-              )
-            : undefined
+        const header = hasHeader(this.#values)
+          ? headerOf(this.#values, await readStart(file, headerBytes, size, signal))
+          : undefined
         const chunks = file.text(0, Number.POSITIVE_INFINITY, size, signal)
-        yield* this.#rows([{ path, modified, offset: 0, isToEnd: true, chunks, columns }], signal)
+        yield* this.#rows([{ path, modified, offset: 0, isToEnd: true, chunks, header }], signal)
       } finally {
         await file.close()
       }

@@ -20,6 +20,16 @@ export class NdjsonFormat implements Format {
   }
 
   read(bytes: Buffer, offset: number, records: Records): void {
+    const before = records.faults
+    this.#read(bytes, offset, records)
+    const [first] = records.entries
+    if (offset === 0 && records.faults > before && first instanceof Fault) {
+      const format = formatLike(first.text)
+      if (format) records.entries[0] = first.with(`${first.problem}. The file looks like ${format}`)
+    }
+  }
+
+  #read(bytes: Buffer, offset: number, records: Records): void {
     const json = new JsonBytes(bytes)
     const isWhole = isAscii(bytes) || isUtf8(bytes)
     const length = bytes.length
@@ -36,6 +46,19 @@ export class NdjsonFormat implements Format {
       at = end + 1
     }
   }
+}
+
+/** What a file is whose first line is no JSON object, and the format to give. */
+function formatLike(line: string): string | undefined {
+  if (/^#(?:separator|fields) ?/.test(line)) return 'a log in the format of Zeek: set format to "zeek"'
+  if (/^#(?:Fields|Version|Software):/.test(line))
+    return `W3C's log: set format to "csv", sep to " ", header_prefix to "#Fields:"`
+  if (/^\s*\[/.test(line)) return 'a JSON array: set format to "json"'
+  if (/^\s*\{/.test(line)) return undefined
+  const separator = [',', ';', '\t'].find((each) => line.includes(each))
+  return (
+    separator && `CSV: set format to "csv"${separator === ',' ? '' : `, sep to ${JSON.stringify(separator)}`}`
+  )
 }
 
 /** Reads one JSON object, or notes why it is none. */

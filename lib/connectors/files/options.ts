@@ -53,12 +53,13 @@ const ownSpecs = {
     { required: true, names: 'file' },
   ),
   /**
-   * Format: `ndjson` (a JSON object per line), `json` (one document: an array of objects, or an object), `csv`, or `text`
-   * (a row per line, in the column `value`). Files compressed by gzip, brotli (`.br`) or zstd (from Node 22.15) are
+   * Format: `ndjson` (a JSON object per line), `json` (one document: an array of objects, or an object), `csv`, `text`
+   * (a row per line, in the column `value`), or `zeek` (Zeek's own tab-separated logs, typed by their header). Files
+   * compressed by gzip, brotli (`.br`) or zstd (from Node 22.15) are
    * decompressed; a byte order mark reveals UTF-16.
    * @default "ndjson"
    */
-  format: option.oneOf(['ndjson', 'json', 'csv', 'text'], { default: 'ndjson' }),
+  format: option.oneOf(['ndjson', 'json', 'csv', 'text', 'zeek'], { default: 'ndjson' }),
   /**
    * Whether folders within a folder are read too. In a pattern, `**` does it.
    * @default false
@@ -145,17 +146,17 @@ const ownSpecs = {
    * CSV: character between fields.
    * @default ","
    */
-  sep: option.custom<string>(character(false), { default: ',' }),
+  sep: option.custom<string>(character(false), { default: ',', verbatim: true }),
   /**
    * CSV: character around fields. Empty: fields are never quoted.
    * @default "\""
    */
-  quote: option.custom<string>(character(true), { default: '"' }),
+  quote: option.custom<string>(character(true), { default: '"', verbatim: true }),
   /**
    * CSV: character before a quote within quotes. (Spark: a backslash.)
    * @default "\""
    */
-  escape: option.custom<string>(character(true), { default: '"' }),
+  escape: option.custom<string>(character(true), { default: '"', verbatim: true }),
   /**
    * CSV: string that stands for null.
    * @default ""
@@ -166,8 +167,18 @@ const ownSpecs = {
       schema: { type: 'string' },
       parse: (value) => (typeof value === 'string' ? value : undefined),
     },
-    { default: '' },
+    { default: '', verbatim: true },
   ),
+  /**
+   * CSV: character at the start of lines that are no records, such as `#`.
+   * @default no comments
+   */
+  comment: option.custom<string>(character(true), { default: '', verbatim: true }),
+  /**
+   * CSV: start of the line that names the columns, such as `#Fields:` in logs of W3C's format and IIS, in place of the
+   * first record. It may come again within a file.
+   */
+  header_prefix: option.text(),
   /**
    * CSV: whether the first 64 KB of a file decide which columns are integers, decimals and booleans. Without it fields
    * are strings.
@@ -190,6 +201,18 @@ const sharedSpecs: SharedSpecs = { ...ownSpecs, ...retrySpecs }
 /** Options of the bounded source of files. */
 export type FilesReadableOptions = OptionsOf<SharedSpecs> & StreamOptions
 
+/** Options of CSV alone. */
+const csvNames = [
+  'header',
+  'sep',
+  'quote',
+  'escape',
+  'nullValue',
+  'comment',
+  'header_prefix',
+  'inferSchema',
+]
+
 function checkShared(
   values: Partial<OptionValues<SharedSpecs>>,
   report: Report,
@@ -200,7 +223,7 @@ function checkShared(
     report('modifiedBefore: is not after modifiedAfter')
   }
   if (format !== undefined && format !== 'csv') {
-    for (const name of ['header', 'sep', 'quote', 'escape', 'nullValue', 'inferSchema']) {
+    for (const name of csvNames) {
       if (given.has(name)) report(`${name}: is for format "csv" only`)
     }
   }
@@ -299,12 +322,4 @@ export function listingSettings({
     modifiedAfter: milliseconds(modifiedAfter),
     modifiedBefore: milliseconds(modifiedBefore),
   }
-}
-
-/** Text at a CSV file's begin that tells its columns. */
-export const csvHeadBytes = 65_536
-
-/** The names of a schema that lists them. */
-export function schemaNames({ schema }: Pick<FilesValues, 'schema'>): string[] | undefined {
-  return schema instanceof Map ? [...schema.keys()] : undefined
 }

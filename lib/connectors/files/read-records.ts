@@ -6,14 +6,15 @@ import { cellCaster, type ValueForms } from '../../source/column-values.ts'
 import type { Row } from '../../source/protocol.ts'
 import { RowReader, validated } from '../../source/row-reader.ts'
 import type { Column, ColumnType } from '../../source/row-schema.ts'
-import { type CsvColumn, CsvFormat, type CsvSettings } from './csv-format.ts'
+import { CsvFormat, type CsvSettings, csvHeader } from './csv-format.ts'
 import { CsvScanner } from './csv-scanner.ts'
 import { JsonFormat } from './json-format.ts'
 import { NdjsonFormat, TextFormat } from './line-formats.ts'
 import type { MalformedRecords } from './malformed.ts'
-import { Fault, type Format, Records } from './records.ts'
+import { Fault, type Format, Records, type TextHeader } from './records.ts'
+import { ZeekFormat, zeekHeader, zeekMark } from './zeek-format.ts'
 
-export type FormatName = 'ndjson' | 'json' | 'csv' | 'text'
+export type FormatName = 'ndjson' | 'json' | 'csv' | 'text' | 'zeek'
 
 export interface RecordSettings extends CsvSettings, ValueForms {
   readonly format: FormatName
@@ -33,8 +34,30 @@ export interface RecordText {
   /** Whether the file's text ends with it. */
   readonly isToEnd: boolean
   readonly chunks: AsyncIterable<Buffer>
-  /** Of a CSV file. */
-  readonly columns?: readonly CsvColumn[] | undefined
+  /** Of a file of CSV or Zeek's format. */
+  readonly header?: TextHeader | undefined
+}
+
+/** Text at a file's start, or from a header on, that tells its columns. */
+export const headerBytes = 65_536
+
+/** What a header within a file starts with; undefined if it can only be at the file's start. */
+export function headerMark({ format, header_prefix }: RecordSettings): string | undefined {
+  if (format === 'zeek') return zeekMark
+  return format === 'csv' ? header_prefix : undefined
+}
+
+/** The columns of a file, of formats that have a header. @param head text that starts with it */
+export function headerOf(settings: RecordSettings, head: Buffer): TextHeader | undefined {
+  const { format, schema } = settings
+  if (format === 'zeek') return zeekHeader(head)
+  return format === 'csv'
+    ? csvHeader(head, settings, schema instanceof Map ? [...schema.keys()] : undefined)
+    : undefined
+}
+
+export function hasHeader({ format }: RecordSettings): boolean {
+  return format === 'csv' || format === 'zeek'
 }
 
 /** Finds the ends of a format's records. @param isInside whether the text begins behind another record */
@@ -43,11 +66,9 @@ export function scannerOf(settings: RecordSettings, isInside: boolean): Scanner 
   return settings.format === 'json' ? new JsonScanner(isInside) : lineScanner
 }
 
-function formatOf(
-  settings: RecordSettings,
-  offset: number,
-  columns: readonly CsvColumn[] | undefined,
-): Format {
+const noHeader: TextHeader = { columns: [] }
+
+function formatOf(settings: RecordSettings, offset: number, header = noHeader): Format {
   switch (settings.format) {
     case 'ndjson':
       return new NdjsonFormat(settings)
@@ -56,7 +77,9 @@ function formatOf(
     case 'json':
       return new JsonFormat(settings, offset > 0)
     case 'csv':
-      return new CsvFormat(settings, columns ?? [], hasColumns(settings) || settings.schema !== undefined)
+      return new CsvFormat(settings, header)
+    case 'zeek':
+      return new ZeekFormat(settings, header)
   }
 }
 
@@ -72,10 +95,10 @@ export function canRead(
   settings: RecordSettings,
   text: Buffer,
   offset: number,
-  columns: readonly CsvColumn[] | undefined,
+  header: TextHeader | undefined,
 ): boolean {
   const records = new Records(false)
-  formatOf(settings, offset, columns).read(text, offset, records)
+  formatOf(settings, offset, header).read(text, offset, records)
   return records.faults === 0 && records.entries.length > 0
 }
 
@@ -108,7 +131,7 @@ export class RecordReader {
   async *read(text: RecordText): AsyncGenerator<readonly Row[], void> {
     const { max_line_bytes } = this.#settings
     const isInside = text.offset > 0
-    const format = formatOf(this.#settings, text.offset, text.columns)
+    const format = formatOf(this.#settings, text.offset, text.header)
     const scanner = scannerOf(this.#settings, isInside)
     let end = text.offset
     for await (const block of blocksOf(text.chunks, scanner, text.offset, max_line_bytes)) {
@@ -134,42 +157,38 @@ export class RecordReader {
   }
 
   async #rows(records: Records, block: Block, text: RecordText): Promise<readonly Row[]> {
-    const { entries, starts, ends, faults } = records
+    const { entries, faults } = records
     const isPlain = !this.#columns && !this.#standard && !this.#hasColumns
     if (isPlain && faults === 0) return entries as Row[]
     const rows: Row[] = []
+    const isPlaced = this.#settings.file_offset_column !== undefined
+    const record = (index: number) =>
+      block.bytes.toString('utf8', ...records.place(index)).replace(/\r?\n$/, '')
     for (let index = 0; index < entries.length; index++) {
       const entry = entries[index]!
-      const start = entry instanceof Fault ? entry.start : (starts[index] ?? 0)
-      const offset = block.offset + start
-      let row: Row | undefined
+      const offset = () => block.offset + (entry instanceof Fault ? entry.start : records.place(index)[0])
+      let row: Row | undefined = entry as Row
       if (entry instanceof Fault) {
-        const { text: record, at, problem } = entry
-        row = await this.#malformed.take(text.path, offset, record, at, problem, this.#nulls())
-      } else {
-        const record = () => block.bytes.toString('utf8', start, ends[index]).replace(/\r?\n$/, '')
-        row = await this.#fitted(entry, text.path, offset, record)
+        const { text: line, at, problem } = entry
+        row = await this.#malformed.take(text.path, offset(), line, at, problem, this.#nulls())
+      } else if (this.#standard) {
+        const result = await validated(entry, this.#standard)
+        if (typeof result !== 'string') row = result
+        else row = await this.#malformed.take(text.path, offset(), record(index), 0, result)
+      } else if (this.#columns) {
+        this.#misfit = undefined
+        row = this.#columns.ofMembers(entry)
+        const misfit = this.#misfit as Column | undefined
+        if (misfit) {
+          const line = record(index)
+          const at = Math.max(0, line.indexOf(JSON.stringify(misfit.name)))
+          const problem = `its column "${misfit.name}" is no ${misfit.type}`
+          row = await this.#malformed.take(text.path, offset(), line, at, problem, row)
+        }
       }
-      if (row) rows.push(this.#withColumns(row, text, offset))
+      if (row) rows.push(this.#withColumns(row, text, isPlaced ? offset() : 0))
     }
     return rows
-  }
-
-  /** The row as the schema wants it. */
-  async #fitted(row: Row, path: string, offset: number, record: () => string): Promise<Row | undefined> {
-    if (this.#standard) {
-      const result = await validated(row, this.#standard)
-      return typeof result === 'string' ? this.#malformed.take(path, offset, record(), 0, result) : result
-    }
-    if (!this.#columns) return row
-    this.#misfit = undefined
-    const fitted = this.#columns.ofMembers(row)
-    const misfit = this.#misfit as Column | undefined
-    if (!misfit) return fitted
-    const { name, type } = misfit
-    const text = record()
-    const at = Math.max(0, text.indexOf(JSON.stringify(name)))
-    return this.#malformed.take(path, offset, text, at, `its column "${name}" is no ${type}`, fitted)
   }
 
   /** A row whose columns are all null. */

@@ -1,14 +1,23 @@
 import type { Row } from '../../source/protocol.ts'
 
+/** Names and types of columns, as the header of a file says. */
+export interface TextHeader {
+  readonly columns: readonly { readonly name: string; readonly type: string }[]
+  /** Of Zeek's format: separator of fields, of the members of a set, the text of an empty field, of an unset one. */
+  readonly marks?: readonly string[] | undefined
+}
+
+/** Where records start and end in a block. */
+export type Places = readonly (readonly [start: number, end: number])[]
+
 /** The records of a block, as a format reads them. */
 export class Records {
   /** In order; a record that could not be read is a {@link Fault}. */
   readonly entries: (Row | Fault)[] = []
-  /** Where each begins in the block, and ends. Only where they are asked for. */
-  readonly starts: number[] = []
-  readonly ends: number[] = []
   faults = 0
   readonly #keepsPlaces: boolean
+  #places: [number, number][] = []
+  #findPlaces: (() => Places) | undefined
 
   constructor(keepsPlaces: boolean) {
     this.#keepsPlaces = keepsPlaces
@@ -16,19 +25,28 @@ export class Records {
 
   add(row: Row, start: number, end: number): void {
     this.entries.push(row)
-    if (this.#keepsPlaces) {
-      this.starts.push(start)
-      this.ends.push(end)
-    }
+    if (this.#keepsPlaces) this.#places.push([start, end])
   }
 
   addFault(fault: Fault, start: number, end: number): void {
     this.faults++
     this.entries.push(fault)
-    if (this.#keepsPlaces) {
-      this.starts.push(start)
-      this.ends.push(end)
+    if (this.#keepsPlaces) this.#places.push([start, end])
+  }
+
+  /** Adds all records of the block. @param places finds out where they are, if somebody asks */
+  addAll(rows: readonly Row[], places: () => Places): void {
+    for (const row of rows) this.entries.push(row)
+    this.#findPlaces = places
+  }
+
+  /** Where a record starts and ends in the block. */
+  place(index: number): readonly [start: number, end: number] {
+    if (this.#findPlaces) {
+      this.#places = this.#findPlaces() as [number, number][]
+      this.#findPlaces = undefined
     }
+    return this.#places[index] ?? [0, 0]
   }
 }
 
@@ -47,6 +65,11 @@ export class Fault {
     this.text = text
     this.at = at
     this.problem = problem
+  }
+
+  /** The same with another problem. */
+  with(problem: string): Fault {
+    return new Fault(this.start, this.text, this.at, problem)
   }
 }
 

@@ -434,7 +434,7 @@ t.test('wrong options are all named at once', async (t) => {
   }
   t.strictSame(wrong({ path: '', format: 'xml', max_line_bytes: 0, paths: 'x' }), [
     'path: expected a path, or a list of paths, got ""',
-    'format: expected one of "ndjson", "json", "csv", "text", got "xml"',
+    'format: expected one of "ndjson", "json", "csv", "text", "zeek", got "xml"',
     'max_line_bytes: expected an integer of 1 or more, got 0',
     'unknown option "paths"; did you mean "path"?',
   ])
