@@ -202,16 +202,7 @@ const sharedSpecs: SharedSpecs = { ...ownSpecs, ...retrySpecs }
 export type FilesReadableOptions = OptionsOf<SharedSpecs> & StreamOptions
 
 /** Options of CSV alone. */
-const csvNames = [
-  'header',
-  'sep',
-  'quote',
-  'escape',
-  'nullValue',
-  'comment',
-  'header_prefix',
-  'inferSchema',
-]
+const csvNames = ['header', 'sep', 'quote', 'escape', 'nullValue', 'comment', 'header_prefix', 'inferSchema']
 
 function checkShared(
   values: Partial<OptionValues<SharedSpecs>>,
