@@ -42,8 +42,11 @@ export type Verdict<Value, F extends Fault> =
   | (F & Hold & { readonly kind: 'retry'; readonly cut?: boolean; readonly divide?: boolean })
   /** Ask again at once, one time: a token was renewed. `error` is what to end with if it is of no use. */
   | { readonly kind: 'again'; readonly error: ConnectorError }
-  /** Not ready yet, as a job that is polled: ask again, with `page`, after so many milliseconds. It is no retry. */
-  | { readonly kind: 'wait'; readonly after: number; readonly page: unknown }
+  /**
+   * Not ready yet, as a job that is polled: ask again, with `page`, after so many milliseconds. It is no retry.
+   * `isProgress`: retries count from the start again. Default: true; false for a job that was made again.
+   */
+  | { readonly kind: 'wait'; readonly after: number; readonly page: unknown; readonly isProgress?: boolean }
   /** Too large: ask for halves, or send halves. */
   | (F & { readonly kind: 'split' })
   /** Permanent, for what was sent alone: other rows or windows may pass. Of several rows the engine finds the one at fault. */

@@ -62,7 +62,7 @@ export class Requester {
       if (answer.kind === 'accepted') return answer
       if (answer.kind === 'wait') {
         page = answer.page
-        budget.progress()
+        if (answer.isProgress !== false) budget.progress()
         await pause(answer.after, signal)
         continue
       }

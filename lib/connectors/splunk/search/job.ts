@@ -43,6 +43,8 @@ export class SearchJob {
   /** Chosen by us: so that a job can be deleted though the answer to its making never came. */
   #sid: string | undefined
   #made = false
+  /** Jobs that failed, or that splunkd no longer knew. */
+  #lost = 0
   /** Whether the last step ended for want of a session key. */
   #renewed = false
   #poll = firstPoll
@@ -75,7 +77,7 @@ export class SearchJob {
     // The engine asks again one time for all of a slice; a long job may need a new session key several times.
     const renewed = step.kind === 'again' && this.#made && !this.#renewed
     this.#renewed = step.kind === 'again'
-    return renewed ? { kind: 'wait', after: 0, page: this } : step
+    return renewed ? { kind: 'wait', after: 0, page: this, isProgress: false } : step
   }
 
   async #next(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
@@ -151,7 +153,8 @@ export class SearchJob {
   #wait(): SourceVerdict<SearchJob> {
     const after = this.#poll
     this.#poll = Math.min(longestPoll, after * 2)
-    return { kind: 'wait', after, page: this }
+    // Each job that is made again is a retry: its looks must not renew the budget.
+    return { kind: 'wait', after, page: this, isProgress: this.#lost === 0 }
   }
 
   async #look(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
@@ -167,11 +170,13 @@ export class SearchJob {
       const said = messages.map(({ text }) => text).join('; ')
       const answer = verdict ?? retry(this.#client.error(`the job failed${said ? `: ${said}` : ''}`))
       await this.remove(signal)
+      this.#lost++
       return answer
     }
     if (!is(content['isDone'])) return this.#wait()
     if (verdict) {
       await this.remove(signal)
+      this.#lost++
       return verdict
     }
     const count = Number(content['resultCount'])
@@ -202,6 +207,7 @@ export class SearchJob {
     if (answer.kind !== 'fatal' || answer.error.status !== 404) return answer
     this.#sid = undefined
     this.#made = false
+    this.#lost++
     this.#total = undefined
     this.#missing = []
     this.release()

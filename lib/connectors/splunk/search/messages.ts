@@ -3,6 +3,8 @@ import type { SourceFailure } from '../../../core/verdict.ts'
 
 /** Makes errors whose texts are redacted. */
 export interface ErrorMaker {
+  /** Parts of messages that the user accepts. */
+  readonly accepted: readonly string[]
   redact(text: string): string
   error(message: string, details?: ErrorDetails): ConnectorError
 }
@@ -13,6 +15,9 @@ export interface SplunkMessage {
   readonly type: string
   readonly text: string
 }
+
+/** Characters of a message that are looked at. */
+const longestLook = 10_000
 
 /** What a message means for the answer that it came with. */
 export type MessageMeaning =
@@ -44,15 +49,30 @@ const refused =
 const peers =
   /peer|indexer|unable to distribute|search process did not exit|connection|temporar|try again|restart|unavailable|shutting down/i
 
+/** Peers that did not answer: their events are lacking, at whatever severity splunkd says so. */
+const unanswered =
+  /(?:unable|fail(?:ed|ure)?|could not|can ?not|error)\b.{0,60}\b(?:distribute|connect|contact|communicat\w*|reach|talk)\b.{0,80}\b(?:peer|indexer)|\b(?:peer|indexer)s?\b.{0,150}(?:\bis down\b|status *= *"?down|\bnot respond|\bdid not\b|\bno response|unreachable|unavailable|timed? ?out|disconnected|quarantined|\bfailed\b|\bskipped|\bexcluded|partial results)/i
+
+/**
+ * Faults of knowledge objects, which splunkd reports with every search: fields may be lacking, rows are not. A command of
+ * the search that fails is another matter.
+ */
+const knowledge =
+  /could not load lookup|\b(?:lookup table|lookup fields)\b|automatic lookup|\b(?:LOOKUP|EXTRACT|REPORT|EVAL|FIELDALIAS)-\w|(?:field|key-?value|index-time|search-time) extract(?:ion|or)|calculated field|field alias/i
+const ofCommand = /error in '\w+' command|execute failed|search (?:process|failed|not executed)/i
+
 /** A limit of what is logged, not of what is found. */
 const ofLogs = /log messages|info\.csv|search\.log/i
 
 const timerange = /timerange was substituted|time ?range.{0,40}substituted/i
 
 /** https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch */
-export function meaningOf({ type, text }: SplunkMessage): MessageMeaning {
+export function meaningOf({ type, text: whole }: SplunkMessage): MessageMeaning {
   const kind = type.toUpperCase()
+  const text = whole.slice(0, longestLook)
   if (timerange.test(text)) return 'timerange'
+  if (unanswered.test(text)) return 'failed'
+  if (kind !== 'FATAL' && knowledge.test(text) && !ofCommand.test(text)) return 'harmless'
   const isFailure = kind === 'FATAL' || kind === 'ERROR'
   if (kind !== 'INFO' && kind !== 'DEBUG') {
     if (busy.test(text)) return 'busy'
@@ -64,11 +84,16 @@ export function meaningOf({ type, text }: SplunkMessage): MessageMeaning {
 
 const order: readonly MessageMeaning[] = ['refused', 'timerange', 'busy', 'cut', 'failed']
 
-/** The message that decides about an answer; undefined where all are harmless. */
+/**
+ * The message that decides about an answer; undefined if all are harmless.
+ * @param accepted parts of messages that count as harmless
+ */
 export function decisive(
   messages: readonly SplunkMessage[],
+  accepted: readonly string[] = [],
 ): { meaning: MessageMeaning; message: SplunkMessage } | undefined {
-  const found = messages.map((message) => ({ meaning: meaningOf(message), message }))
+  const counted = messages.filter(({ text }) => !accepted.some((part) => text.includes(part)))
+  const found = counted.map((message) => ({ meaning: meaningOf(message), message }))
   for (const meaning of order) {
     const first = found.find((each) => each.meaning === meaning)
     if (first) return first
@@ -78,7 +103,7 @@ export function decisive(
 
 /** What messages make of an answer; undefined if it may be whole. */
 export function judged(messages: readonly SplunkMessage[], client: ErrorMaker): SourceFailure | undefined {
-  const found = decisive(messages)
+  const found = decisive(messages, client.accepted)
   if (!found) return undefined
   const { type, text } = found.message
   const said = client.redact(text)

@@ -13,7 +13,7 @@ import { judged, type SplunkMessage } from './messages.ts'
 import { type SearchValues, searchOf } from './options.ts'
 import { timeBounds, withPrivateFields } from './search-request.ts'
 import { type KeptBy, SearchRows } from './search-rows.ts'
-import { transformingCommand, wholeRangeCommand } from './spl.ts'
+import { silentlyCut, transformingCommand, wholeRangeCommand } from './spl.ts'
 import { SplunkdClient } from './splunkd-client.ts'
 import { instantTicks, sampleRows } from './values.ts'
 
@@ -67,6 +67,8 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
   readonly #client: SplunkdClient
   readonly #search: string
   readonly #events: boolean
+  /** What the search may leave out without a word of splunkd; reported once. */
+  #unsaid: readonly string[]
   /** The command by which windows can't be read in halves. */
   readonly #wholeRange: string | undefined
   readonly #mode: 'export' | 'job'
@@ -81,6 +83,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     const { text, spl } = searchOf(settings)
     const transforming = transformingCommand(spl) !== undefined
     this.#events = !transforming
+    this.#unsaid = silentlyCut(spl)
     this.#wholeRange = settings.allow_transforming_queries ? undefined : wholeRangeCommand(spl)
     this.#search = transforming ? text : withPrivateFields(text, settings.event_id)
     const { search_mode } = settings
@@ -92,6 +95,11 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     if (ask.page === undefined) {
       const event: SplunkSearchEvent = { mode: this.#mode, window: ask.slice, search: this.#search }
       this.#observer.tell('search', event)
+      this.#tellMessages(
+        this.#unsaid.map((text) => ({ type: 'WARN', text })),
+        ask.slice,
+      )
+      this.#unsaid = []
     }
     const answer = this.#mode === 'export' ? await this.#export(ask, signal) : await this.#job(ask, signal)
     return answer.kind === 'split' || answer.kind === 'retry' ? this.#unlessWhole(answer) : answer

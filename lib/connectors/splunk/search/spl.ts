@@ -139,11 +139,11 @@ const transforming = new Set([
   'metasearch',
 ]) // biome-ignore format: a list
 
-/** Commands whose rows depend on other rows: read in windows, each window would give rows of its own. */
+/** Commands whose rows depend on other rows: read in windows, each window would give rows of its own. `sort` cuts. */
 const acrossRows = new Set([
   'eventstats', 'streamstats', 'transaction', 'dedup', 'head', 'tail', 'append', 'cluster', 'outlier', 'anomalies',
   'anomalydetection', 'trendline', 'delta', 'accum', 'autoregress', 'concurrency', 'filldown', 'selfjoin', 'localize',
-  'predict', 'x11', 'uniq', 'union',
+  'predict', 'x11', 'uniq', 'union', 'join', 'map',
 ]) // biome-ignore format: a list
 
 /** Commands that change something: a read that is tried again would do it twice. */
@@ -157,9 +157,49 @@ export function transformingCommand({ commands }: Spl): string | undefined {
   return commands.find(({ name }) => transforming.has(name))?.name
 }
 
-/** The first command by which the search gives another result in windows than in one. Sorting alone changes no row. */
+/** `sort` keeps 10,000 rows, or as many as it says; only `sort 0` keeps all. */
+function cutsBySort({ name, bare }: SplCommand): boolean {
+  return name === 'sort' && !/^\s*sort\s+(?:limit\s*=\s*)?0(?![\w.])/i.test(bare)
+}
+
+/** The first command by which the search gives another result in windows than in one. Sorting all changes no row. */
 export function wholeRangeCommand({ commands }: Spl): string | undefined {
-  return commands.find(({ name }) => transforming.has(name) || acrossRows.has(name))?.name
+  const found = commands.find(
+    (command) => transforming.has(command.name) || acrossRows.has(command.name) || cutsBySort(command),
+  )
+  return found && cutsBySort(found) ? 'sort (without 0)' : found?.name
+}
+
+/**
+ * Limits that commands have without being told, after which they drop rows or values with no word from splunkd.
+ * https://docs.splunk.com/Documentation/Splunk/latest/SearchReference
+ */
+const silentLimits: readonly (readonly [RegExp, string])[] = [
+  [/^\s*top\b(?!.*\blimit\s*=)(?!\s+\d)/is, '"top" gives 10 values: set limit=0 for all'],
+  [/^\s*rare\b(?!.*\blimit\s*=)(?!\s+\d)/is, '"rare" gives 10 values: set limit=0 for all'],
+  [/^\s*(?:head|tail)\s*$/i, '"head" and "tail" keep 10 rows unless they say how many'],
+  [
+    /^\s*transaction\b/i,
+    '"transaction" drops open transactions beyond maxopentxn and maxopenevents (limits.conf)',
+  ],
+  [
+    /^\s*(?:join|append|appendcols|union|set)\b/i,
+    'its subsearch gives at most 50,000 rows, found within 60 s',
+  ],
+  [/^\s*map\b(?!.*\bmaxsearches\s*=)/is, '"map" runs 10 searches: set maxsearches'],
+  [/^\s*transpose\s*$/i, '"transpose" turns 5 rows: set 0 for all'],
+  [/^\s*\w*stats\b.*\blist\s*\(/is, '"list()" keeps 100 values of a field: use values() or eventstats'],
+]
+
+/** What a search may leave out without a word: for a message to the user. */
+export function silentlyCut(spl: Spl): string[] {
+  const found: string[] = []
+  for (const command of spl.commands) {
+    if (cutsBySort(command) && !/^\s*sort\s+(?:limit\s*=\s*)?\d/i.test(command.bare))
+      found.push('"sort" keeps 10,000 rows: write sort 0 for all')
+    for (const [form, text] of silentLimits) if (form.test(command.bare)) found.push(text)
+  }
+  return [...new Set(found)]
 }
 
 /** The first command that changes something, also in a subsearch. */

@@ -13,6 +13,7 @@ export interface SplunkdValues extends SignInValues, HttpSettings {
   readonly app?: string | undefined
   readonly owner?: string | undefined
   readonly compression: 'gzip' | 'none'
+  readonly accept_messages?: readonly string[] | undefined
 }
 
 export interface SplunkdRequest {
@@ -41,6 +42,11 @@ export class SplunkdClient {
     const fromUrl = credentialsOf(values.splunkd_url)
     this.#http = new HttpClient(values, (text) => redactor([...this.#signIn.secrets, ...fromUrl])(text))
     this.#base = baseOf(values)
+  }
+
+  /** Parts of messages that are reported, and do no harm. */
+  get accepted(): readonly string[] {
+    return this.#values.accept_messages ?? []
   }
 
   redact(text: string): string {

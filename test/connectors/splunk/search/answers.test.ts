@@ -181,6 +181,19 @@ t.test('what messages mean', (t) => {
     ['WARN', 'Field extractor name=x is unusually slow', 'harmless'],
     ['INFO', 'Your timerange was substituted based on your search string', 'timerange'],
     ['INFO', 'Your search results might be incomplete', 'harmless'],
+    [
+      'WARN',
+      'Unable to distribute to peer named idx1:8089 at uri https://idx1:8089 using the uri-scheme=https because peer has status="Down".',
+      'failed',
+    ],
+    ['INFO', 'Search peer idx2 did not respond within 60 seconds', 'failed'],
+    ['DEBUG', 'Failed to contact the search peer https://idx2:8089', 'failed'],
+    ['DEBUG', 'search context: user="admin", app="search", peers: idx1', 'harmless'],
+    ['ERROR', '[idx1] Could not load lookup=LOOKUP-dns_app', 'harmless'],
+    ['ERROR', "The lookup table 'assets' does not exist or is not available.", 'harmless'],
+    ['ERROR', "[idx1] Invalid field extraction 'EXTRACT-user'", 'harmless'],
+    ['FATAL', "Error in 'lookup' command: Could not construct lookup 'assets, host'.", 'refused'],
+    ['ERROR', "Streamed search execute failed because: Error in 'lookup' command: no such lookup", 'refused'],
     ['DEBUG', 'base lispy: [ AND index::main ]', 'harmless'],
   ]
   for (const [type, text, meaning] of table) t.equal(meaningOf({ type, text }), meaning, text)

@@ -182,3 +182,87 @@ t.test('v1, where there is no v2', async (t) => {
   t.equal(counts(await new SplunkReadable({ ...reach(splunk), ...range, query }).toArray()), 50)
   t.equal(splunk.jobCount, 0)
 })
+
+t.test('a job that fails each time is made again max_retries times, and no more', async (t) => {
+  const splunk = await startSplunk(t, { jobPolls: 2 })
+  splunk.failSearch({ ...searchFaults.fatal(), times: Number.POSITIVE_INFINITY })
+  const source = new SplunkReadable({ ...reach(splunk), ...range, query, max_retries: 2 })
+  await t.rejects(source.toArray(), {
+    code: 'ERR_QUERY',
+    endedBy: 'max_retries',
+    message: /the search failed: The search process with sid failed to run/,
+  })
+  t.equal(splunk.jobsCreated, 3)
+  t.equal(source.stats.retries, 2)
+  t.equal(splunk.jobCount, 0)
+})
+
+t.test('so is one that splunkd forgets at each look', async (t) => {
+  const splunk = await startSplunk(t, { jobPolls: 2 })
+  splunk.fail({
+    match: ({ method, path }) => method === 'GET' && path.includes('/search/jobs/'),
+    status: 404,
+    body: { messages: [{ type: 'FATAL', text: 'Unknown sid.' }] },
+    times: Number.POSITIVE_INFINITY,
+  })
+  const source = new SplunkReadable({ ...reach(splunk), ...range, query, max_retries: 2 })
+  await t.rejects(source.toArray(), { code: 'ERR_QUERY', status: 404, endedBy: 'max_retries' })
+  t.equal(splunk.jobsCreated, 3)
+})
+
+t.test('a lookup that can not be loaded is reported, and so is what the user accepts', async (t) => {
+  const splunk = await startSplunk(t)
+  addEvents(
+    splunk,
+    upTo(50).map((n) => ({ time: n, n })),
+  )
+  const lookup = { type: 'ERROR', text: '[idx1] Could not load lookup=LOOKUP-dns' } as const
+  const own = { type: 'ERROR', text: 'Eventtype "vpn" does not exist or is disabled' } as const
+  for (const search_mode of ['export', 'job'] as const) {
+    splunk.failSearch({ messages: [lookup, own] })
+    const options = { ...reach(splunk), ...range, query: 'search index=main', search_mode, max_retries: 0 }
+    const source = new SplunkReadable({ ...options, accept_messages: 'Eventtype "vpn"' })
+    const messages: unknown[] = []
+    source.on('message', (message) => messages.push(message))
+    t.equal((await source.toArray()).length, 50)
+    t.match(messages, [lookup, own])
+    splunk.failSearch({ messages: [own] })
+    await t.rejects(new SplunkReadable(options).toArray(), { code: 'ERR_QUERY' })
+  }
+})
+
+t.test('an answer without a peer is never taken for whole, whatever its severity', async (t) => {
+  const splunk = await startSplunk(t)
+  addEvents(
+    splunk,
+    upTo(50).map((n) => ({ time: n, n })),
+  )
+  const text =
+    'Unable to distribute to peer named idx1 at uri=idx1:8089 because replication was unsuccessful. ReplicationStatus: Failed'
+  for (const type of ['INFO', 'WARN'] as const) {
+    splunk.failSearch({ messages: [{ type, text }], rows: 30 })
+    const source = new SplunkReadable({ ...reach(splunk), ...range, query: 'search index=main' })
+    t.equal((await source.toArray()).length, 50)
+    t.equal(source.stats.retries, 1)
+    splunk.failSearch({ messages: [{ type, text }], rows: 30 })
+    const once = new SplunkReadable({
+      ...reach(splunk),
+      ...range,
+      query: 'search index=main',
+      max_retries: 0,
+    })
+    await t.rejects(once.toArray(), { code: 'ERR_QUERY', message: /Unable to distribute to peer/ })
+  }
+})
+
+t.test('a limit that a command has without being told is reported', async (t) => {
+  const splunk = await startSplunk(t)
+  splunk.answer(/sort/, [{ n: '1' }])
+  const options = { ...reach(splunk), ...range, query: 'search index=main | sort n' }
+  const source = new SplunkReadable(options)
+  const messages: unknown[] = []
+  source.on('message', (message) => messages.push(message))
+  t.equal((await source.toArray()).length, 1)
+  t.match(messages, [{ type: 'WARN', text: /sort 0/ }])
+  t.throws(() => new SplunkReadable({ ...options, num_partitions: 2 }), { message: /"sort \(without 0\)"/ })
+})

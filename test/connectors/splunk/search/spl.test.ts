@@ -5,6 +5,7 @@ import {
   composedSearch,
   quoted,
   readSpl,
+  silentlyCut,
   timeModifier,
   transformingCommand,
   unsafeFilter,
@@ -67,7 +68,11 @@ t.test('commands are told from words, quotes, subsearches and comments', (t) => 
   t.equal(transformingCommand(readSpl('search a [ search b | stats count ]')), undefined)
   t.equal(transformingCommand(readSpl('search stats | eval top=1 | fields rare')), undefined)
   t.equal(wholeRangeCommand(readSpl('search a | dedup host')), 'dedup')
-  t.equal(wholeRangeCommand(readSpl('search a | sort _time | eval x=1')), undefined)
+  for (const sort of ['sort 0 _time', 'sort limit=0 - _time', 'SORT 0 -n, +m'])
+    t.equal(wholeRangeCommand(readSpl(`search a | ${sort} | eval x=1`)), undefined, sort)
+  for (const sort of ['sort _time', 'sort - _time', 'sort 500 n', 'sort 0x', 'sort limit=10 n'])
+    t.equal(wholeRangeCommand(readSpl(`search a | ${sort}`)), 'sort (without 0)', sort)
+  t.equal(wholeRangeCommand(readSpl('search a | join host [search b]')), 'join')
   t.equal(writingCommand(readSpl('search a | eval x=1 | collect index=b')), 'collect')
   t.equal(writingCommand(readSpl('search a [ search b | outputlookup c ]')), 'outputlookup')
   t.equal(writingCommand(readSpl('search delete | eval collect="outputlookup"')), undefined)
@@ -203,5 +208,31 @@ t.test('no value leaves its place: what is composed reads back as one search com
     }),
     { numRuns: scaled(300, 20_000) },
   )
+  t.end()
+})
+
+t.test('limits that commands have without being told', (t) => {
+  const cut: [string, RegExp][] = [
+    ['search a | sort - _time', /10,000 rows: write sort 0/],
+    ['search a | top host', /"top" gives 10/],
+    ['search a | rare showperc=f host', /"rare" gives 10/],
+    ['search a | head', /10 rows/],
+    ['search a | transaction host', /maxopentxn/],
+    ['search a | join host [search b | fields host]', /50,000 rows/],
+    ['search a | map search="search $host$"', /10 searches/],
+    ['search a | stats list(user) by host', /100 values/],
+  ]
+  for (const [text, form] of cut) t.match(silentlyCut(readSpl(text)).join('; '), form, text)
+  for (const text of [
+    'search a | sort 0 - _time',
+    'search a | sort 100 n',
+    'search a | top limit=0 host',
+    'search a | top 5 host',
+    'search a | head 20',
+    'search a | stats values(user) by host',
+    'search a "| top host"',
+  ]) {
+    t.strictSame(silentlyCut(readSpl(text)), [], text)
+  }
   t.end()
 })
