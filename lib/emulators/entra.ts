@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { constants, createPublicKey, randomBytes, randomUUID, verify } from 'node:crypto'
 import type { Answer } from './answer.ts'
 import { Emulator, type EmulatorOptions } from './emulator.ts'
 import type { RecordedRequest } from './fault.ts'
@@ -21,6 +21,10 @@ export interface EntraEmulatorOptions extends EmulatorOptions {
   client_id?: string
   /** Default: random. */
   client_secret?: string
+  /** Federated token that is accepted in place of the secret. */
+  federated_token?: string
+  /** Certificate (PEM) whose key may sign assertions in place of the secret. */
+  certificate?: string
   /** How many seconds a token lives. Default 3,599. */
   expiresIn?: number
 }
@@ -38,6 +42,8 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
   readonly tenant_id: string
   readonly client_id: string
   readonly client_secret: string
+  readonly federated_token: string | undefined
+  readonly certificate: string | undefined
   /** How many seconds the tokens to come will live. */
   expiresIn: number
   readonly #tokens = new Map<string, IssuedToken>()
@@ -49,6 +55,8 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
     this.tenant_id = options.tenant_id ?? randomUUID()
     this.client_id = options.client_id ?? randomUUID()
     this.client_secret = options.client_secret ?? randomBytes(20).toString('base64url')
+    this.federated_token = options.federated_token
+    this.certificate = options.certificate
     this.expiresIn = options.expiresIn ?? 3_599
     this.#expiresIn = this.expiresIn
   }
@@ -138,6 +146,18 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
     }
   }
 
+  /** Whether an assertion is the federated token, or is signed by the key of the certificate. */
+  #isAsserted(assertion: string | null): boolean {
+    if (!assertion) return false
+    if (assertion === this.federated_token) return true
+    const [head = '', body = '', signature = ''] = assertion.split('.')
+    if (this.certificate === undefined || signature === '') return false
+    const { alg } = JSON.parse(Buffer.from(head, 'base64url').toString()) as { alg?: string }
+    const padding = alg === 'PS256' ? constants.RSA_PKCS1_PSS_PADDING : constants.RSA_PKCS1_PADDING
+    const key = { key: createPublicKey(this.certificate), padding }
+    return verify('sha256', Buffer.from(`${head}.${body}`), key, Buffer.from(signature, 'base64url'))
+  }
+
   #token(tenant: string, request: RecordedRequest): Answer {
     const form = new URLSearchParams(request.body.toString())
     if (tenant !== this.tenant_id) return this.#unknownTenant(tenant)
@@ -153,7 +173,7 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
         `Application with identifier '${client}' was not found in the directory '${tenant}'.`,
       )
     }
-    if (form.get('client_secret') !== this.client_secret) {
+    if (form.get('client_secret') !== this.client_secret && !this.#isAsserted(form.get('client_assertion'))) {
       return refuse(
         401,
         'invalid_client',

@@ -1,5 +1,6 @@
 import { type ClientRequest, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
@@ -26,7 +27,7 @@ export function agentsFor(settings: HttpSettings): { readonly value: Agents; clo
 
 /** The connections of one connector: kept alive up to an age, through a proxy where there is one. */
 export class Agents {
-  readonly #settings: HttpSettings
+  readonly #settings: HttpSettings & { readonly verify_ssl: boolean }
   /** By proxy; the empty text stands for none. */
   readonly #pairs = new Map<string, AgentPair>()
   /** What the last URL got: the environment is slow to look into. */
@@ -35,7 +36,11 @@ export class Agents {
   #ended = new AbortController()
 
   constructor(settings: HttpSettings) {
-    this.#settings = settings
+    const { verify_ssl, ca } = settings
+    this.#settings =
+      typeof verify_ssl === 'string'
+        ? { ...settings, verify_ssl: true, ca: ca ?? verify_ssl }
+        : { ...settings, verify_ssl }
   }
 
   /** Takes the credentials of the proxies that were used out of a text. */
@@ -76,6 +81,7 @@ export class Agents {
       })
       for (const agent of [http, https]) {
         if (proxy) this.#tunnel(agent, new URL(proxy))
+        else if (this.#settings.connect_timeout) limitConnecting(agent, this.#settings.connect_timeout)
         retire(agent, (this.#settings.max_connection_seconds ?? defaultConnectionAge) * 1000)
       }
       pair = { http, https }
@@ -151,5 +157,20 @@ function retire(agent: HttpAgent, maxAge: number): void {
   asks.keepSocketAlive = (socket) => {
     const age = performance.now() - (born.get(socket) ?? 0)
     return !spent.has(socket) && age < maxAge && keepSocketAlive(socket)
+  }
+}
+
+/** Gives up connecting after some seconds, as a fault that is transient. */
+function limitConnecting(agent: HttpAgent, seconds: number): void {
+  const connect = agent.createConnection.bind(agent)
+  agent.createConnection = (...args) => {
+    const socket = connect(...args) as Socket
+    const timer = setTimeout(() => {
+      const error = new Error(`no connection within connect_timeout (${seconds} s)`)
+      socket.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
+    }, seconds * 1000)
+    const event = agent instanceof HttpsAgent ? 'secureConnect' : 'connect'
+    for (const end of [event, 'close']) socket.once(end, () => clearTimeout(timer))
+    return socket
   }
 }

@@ -16,15 +16,19 @@ export interface HttpSettings {
   /** Passphrase of `key`. */
   readonly passphrase?: string | undefined
   /** Whether the certificate of the server is checked. */
-  readonly verify_ssl: boolean
+  readonly verify_ssl: boolean | string
   /** URL of a proxy for everything. Default: by the environment. */
   readonly proxy?: string | undefined
   /** Seconds after which a connection is not used again. Default: 300. */
   readonly max_connection_seconds?: number | undefined
+  /** Seconds that connecting may take, TLS included. Default: no limit of its own. */
+  readonly connect_timeout?: number | undefined
 }
 
 /** Seconds. */
 export const defaultConnectionAge = 300
+
+const readCa = pem('CERTIFICATE', 'CA', 'PEM certificate')
 
 /** TLS, proxy and connection options of every connector that speaks HTTP. Check them by {@link checkHttpOptions}. */
 export const httpSpecs = {
@@ -33,7 +37,7 @@ export const httpSpecs = {
     {
       form: 'CA certificates in PEM form, or the path of a file that holds them',
       schema: { type: 'string' },
-      parse: pem('CERTIFICATE', 'CA', 'PEM certificate'),
+      parse: readCa,
     },
     { names: 'file' },
   ),
@@ -58,11 +62,19 @@ export const httpSpecs = {
   /** Passphrase of an encrypted `key`. */
   passphrase: option.text({ secret: true }),
   /**
-   * Whether to check the certificate of the server. With `false` anyone on the network path can read and change the
-   * traffic.
+   * Whether to check the certificate of the server; the path of a PEM file with CA certificates is as `ca`. With `false`
+   * anyone on the network path can read and change the traffic.
    * @default true
    */
-  verify_ssl: option.flag({ default: true }),
+  verify_ssl: option.custom<boolean | string>(
+    {
+      form: 'true, false, or the path of a file with CA certificates',
+      schema: { type: ['boolean', 'string'] },
+      parse: (value) =>
+        /^\s*(true|false)\s*$/i.test(String(value)) ? /true/i.test(String(value)) : readCa(value),
+    },
+    { default: true },
+  ),
   /**
    * Proxy URL: http, https, socks4, socks5 (names resolved here) or socks5h (names resolved by the proxy). NO_PROXY
    * holds hosts (with their subdomains), `*`, addresses and CIDR ranges; names of variables may be in lower case.
@@ -89,10 +101,12 @@ export type HttpOptions = OptionsOf<typeof httpSpecs>
 
 /** Reports what is wrong with a client certificate, before anything is sent. */
 export function checkHttpOptions(
-  { cert, key, passphrase }: Partial<HttpSettings>,
+  { cert, key, passphrase, verify_ssl }: Partial<HttpSettings>,
   report: Report,
   given: ReadonlySet<string>,
 ): void {
+  if (typeof verify_ssl === 'string' && given.has('ca'))
+    report('ca and a path as verify_ssl exclude each other')
   if (given.has('cert') !== given.has('key')) {
     report(
       given.has('cert') ? 'cert: goes with key, which is missing' : 'key: goes with cert, which is missing',
@@ -126,7 +140,7 @@ function opens(key: string, passphrase: string | undefined): boolean {
 }
 
 /** Reads PEM text, or a file of it. */
-function pem(label: string, name: string, what: string): (value: unknown) => string | undefined {
+export function pem(label: string, name: string, what: string): (value: unknown) => string | undefined {
   const begin = new RegExp(`-----BEGIN ${label}-----`)
   return (value) => {
     if (typeof value !== 'string' && !Buffer.isBuffer(value)) return undefined

@@ -116,9 +116,6 @@ export function checkRange(values: Partial<RangeValues>, report: Report, given: 
   if (ranges.length > 1) report(`${ranges.join(' and ')} exclude each other`)
   if (ranges.length === 0) report('the time range is missing: give timespan, or start_time, or a window')
   if (given.has('end_time') && !given.has('start_time')) report('end_time: needs start_time')
-  if (given.has('num_partitions') && given.has('partition_duration')) {
-    report('num_partitions and partition_duration exclude each other')
-  }
   if (start_time !== undefined && end_time !== undefined && end_time <= start_time) {
     report(`end_time: ${formatInstant(end_time)} is not after start_time ${formatInstant(start_time)}`)
   } else if (start_time !== undefined && !given.has('end_time') && start_time >= now()) {

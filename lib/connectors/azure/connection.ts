@@ -39,6 +39,7 @@ export class AzureConnection {
     this.#agents = new Agents(values)
     this.#redactSecrets = redactor([
       values.client_secret,
+      values.client_certificate_password,
       process.env['DATABRICKS_TOKEN'],
       process.env['DATABRICKS_CLIENT_SECRET'],
       process.env['AZURE_CLIENT_SECRET'],
@@ -126,7 +127,20 @@ export class AzureConnection {
         ? new identity.ManagedIdentityCredential(managedIdentity(options))
         : new identity.DefaultAzureCredential(options)
     }
-    const { tenant_id, client_id, client_secret } = values
+    const { tenant_id, client_id, client_secret, federated_token_file, client_certificate } = values
+    if (federated_token_file !== undefined) {
+      const file = { tenantId: tenant_id!, clientId: client_id!, tokenFilePath: federated_token_file }
+      return new identity.WorkloadIdentityCredential({ ...options, ...file })
+    }
+    if (client_certificate !== undefined) {
+      const certificate = {
+        certificate: client_certificate,
+        ...(values.client_certificate_password && {
+          certificatePassword: values.client_certificate_password,
+        }),
+      }
+      return new identity.ClientCertificateCredential(tenant_id!, client_id!, certificate, options)
+    }
     return new identity.ClientSecretCredential(tenant_id!, client_id!, client_secret!, options)
   }
 }

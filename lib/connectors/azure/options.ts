@@ -1,7 +1,7 @@
 import type { TokenCredential } from '@azure/core-auth'
 import { type OptionSpecs, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
 import type { AnyOf } from '../../core/spelling.ts'
-import { checkHttpOptions, httpSpecs } from '../../http/options.ts'
+import { checkHttpOptions, httpSpecs, pem } from '../../http/options.ts'
 import { missingDatabricksVariables } from './databricks-credential.ts'
 
 /** Endpoints and token audiences of one Azure cloud. */
@@ -55,6 +55,8 @@ export const httpsUrl = {
   },
 }
 
+const readCertificate = pem('CERTIFICATE', 'certificate', 'PEM certificate')
+
 /** The options of signing in to Azure. */
 export const signInSpecs = {
   /** `TokenCredential` of `@azure/identity`, or an object like it. First of the ways to sign in. */
@@ -82,6 +84,27 @@ export const signInSpecs = {
   client_id: option.text(),
   /** Client secret of the service principal. Needs `tenant_id` and `client_id`. */
   client_secret: option.text({ secret: true }),
+  /**
+   * Path of a file with a token of another identity provider (workload identity federation), in place of
+   * `client_secret`. It is read again for each token.
+   */
+  federated_token_file: option.text({ names: 'file' }),
+  /** Certificate of the service principal and its private key, in place of `client_secret`: PEM, or the path of a PEM file. */
+  client_certificate: option.custom<string, string | Buffer>(
+    {
+      form: 'a certificate and its private key in PEM form, or the path of a file that holds both',
+      schema: { type: 'string' },
+      parse: (value) => {
+        const text = readCertificate(value)
+        if (text !== undefined && !/-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/.test(text))
+          throw new Refusal('holds no PEM private key beside the certificate')
+        return text
+      },
+    },
+    { names: 'file', secret: true },
+  ),
+  /** Password of the private key in `client_certificate`, if that is encrypted. */
+  client_certificate_password: option.text({ secret: true }),
   /**
    * Azure cloud. It decides the token service, the default endpoint and the audience of the token.
    * @default "public"
@@ -115,11 +138,16 @@ export type SignIn = AnyOf<
   | 'databricks_credential'
   | 'azure_default_credential'
   | readonly ['tenant_id', 'client_id', 'client_secret']
+  | readonly ['tenant_id', 'client_id', 'federated_token_file']
+  | readonly ['tenant_id', 'client_id', 'client_certificate']
 >
 
 export type AzureOptionValues = OptionValues<typeof azureSpecs>
 
 const principalOptions = ['tenant_id', 'client_id', 'client_secret'] as const
+
+/** What a service principal proves its identity by: one of them. */
+const proofs = ['client_secret', 'federated_token_file', 'client_certificate'] as const
 
 /** Reports where no way to sign in is complete, and what each lacks. */
 export function checkAzureOptions(
@@ -135,9 +163,13 @@ export function checkAzureOptions(
     return
   }
   if (values.azure_default_credential) return
-  const missing = principalOptions.filter((name) => !given.has(name))
+  const proven = proofs.filter((name) => given.has(name))
+  if (proven.length > 1) report(`${proven.join(' and ')} exclude each other`)
+  const missing = principalOptions.filter(
+    (name) => !given.has(name) && !(name === 'client_secret' && proven.length > 0),
+  )
   if (missing.length === 0) return
-  if (missing.length < principalOptions.length) {
+  if (missing.length < principalOptions.length || proven.length > 0) {
     report(`the service principal is incomplete: it lacks ${missing.join(' and ')}`)
     return
   }

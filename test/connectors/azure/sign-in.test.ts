@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
+import { generate } from 'selfsigned'
 import t from 'tap'
 import { AzureConnection } from '../../../lib/connectors/azure/connection.ts'
 import { azureClouds, azureSpecs, checkAzureOptions } from '../../../lib/connectors/azure/options.ts'
@@ -488,4 +489,39 @@ t.test('a program that does not speak to Azure does not load its clients', async
     [...packages].filter((name) => name.startsWith('@azure/')),
     [],
   )
+})
+
+t.test('a federated token, or a certificate, in place of the secret', async (t) => {
+  // Entra wants RSA.
+  const issue = async () => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'app' }], { keySize: 2048 })
+    return { cert, key }
+  }
+  const { cert, key } = await issue()
+  const folder = t.testdir({ token: 'federated-1', 'client.pem': `${cert}\n${key}` })
+  const trial = await AzureTrial.start(t, { entra: { federated_token: 'federated-2', certificate: cert } })
+  trial.service.addTable('T', columns, [['2024-05-01T12:00:00Z', 1]])
+  const federated = { client_secret: undefined, federated_token_file: `${folder}/token` }
+  const { error } = await trial.failure({ ...federated, max_retries: 0 })
+  t.match(error, { code: 'ERR_AUTH', serviceCode: 'invalid_client' })
+  writeFileSync(`${folder}/token`, 'federated-2')
+  t.strictSame(await trial.read(federated), row, 'the file is read again')
+  t.equal(new URLSearchParams(String(trial.emulators.entra.requests.at(-1)!.body)).get('client_secret'), null)
+  for (const client_certificate of [`${folder}/client.pem`, `${cert}\n${key}`])
+    t.strictSame(await trial.read({ client_secret: undefined, client_certificate }), row)
+  const other = await issue()
+  const wrong = await trial.failure({
+    client_secret: undefined,
+    client_certificate: `${other.cert}\n${other.key}`,
+    max_retries: 0,
+  })
+  t.equal(wrong.error.code, 'ERR_AUTH')
+  t.notMatch(inspect(wrong.error), 'PRIVATE KEY')
+  const bad: [object, RegExp][] = [
+    [{ federated_token_file: 'x' }, /client_secret and federated_token_file exclude each other/],
+    [{ ...federated, tenant_id: undefined }, /incomplete: it lacks tenant_id/],
+    [{ client_secret: undefined, client_certificate: `${cert}` }, /no PEM private key/],
+    [{ client_secret: undefined, client_certificate: `${folder}/none` }, /can't read the certificate file/],
+  ]
+  for (const [options, message] of bad) t.throws(() => trial.source({ ...options }), { message })
 })

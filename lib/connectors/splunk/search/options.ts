@@ -11,7 +11,7 @@ import {
 import { retrySpecs } from '../../../core/retry.ts'
 import type { OneOf, OptionsOf, StreamOptions } from '../../../core/spelling.ts'
 import type { StandardSchema } from '../../../core/standard-schema.ts'
-import { httpSpecs } from '../../../http/options.ts'
+import { checkHttpOptions, httpSpecs } from '../../../http/options.ts'
 import {
   checkRange,
   checkStream,
@@ -152,6 +152,20 @@ const ownSpecs = {
    */
   search_mode: option.oneOf(['auto', 'export', 'job'], { default: 'auto' }),
   /**
+   * Parts of messages of splunkd that do no harm to the result: the event `message` reports them, and the answer counts.
+   * Lookups and field extractions that can not be loaded are tolerated anyway.
+   */
+  accept_messages: option.custom<readonly string[], string | readonly string[]>({
+    form: 'a part of a message, or several',
+    schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
+    parse: (value) => {
+      const list = typeof value === 'string' ? [value] : value
+      return Array.isArray(list) && list.every((part) => typeof part === 'string' && part.trim() !== '')
+        ? (list as string[])
+        : undefined
+    },
+  }),
+  /**
    * Rows of a page of a job's results. The source asks for `max_in_flight` pages at once.
    * @default 10000
    */
@@ -169,24 +183,10 @@ const ownSpecs = {
     { default: 10_000 },
   ),
   /**
-   * Form of the answers.
+   * Accepted for jobs that come from PySpark: the rows are the same with either, and answers travel as `json`.
    * @default "json"
    */
-  output_mode: option.custom<'json'>(
-    {
-      form: '"json"',
-      schema: { enum: ['json'] },
-      parse(value) {
-        if (value === 'json_rows') {
-          throw new Refusal(
-            'expected "json": the form of answers does not change the rows, and exports answer in json',
-          )
-        }
-        return value === 'json' ? value : undefined
-      },
-    },
-    { default: 'json' },
-  ),
+  output_mode: option.oneOf(['json', 'json_rows'], { default: 'json' }),
   /**
    * Whether the first rows (up to 1,000) decide the types of columns. Without it all values are strings, except `_time`
    * and `_indextime`.
@@ -256,6 +256,11 @@ const ownSpecs = {
    */
   min_partition_seconds: option.amount({ default: 1 }),
   /**
+   * Maximum time to connect, TLS included, in seconds; then the request is made again.
+   * @default `read_timeout`
+   */
+  connect_timeout: option.amount(),
+  /**
    * Maximum pause before or within an answer, in seconds. A longer one ends the attempt, and the search is sent again.
    * @default 300
    */
@@ -275,7 +280,7 @@ export const searchSpecs: SearchSpecs = { ...ownSpecs, ...retrySpecs, ...httpSpe
 export type SearchValues = OptionValues<SearchSpecs>
 
 /** Options that a search is made of. */
-const parts = ['index', 'sourcetype', 'source', 'host', 'search_filter'] as const
+export const searchParts = ['index', 'sourcetype', 'source', 'host', 'search_filter'] as const
 
 type Given = ReadonlySet<string>
 
@@ -323,8 +328,7 @@ export function searchOf(values: Partial<SearchValues>): { readonly text: string
 }
 
 function checkSearch(values: Partial<SearchValues>, report: Report, given: Given): Spl | undefined {
-  const own = parts.filter((name) => given.has(name))
-  if (given.has('query') && own.length > 0) report(`query and ${own.join(', ')} exclude each other`)
+  const own = searchParts.filter((name) => given.has(name))
   if (!given.has('query') && own.length === 0)
     report('query: is required, unless index, sourcetype, source, host or search_filter is given')
   if (!given.has('query') && own.length > 0 && !own.some((name) => name !== 'search_filter')) {
@@ -363,6 +367,7 @@ function checkSearch(values: Partial<SearchValues>, report: Report, given: Given
 function checkShared(values: Partial<SearchValues>, report: Report, given: Given): Spl | undefined {
   if (values.splunkd_url !== undefined) checkUrl(values.splunkd_url, report)
   checkSignIn(values, report, given)
+  checkHttpOptions(values, report, given)
   if (given.has('schema') && values.inferSchema === true)
     report('schema and inferSchema: true exclude each other')
   const spl = checkSearch(values, report, given)

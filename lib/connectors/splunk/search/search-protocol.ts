@@ -10,7 +10,7 @@ import { toOffset, type WindowOffset, windowOf } from '../../../source/windows.t
 import { ExportAnswer } from './export.ts'
 import { SearchJob } from './job.ts'
 import { judged, type SplunkMessage } from './messages.ts'
-import { type SearchValues, searchOf } from './options.ts'
+import { type SearchValues, searchOf, searchParts } from './options.ts'
 import { timeBounds, withPrivateFields } from './search-request.ts'
 import { type KeptBy, SearchRows } from './search-rows.ts'
 import { silentlyCut, transformingCommand, wholeRangeCommand } from './spl.ts'
@@ -81,6 +81,12 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     this.#observer = observer
     this.#client = new SplunkdClient(settings, () => observer.request())
     const { text, spl } = searchOf(settings)
+    const unused = searchParts.filter((name) => settings[name] !== undefined)
+    if (settings.query !== undefined && unused.length > 0) {
+      process.emitWarning(`splunk: query is used, and ${unused.join(', ')} beside it are not`, {
+        code: 'CYBER_CONNECTORS_OPTION_UNUSED',
+      })
+    }
     const transforming = transformingCommand(spl) !== undefined
     this.#events = !transforming
     this.#unsaid = silentlyCut(spl)

@@ -1,5 +1,9 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import t from 'tap'
+import { createCertificateAuthority } from '../../../../lib/emulators/index.ts'
 import { SplunkReadable, type SplunkReadableOptions, SplunkStreamReadable } from '../../../../lib/index.ts'
+import { addEvents, at, reach, startSplunk } from '../../../fixtures/splunk-events.ts'
 
 const good = {
   splunkd_url: 'https://splunk:8089',
@@ -51,7 +55,6 @@ t.test('bad input is refused before anything is sent, each with its reason', (t)
     ],
     [{ ...good, query: 'search index=main | stats count', event_id: true }, /has no events/],
     [{ ...good, query: 'search index=main | stats count', window_by: 'index_time' }, /no index time/],
-    [{ ...good, index: 'main' }, /query and index exclude each other/],
     [parts, /query: is required/],
     [{ ...parts, search_filter: 'a=1' }, /search_filter: needs an index/],
     [{ ...parts, index: 'ma in' }, /index: expected the name of an index/],
@@ -65,7 +68,8 @@ t.test('bad input is refused before anything is sent, each with its reason', (t)
     [{ ...parts, index: 'main', search_filter: '[search b]' }, /subsearch/],
     [{ ...parts, index: 'main', search_filter: 'a earliest=-1y' }, /time modifier/],
     [{ ...good, page_rows: 50_001 }, /page_rows: expected an integer of 1 to 50000/],
-    [{ ...good, output_mode: 'json_rows' }, /output_mode/],
+    [{ ...good, output_mode: 'xml' }, /output_mode/],
+    [{ ...good, cert: '-----BEGIN CERTIFICATE-----' }, /cert: goes with key/],
     [{ ...good, look_back_seconds: -1 }, /look_back_seconds/],
     [{ ...good, schema: { a: 'text' } }, /type of column "a"/],
     [{ ...good, schema: { a: 'long' }, inferSchema: true }, /exclude each other/],
@@ -126,4 +130,60 @@ t.test('no secret shows in an error', (t) => {
   }).join()
   t.notMatch(text, /s3cret/)
   t.end()
+})
+
+t.test(
+  'options of PySpark: the time range wins over the number of windows, the query over its parts',
+  async (t) => {
+    const authority = await createCertificateAuthority()
+    const splunk = await startSplunk(t, { tls: await authority.issue() })
+    addEvents(splunk, [{ time: 30, n: 1 }])
+    const ca = `${t.testdir({ 'ca.pem': authority.ca })}/ca.pem`
+    const warned = once(process, 'warning')
+    const source = new SplunkReadable({
+      ...reach(splunk),
+      verify_ssl: ca,
+      query: 'search index=main',
+      index: 'other',
+      start_time: at(0),
+      end_time: at(60),
+      num_partitions: 3,
+      partition_duration: 30,
+      output_mode: 'json_rows',
+      connect_timeout: 10,
+      read_timeout: 300,
+    } as SplunkReadableOptions)
+    t.match((await warned)[0], {
+      code: 'CYBER_CONNECTORS_OPTION_UNUSED',
+      message: 'splunk: query is used, and index beside it are not',
+    })
+    t.match(await source.toArray(), [{ n: '1' }])
+    t.equal(splunk.searches.length, 2, 'two windows of 30 s')
+    t.match(problems({ ...good, verify_ssl: ca, ca }), [/ca and a path as verify_ssl exclude each other/])
+    t.match(problems({ ...good, verify_ssl: `${ca}.none` }), [/verify_ssl: can't read the CA file/])
+  },
+)
+
+t.test('connect_timeout: a server that takes connections and says nothing', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  const sockets: Socket[] = []
+  server.on('connection', (socket) => sockets.push(socket.on('error', () => {})))
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  const source = new SplunkReadable({
+    ...good,
+    splunkd_url: `https://127.0.0.1:${port}`,
+    connect_timeout: 0.05,
+    max_retries: 1,
+    initial_backoff: 0.01,
+  } as SplunkReadableOptions)
+  await t.rejects(source.toArray(), {
+    code: 'ERR_QUERY',
+    message: /no connection within connect_timeout \(0.05 s\)/,
+  })
+  t.equal(sockets.length, 2)
 })
