@@ -26,6 +26,13 @@ createWritable('splnk', { url: 'https://splunk:8088', token: 't' })
 createWritable('splunk', { url: 'https://splunk:8088' })
 // @ts-expect-error an option of this name is not known
 createWritable('splunk', { url: 'https://splunk:8088', token: 't', batchsize: 10 })
+// @ts-expect-error a string that is no number
+createWritable('splunk', { url: 'https://splunk:8088', token: 't', batch_size: 'abc' })
+// @ts-expect-error a string that is no number, in the other spelling
+new SplunkWritable({ url: 'https://splunk:8088', token: 't', batchSize: 'abc' })
+new SplunkWritable({ url: 'https://splunk:8088', token: 't', batch_size: 'auto', ack: 'true' }).destroy()
+// @ts-expect-error a string that is no boolean
+new SplunkWritable({ url: 'https://splunk:8088', token: 't', ack: 'yes' })
 // @ts-expect-error a list of numbers is no list of columns
 new SplunkWritable({ url: 'https://splunk:8088', token: 't', indexed_fields: [1] })
 // @ts-expect-error neither of the two modes
