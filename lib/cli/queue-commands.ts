@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import { type Numeric, otherSpelling } from '../core/options.ts'
 import { durationText } from '../core/quantities.ts'
-import type { Offset, Slice } from '../core/slice.ts'
+import type { Json, Offset, Slice } from '../core/slice.ts'
 import { rangeSpecs } from '../source/options.ts'
 import type { SliceSource } from '../source/planner.ts'
 import type { QueueOptions, WindowQueue } from '../streaming/bullmq/index.ts'
@@ -21,12 +21,15 @@ The job's source gives the range by "timespan", or "start_time" and "end_time", 
 export function planCommand(finish: (code: number) => void): Command {
   const command = new Command('plan').description(about).argument('<job.json>', 'the job file')
   for (const flag of queueFlags()) command.addOption(flag)
-  return command.action(async (path: string, flags: QueueFlags) => {
+  command.option('--replace', 'removes all windows of the queue first, done or not')
+  return command.action(async (path: string, flags: QueueFlags & { replace?: true }) => {
     const job = await queueJob(await readJobFile(path, process.env))
     const source = job.makeSource()
     try {
       await using queue = await openQueueOf(flags, source.identity)
-      const { planned, added } = await queue.plan(await slicesOf(job, source))
+      if (flags.replace) await queue.clear()
+      const { windows, laid } = await layWindows(job, source, queue)
+      const { planned, added } = await queue.plan(windows, laid)
       process.stdout.write(`${planned} windows planned, ${added} of them new, in the queue ${queue.name}\n`)
       finish(exitCodes.done)
     } finally {
@@ -127,17 +130,51 @@ export async function queueJob(job: Job): Promise<QueueJob> {
   const range = Object.fromEntries(options.filter(([name]) => ranges.has(name)))
   const others = Object.fromEntries(options.filter(([name]) => !ranges.has(name)))
   const source = { ...job.source, options: others }
+  if (job.sink.connector === '-')
+    throw new OptionError('job', ['sink: expected one that workers can write to, got "-", standard output'])
   // The queue keeps the offsets; a placeholder checkpoint makes the job a streaming one.
   const plan = await planJob({ ...job, source, checkpoint: '.', trigger: undefined, windows: undefined })
   return { plan, range, makeSource: () => plan.makeStream!() as Readable & SliceSource<Slice, Offset> }
 }
 
-/** The slices of a job: the windows of its range, or without a range those that its source plans. */
-async function slicesOf({ range }: QueueJob, source: SliceSource<Slice, Offset>) {
-  if (Object.keys(range).length > 0) return planWindows(range) as Iterable<Slice>
-  const { planner } = source
-  const until = await planner.latestOffset(new AbortController().signal)
-  return planner.slices(await source.initialOffset(), until)
+/** What the windows of a queue were laid from: the options of the range, and the start and end that they meant then. */
+interface Laid {
+  readonly range: string
+  readonly start: string
+  readonly end: string
+}
+
+/**
+ * The windows of a job's range, or without a range those that its source plans. A range like the last two days means
+ * other windows each time; what it meant the first time is kept in the queue and counts.
+ * @throws OptionError if the queue was planned for another range
+ */
+async function layWindows(
+  { range }: QueueJob,
+  source: SliceSource<Slice, Offset>,
+  queue: WindowQueue<Slice>,
+): Promise<{ windows: Iterable<Slice> | AsyncIterable<Slice>; laid?: Json }> {
+  if (Object.keys(range).length === 0) {
+    const { planner } = source
+    const until = await planner.latestOffset(new AbortController().signal)
+    return { windows: planner.slices(await source.initialOffset(), until) }
+  }
+  const text = JSON.stringify(Object.entries(range).sort(([a], [b]) => (a < b ? -1 : 1)))
+  const before = (await queue.plannedFrom()) as unknown as Laid | undefined
+  if (before === undefined) {
+    const windows = planWindows(range)
+    const [first, last] = [windows[0], windows.at(-1)]
+    return { windows, ...(first && last && { laid: { range: text, start: first.start, end: last.end } }) }
+  }
+  const { start, end } = before
+  if (before.range !== text) {
+    throw new OptionError('plan', [
+      `the queue ${queue.name} has the windows from ${start} to ${end} of another range: give this plan a --name of its own, or --replace them`,
+    ])
+  }
+  const names = new Set(['timespan', 'start_time', 'startTime', 'end_time', 'endTime'])
+  const others = Object.fromEntries(Object.entries(range).filter(([name]) => !names.has(name)))
+  return { windows: planWindows({ ...others, start_time: start, end_time: end }), laid: { ...before } }
 }
 
 /** Opens the queue of a command. @throws OptionError, CheckpointError */

@@ -42,7 +42,10 @@ export interface Planner<S extends Slice = Slice, O extends Offset = Offset> ext
    * such as a consumer group's. The checkpoint has it already; an error fails the commit.
    */
   committed?(offset: O): Promise<void>
-  /** @throws CheckpointError if a slice out of a checkpoint or queue is none of this planner */
+  /**
+   * Checks a slice before it is opened: it may come from a checkpoint or queue that somebody else wrote to.
+   * @throws CheckpointError if it is none of this source
+   */
   check?(slice: S): void
   /** Milliseconds from a slice's end to now, for slices of time. */
   lag?(slice: S): number | undefined

@@ -3,7 +3,7 @@ import { Queue } from 'bullmq'
 import type { Identity } from '../../checkpoint/state.ts'
 import { CheckpointError, OptionError } from '../../core/errors.ts'
 import { type Redact, redactor, urlSecrets } from '../../core/redaction.ts'
-import type { Slice } from '../../core/slice.ts'
+import type { Json, Slice } from '../../core/slice.ts'
 import type { PlainWindow } from '../../core/window.ts'
 import { backendOf } from './backend.ts'
 import { defaultLimits, kindOf, type QueueOptions, type QueueSettings, queueDeclaration } from './options.ts'
@@ -12,6 +12,17 @@ import { defaultLimits, kindOf, type QueueOptions, type QueueSettings, queueDecl
 export interface WindowJob<S extends Slice = PlainWindow> {
   readonly window: S
   readonly identity: Identity
+  /** What the plan that the window belongs to was laid from, as {@link WindowQueue.plan} was given it. */
+  readonly plan?: Json | undefined
+}
+
+/** What a job holds, whoever put it into the queue. @returns undefined if it is no window of ours */
+export function windowJob<S extends Slice>(data: unknown): WindowJob<S> | undefined {
+  const { window, identity } = (data ?? {}) as Partial<WindowJob<S>>
+  if (typeof window !== 'object' || typeof window?.id !== 'string' || window.id === '') return undefined
+  if (typeof identity !== 'object' || identity === null) return undefined
+  const isPlain = Object.values(identity).every((text) => typeof text === 'string')
+  return isPlain ? (data as WindowJob<S>) : undefined
 }
 
 /** How far a queue is. */
@@ -55,7 +66,7 @@ const states = ['waiting', 'paused' as 'waiting', 'active', 'delayed', 'complete
 const recent = 50
 
 /** Tries of a window whose error nobody knows, such as a plain Error of a user's sink; BullMQ waits 1, 2, 4, … s between. */
-const unknownErrorTries = { attempts: 10, backoff: { type: 'exponential', delay: 1000 } }
+export const unknownErrorTries = { attempts: 10, backoff: { type: 'exponential', delay: 1000 } }
 
 /**
  * Windows to be delivered, in a queue of BullMQ that any number of workers take from. It is the plan of record: what is
@@ -125,10 +136,14 @@ export class WindowQueue<S extends Slice = PlainWindow> {
    * Adds windows that are not in the queue yet, in their order. Planning again does no harm: windows that are there,
    * waiting or done, stay as they are.
    *
+   * @param plan what they were laid from, for {@link plannedFrom}
    * @returns how many were given, and how many of them were new
-   * @throws CheckpointError (`ERR_CHECKPOINT`) where the queue has windows of something else, or can't be reached
+   * @throws CheckpointError (`ERR_CHECKPOINT`) if the queue has windows of something else, or can't be reached
    */
-  async plan(windows: Iterable<S> | AsyncIterable<S>): Promise<{ planned: number; added: number }> {
+  async plan(
+    windows: Iterable<S> | AsyncIterable<S>,
+    plan?: Json,
+  ): Promise<{ planned: number; added: number }> {
     await this.#requireSame()
     await this.applyLimits()
     const before = (await this.status()).total
@@ -146,12 +161,24 @@ export class WindowQueue<S extends Slice = PlainWindow> {
         ])
       }
       planned++
-      const data: WindowJob<S> = { window, identity }
+      const data: WindowJob<S> = { window, identity, ...(plan !== undefined && { plan }) }
       bulk.push({ name: 'window', data, opts: { ...unknownErrorTries, jobId: jobId(identity, window.id) } })
       if (bulk.length === bulkSize) await add()
     }
     if (bulk.length > 0) await add()
     return { planned, added: (await this.status()).total - before }
+  }
+
+  /** What the windows that are there were laid from, as `plan` was given it; undefined if there are none, or it was not. */
+  async plannedFrom(): Promise<Json | undefined> {
+    return (await this.#anyJob())?.plan
+  }
+
+  /** Removes all windows, done or not, so that others can be planned. @throws CheckpointError while workers have windows */
+  async clear(): Promise<void> {
+    const { active } = await this.status()
+    if (active > 0) throw this.error(`has ${active} windows in flight: stop its workers first`)
+    await this.#asked(() => this.bull.obliterate({ force: true }))
   }
 
   async status(): Promise<QueueStatus> {
@@ -186,7 +213,10 @@ export class WindowQueue<S extends Slice = PlainWindow> {
   /** Windows that failed, and why, the latest first. @param most how many */
   async failed(most = 100): Promise<FailedWindow<S>[]> {
     const jobs = await this.#asked(() => this.bull.getFailed(0, most - 1))
-    return jobs.map((job) => ({ window: (job.data as WindowJob<S>).window, reason: job.failedReason ?? '' }))
+    return jobs.map((job) => ({
+      window: windowJob<S>(job.data)?.window ?? ({ id: String(job.id) } as S),
+      reason: job.failedReason ?? '',
+    }))
   }
 
   /** Puts the windows that failed back. @returns how many */
@@ -250,8 +280,18 @@ export class WindowQueue<S extends Slice = PlainWindow> {
 
   /** @throws CheckpointError where there are windows of another identity */
   async #requireSame(): Promise<void> {
-    const [job] = await this.#asked(() => this.bull.getJobs([...states], 0, 0))
-    if (job) this.requireSame((job.data as WindowJob<S>).identity)
+    const job = await this.#anyJob()
+    if (job) this.requireSame(job.identity)
+  }
+
+  /** A window of the queue; all belong to one job. Foreign payloads are passed over: their turn fails them. */
+  async #anyJob(): Promise<WindowJob<S> | undefined> {
+    const jobs = await this.#asked(() => this.bull.getJobs([...states], 0, 99))
+    for (const job of jobs) {
+      const known = windowJob<S>(job?.data)
+      if (known) return known
+    }
+    return undefined
   }
 
   /** @throws CheckpointError where an identity is not the queue's @internal */

@@ -8,19 +8,20 @@ import { backoff, isTransientFault, pause } from '../../core/retry.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { OptionsOf } from '../../core/spelling.ts'
 import type { PlainWindow } from '../../core/window.ts'
+import type { Planner } from '../../source/planner.ts'
 import { type QueryNotices, reportQuery } from '../query-events.ts'
 import { type MakeTransform, type WindowProgress, WindowRunner, type WindowSource } from '../run-window.ts'
 import { WindowError } from '../window-error.ts'
 import { backendOf } from './backend.ts'
 import { type WorkerSettings, workerDeclaration, type workerSpecs } from './options.ts'
-import type { WindowJob, WindowQueue } from './window-queue.ts'
+import { unknownErrorTries, type WindowJob, type WindowQueue, windowJob } from './window-queue.ts'
 
 /** Options of a worker. */
 export type WorkerOptions<S extends Slice = PlainWindow> = {
   /** Queue of the windows. It stays open when the worker ends. */
   queue: WindowQueue<S>
   /** Source that reads them, such as an AzureMonitorStreamReadable: all windows share its connections and its token. */
-  source: WindowSource<S> & { readonly identity?: Identity }
+  source: WindowSource<S> & { readonly identity?: Identity; readonly planner?: Pick<Planner<S>, 'check'> }
   /** Makes the transforms of each window. */
   transform?: MakeTransform<S> | undefined
   /** Makes the Writable for the rows of each window. Its `finish` must mean that all rows are safe. */
@@ -192,7 +193,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
 
   async #process(job: Job, token: string, cancelled: AbortSignal): Promise<WindowProgress> {
     const { queue, transform, sink } = this.#options
-    const { window, identity } = job.data as WindowJob<S>
+    const { window, identity } = this.#windowOf(job)
     const id = job.id!
     const lost = new AbortController()
     this.#lost.set(id, lost)
@@ -220,6 +221,24 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     }
   }
 
+  /** @throws UnrecoverableError, which fails the job alone, if it is none of ours or its window none of the source */
+  #windowOf(job: Job): WindowJob<S> {
+    const { source } = this.#options
+    const known = windowJob<S>(job.data)
+    try {
+      if (!known)
+        throw new Error(`the job ${job.id} holds no window: expected { window: { id, … }, identity }`)
+      if (typeof source !== 'function') source.planner?.check?.(known.window)
+      return known
+    } catch (cause) {
+      const error = cause as Error
+      const window = known?.window ?? ({ id: String(job.id) } as S)
+      this.#notify('failed', { window, error })
+      this.#report('failed', { window, error })
+      throw new UnrecoverableError(`ERR_CHECKPOINT: ${error.message}`)
+    }
+  }
+
   /** Puts a window back, at no cost to it. */
   async #giveBack(job: Job, token: string): Promise<never> {
     await job.moveToWait(token)
@@ -243,15 +262,25 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
       this.#stop.abort(error)
       return this.#giveBack(job, token)
     }
-    const wait = this.#waitOf(job, error as WindowError)
-    const holdAll = (error as WindowError).cause instanceof ConnectorError
+    const { cause } = error as WindowError
+    const holdAll = cause instanceof ConnectorError
+    const isKnown = holdAll || isTransientFault(cause)
+    if (!isKnown && job.attemptsMade + 1 >= unknownErrorTries.attempts) {
+      this.#notify('failed', { window, error })
+      this.#report('failed', { window, error })
+      return error
+    }
+    const wait = isKnown
+      ? this.#waitOf(job, error as WindowError)
+      : // BullMQ's own, which doubles.
+        unknownErrorTries.backoff.delay * 2 ** job.attemptsMade
     this.#notify('retry', { window, error, wait })
     this.#report('retry', { window, error, wait, holdAll })
     if (holdAll) {
       await queue.bull.rateLimit(wait)
       return Worker.RateLimitError()
     }
-    if (isTransientFault((error as WindowError).cause)) {
+    if (isKnown) {
       await job.moveToDelayed(Date.now() + wait, token)
       return new DelayedError()
     }

@@ -6,6 +6,7 @@ import t from 'tap'
 import { FilesReadable } from '../../../lib/connectors/files/files-readable.ts'
 import { ConnectorError } from '../../../lib/core/errors.ts'
 import type { PlainWindow } from '../../../lib/core/window.ts'
+import { windowOf } from '../../../lib/source/windows.ts'
 import { openQueue, startWorker, type WorkerOptions } from '../../../lib/streaming/bullmq/index.ts'
 import { planWindows } from '../../../lib/streaming/plan-windows.ts'
 import { servers } from '../../services/queue-servers.ts'
@@ -117,6 +118,72 @@ for (const { server, missing, start } of servers) {
       await t.rejects(work({ queue, source, sink }).done, { code: 'ERR_CHECKPOINT' })
       t.same(done, [])
       t.match(await queue.status(), { waiting: 1, active: 0, failed: 0, paused: false }, 'it is given back')
+    })
+
+    await t.test('a malformed or forged job fails alone, and the worker goes on', async (t) => {
+      const queue = await open()
+      const [first, ...others] = hours(3)
+      const payloads: unknown[] = [
+        {},
+        null,
+        { window: null, identity },
+        { window: { id: 7 }, identity },
+        { window: first, identity: { query: 1 } },
+        { window: first, identity: null },
+        // Well formed, and none of the source's.
+        { window: { id: 'x', start: 'a', end: 'b' }, identity },
+      ]
+      for (const data of payloads) await queue.bull.add('window', data)
+      t.same(await queue.plan(others), { planned: 2, added: 2 }, 'they say nothing of whose queue it is')
+      const source = {
+        readSlice: rows,
+        identity,
+        planner: { check: (window: PlainWindow) => void windowOf(window) },
+      }
+      const { sink, done } = windowSink()
+      const worker = work({ queue, source, sink })
+      const failed: string[] = []
+      worker.on('failed', ({ error }) => failed.push(error.message))
+      await worker.done
+      t.equal(done.length, 2)
+      t.equal(failed.length, payloads.length)
+      t.equal(failed.filter((text) => text.includes('holds no window')).length, payloads.length - 1)
+      t.ok(failed.some((text) => text.includes('not a window')))
+      t.match(await queue.status(), { completed: 2, failed: payloads.length, paused: false })
+      t.equal((await queue.failed()).length, payloads.length, 'and they can be listed')
+    })
+
+    await t.test('the wait that is announced is the one that happens', async (t) => {
+      const queue = await open()
+      await queue.plan(hours(1))
+      let tries = 0
+      const { sink, done } = windowSink(() => (++tries < 3 ? new Error('own') : undefined))
+      const worker = work({ queue, sink })
+      const waits: { announced: number; since: number }[] = []
+      worker.on('retry', ({ wait }) => waits.push({ announced: wait, since: performance.now() }))
+      let last = 0
+      worker.on('progress', () => {
+        last = performance.now()
+      })
+      await worker.done
+      t.equal(done.length, 1)
+      t.same(waits.map(({ announced }) => announced), [1000, 2000]) // biome-ignore format: short
+      t.ok(waits[1]!.since - waits[0]!.since >= 1000)
+      t.ok(last - waits[1]!.since >= 2000)
+    })
+
+    await t.test('what a plan was laid from is kept with it', async (t) => {
+      const queue = await open()
+      t.equal(await queue.plannedFrom(), undefined)
+      await queue.plan(hours(2), { range: 'the last two hours' })
+      t.same(await queue.plannedFrom(), { range: 'the last two hours' })
+      const { sink } = windowSink()
+      await work({ queue, sink }).done
+      t.same(await queue.plannedFrom(), { range: 'the last two hours' }, 'also once all are done')
+      await queue.clear()
+      t.match(await queue.status(), { total: 0 })
+      t.equal(await queue.plannedFrom(), undefined)
+      t.same(await queue.plan(hours(1)), { planned: 1, added: 1 })
     })
 
     await t.test('a window that will never go through fails alone, and may be put back', async (t) => {
