@@ -1,0 +1,372 @@
+import type * as client from '@platformatic/kafka'
+import { ConnectorError } from '../../core/errors.ts'
+import { untilAborted } from '../../core/on-abort.ts'
+import { type Redact, redactor } from '../../core/redaction.ts'
+import { pause } from '../../core/retry.ts'
+import { ownOrShared } from '../../http/sharing.ts'
+import { type AzureConnection, connectionFor } from '../azure/connection.ts'
+import {
+  type ClusterSettings,
+  type ClusterValues,
+  clusterSettings,
+  clusterSpecs,
+  signInSecrets,
+} from './connection-options.ts'
+import { connectorName, failureOf, KafkaFailure } from './failure.ts'
+
+type Client = typeof client
+
+/** The requests that are made, each in the newest version that is known to us. */
+interface Apis {
+  ApiVersions: Client['apiVersionsV3']
+  FindCoordinator: Client['findCoordinatorV6']
+  Fetch: Client['fetchV17']
+  Heartbeat: Client['heartbeatV4']
+  InitProducerId: Client['initProducerIdV5']
+  JoinGroup: Client['joinGroupV9']
+  LeaveGroup: Client['leaveGroupV5']
+  ListOffsets: Client['listOffsetsV9']
+  Metadata: Client['metadataV12']
+  OffsetCommit: Client['offsetCommitV9']
+  OffsetFetch: Client['offsetFetchV9']
+  Produce: Client['produceV11']
+  SyncGroup: Client['syncGroupV5']
+}
+
+type Versions = ReadonlyMap<string, Response<'ApiVersions'>['apiKeys'][number]>
+type Response<N extends keyof Apis> = Awaited<ReturnType<Apis[N]['api']['async']>>
+type Arguments<N extends keyof Apis> = Parameters<Apis[N]['createRequest']>
+
+/** One version of a request. */
+interface Api {
+  readonly api: { async(connection: client.Connection, ...args: unknown[]): Promise<unknown> }
+  createRequest(...args: unknown[]): client.Writer
+}
+
+/** Where a request goes. */
+export interface BrokerAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface Partition {
+  /** The broker that leads it; undefined while an election is under way. */
+  readonly leader: BrokerAddress | undefined
+  readonly leaderEpoch: number
+}
+
+export interface Topic {
+  readonly name: string
+  readonly id: string
+  readonly partitions: readonly Partition[]
+}
+
+/** How long it is taken for known who leads a partition, in milliseconds. New partitions are seen by then. */
+const topicAge = 30_000
+
+/** How often a topic that is not there is asked for, and how far apart: brokers hear of a new one in their own time. */
+const [unknownTopicTries, unknownTopicWait] = [4, 500]
+
+/** The cluster of a stream: its own, or that of all streams of its query with the same settings. */
+export function clusterFor(values: ClusterValues): { readonly value: KafkaCluster; close(): void } {
+  const names = Object.keys(clusterSpecs) as (keyof typeof clusterSpecs)[]
+  const settings = [...names.map((name) => values[name]), JSON.stringify(values.prefixed)]
+  return ownOrShared('kafka', settings, () => new KafkaCluster(values))
+}
+
+/** The cluster of a source, connected to when it is asked for, again after it was closed. */
+export class ClusterHolder {
+  readonly #values: ClusterValues
+  #held: { readonly value: KafkaCluster; close(): void } | undefined
+
+  constructor(values: ClusterValues) {
+    this.#values = values
+  }
+
+  get value(): KafkaCluster {
+    this.#held ??= clusterFor(this.#values)
+    return this.#held.value
+  }
+
+  close(): void {
+    this.#held?.close()
+    this.#held = undefined
+  }
+}
+
+/** Loads the Kafka client. @throws ConnectorError (`ERR_OPTION`) if it is not installed */
+async function loadClient(): Promise<Client> {
+  try {
+    return await import('@platformatic/kafka')
+  } catch (error) {
+    const { message } = error as Error
+    // By its words: loaders of tests and bundlers give it other codes.
+    if (!message.startsWith('Cannot find') || !message.includes("'@platformatic/kafka'")) throw error
+    throw new ConnectorError(
+      'ERR_OPTION',
+      `${connectorName}: needs the package @platformatic/kafka, which is not installed: npm install @platformatic/kafka@${process.version.startsWith('v20.') ? '^1.35' : '^2'}`,
+      { connector: connectorName, cause: error },
+    )
+  }
+}
+
+/**
+ * Connections to the brokers of a cluster, and who leads which partition. It makes one attempt at each request; whoever
+ * asks decides what a failure means. Closing it ends all requests.
+ */
+export class KafkaCluster {
+  readonly #settings: ClusterSettings
+  /** Milliseconds. */
+  readonly #timeout: number
+  readonly #azure: { readonly value: AzureConnection; close(): void } | undefined
+  readonly #stop = new AbortController()
+  readonly #redactSecrets: Redact
+  #opened: Promise<{ readonly client: Client; readonly pool: client.ConnectionPool }> | undefined
+  #versions: Promise<Versions> | undefined
+  readonly #topics = new Map<string, { readonly topic: Topic; readonly at: number }>()
+  #brokers: readonly BrokerAddress[] = []
+  #id: string | undefined
+  #renewal: NodeJS.Timeout | undefined
+
+  constructor(values: ClusterValues) {
+    this.#settings = clusterSettings(values)
+    this.#timeout = values.request_timeout * 1000
+    const { azure } = this.#settings
+    this.#azure = azure && connectionFor(connectorName, values, azure.audience)
+    this.#redactSecrets = redactor(signInSecrets(values))
+  }
+
+  /** Takes secrets out of a text. */
+  redact: Redact = (text) => {
+    const clean = this.#redactSecrets(text)
+    return this.#azure ? this.#azure.value.redact(clean) : clean
+  }
+
+  /** The library's own exports. */
+  async client(): Promise<Client> {
+    return (await this.#open()).client
+  }
+
+  /** The cluster's id, once a broker has told it. Event Hubs: the namespace. */
+  async id(signal: AbortSignal): Promise<string> {
+    if (this.#id === undefined) await this.#metadata([], signal)
+    return this.#id ?? ''
+  }
+
+  /** Asks one broker, or any of those in `bootstrap_servers`. @throws KafkaFailure, AbortError */
+  async call<N extends Exclude<keyof Apis, 'Fetch'>>(
+    broker: BrokerAddress | undefined,
+    name: N,
+    args: Arguments<N>,
+    signal: AbortSignal,
+  ): Promise<Response<N>> {
+    const answer = await this.#request(broker, name, signal, ({ api }, connection) =>
+      api.async(connection, ...args),
+    )
+    return answer as Response<N>
+  }
+
+  /**
+   * Fetches from one partition, and hands over the answer as it came.
+   * @param read reads the answer, which ends with it
+   */
+  async fetch<T>(
+    broker: BrokerAddress,
+    args: (version: number) => Arguments<'Fetch'>,
+    read: (reader: client.Reader, version: number) => T,
+    signal: AbortSignal,
+  ): Promise<T> {
+    return this.#request(broker, 'Fetch', signal, ({ createRequest }, connection, version) => {
+      return new Promise<T>((resolve, reject) => {
+        connection.send<T>(
+          1,
+          version,
+          () => createRequest(...args(version)),
+          (_correlation, _key, _version, reader) => read(reader, version),
+          true,
+          true,
+          (error, answer) => (error ? reject(error) : resolve(answer as T)),
+        )
+      })
+    })
+  }
+
+  /** Topics by name. @throws KafkaFailure if one of them is not there, AbortError */
+  async topics(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Topic>> {
+    const now = performance.now()
+    const missing = names.filter((name) => !(now - (this.#topics.get(name)?.at ?? -Infinity) < topicAge))
+    if (missing.length > 0) await this.#metadata(missing, signal)
+    return new Map(names.map((name) => [name, this.#topics.get(name)!.topic]))
+  }
+
+  /** What is known of a topic by now, however long ago it was asked for. */
+  knownTopic(name: string): Topic | undefined {
+    return this.#topics.get(name)?.topic
+  }
+
+  /** Forgets who leads the partitions of a topic. */
+  forget(topic: string): void {
+    const known = this.#topics.get(topic)
+    if (known) this.#topics.set(topic, { ...known, at: Number.NEGATIVE_INFINITY })
+  }
+
+  /** Ends all connections and requests. */
+  close(): void {
+    clearTimeout(this.#renewal)
+    this.#stop.abort(new Error('closed'))
+    this.#azure?.close()
+    this.#opened?.then(({ pool }) => pool.close()).catch(() => {})
+  }
+
+  #open() {
+    this.#opened ??= loadClient().then((client) => ({
+      client,
+      pool: new client.ConnectionPool('cyber-connectors', this.#connectionOptions()),
+    }))
+    this.#opened.catch(() => {
+      this.#opened = undefined
+    })
+    return this.#opened
+  }
+
+  #connectionOptions(): client.ConnectionOptions {
+    const { tls, sasl } = this.#settings
+    const timeout = this.#timeout
+    return {
+      connectTimeout: Math.min(timeout, 10_000),
+      requestTimeout: timeout,
+      maxInflights: 64,
+      ...(tls && { tls }),
+      ...(sasl && {
+        sasl: sasl.mechanism === 'OAUTHBEARER' ? { ...sasl, token: () => this.#token() } : sasl,
+      }),
+    }
+  }
+
+  /** A token for a connection. Connections sign in again before it expires, as far as the broker has not asked them to. */
+  async #token(): Promise<string> {
+    const { token, expiresOnTimestamp } = await this.#azure!.value.tokens.get(this.#stop.signal)
+    const left = Math.max(1000, (expiresOnTimestamp - Date.now()) * 0.9)
+    clearTimeout(this.#renewal)
+    this.#renewal = setTimeout(() => this.#signInAgain(), Math.min(left, 2 ** 31 - 1)).unref()
+    return token
+  }
+
+  #signInAgain(): void {
+    this.#opened?.then(({ pool }) => {
+      for (const [, connection] of pool) if (connection.isConnected()) connection.reauthenticate()
+    })
+  }
+
+  async #request<T>(
+    broker: BrokerAddress | undefined,
+    name: keyof Apis,
+    signal: AbortSignal,
+    send: (api: Api, connection: client.Connection, version: number) => Promise<T>,
+  ): Promise<T> {
+    const ended = AbortSignal.any([signal, this.#stop.signal])
+    ended.throwIfAborted()
+    const brokers = broker ? [broker] : this.#anyBroker()
+    const place = brokers.map(({ host, port }) => `${host}:${port}`).join(', ')
+    try {
+      const { client, pool } = await this.#open()
+      const connection = await untilAborted(pool.getFirstAvailable(brokers), ended)
+      try {
+        const [api, version] = await this.#api(client, connection, name, ended)
+        return await untilAborted(send(api, connection, version), ended)
+      } catch (error) {
+        // After a time-out the client can't make out the answers that follow on the same connection.
+        if ((error as Error).message === 'Request timed out') connection.close().catch(() => {})
+        throw error
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      this.#stop.signal.throwIfAborted()
+      if (error instanceof ConnectorError && !(error instanceof KafkaFailure) && error.code === 'ERR_OPTION')
+        throw error
+      throw failureOf(error, `${name} at ${place}`, this.redact)
+    }
+  }
+
+  /** Brokers that know of all others: those of the options first, then those that answered before. */
+  #anyBroker(): BrokerAddress[] {
+    const { bootstrap } = this.#settings
+    const isGiven = ({ host, port }: BrokerAddress) =>
+      bootstrap.some((given) => given.host === host && given.port === port)
+    return [...bootstrap, ...this.#brokers.filter((broker) => !isGiven(broker))]
+  }
+
+  /** The newest version of a request that both sides know. */
+  async #api(
+    client: Client,
+    connection: client.Connection,
+    name: keyof Apis,
+    signal: AbortSignal,
+  ): Promise<[Api, number]> {
+    this.#versions ??= client.apiVersionsV3.api
+      .async(connection, 'cyber-connectors', '1')
+      .then(({ apiKeys }) => new Map(apiKeys.map((api) => [api.name, api])))
+    let versions: Versions
+    try {
+      versions = await untilAborted(this.#versions, signal)
+    } catch (error) {
+      this.#versions = undefined
+      throw error
+    }
+    const { minVersion = 0, maxVersion = -1 } = versions.get(name) ?? {}
+    const prefix = `${name[0]!.toLowerCase()}${name.slice(1)}V`
+    for (let version = maxVersion; version >= minVersion; version--) {
+      const api = (client as unknown as Record<string, Api>)[`${prefix}${version}`]
+      if (api) return [api, version]
+    }
+    throw new KafkaFailure(
+      'ERR_QUERY',
+      `the broker offers ${name} in the versions ${minVersion} to ${maxVersion}, none of which is known here`,
+    )
+  }
+
+  async #metadata(names: readonly string[], signal: AbortSignal): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const answer = await this.#request(undefined, 'Metadata', signal, ({ api }, connection) =>
+          api.async(connection, [...names], false, false).catch(leaderless),
+        )
+        this.#keep(answer as Response<'Metadata'>)
+        return
+      } catch (error) {
+        if (!(error instanceof KafkaFailure)) throw error
+        if (error.serviceCode !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error
+        if (tries < unknownTopicTries) await pause(unknownTopicWait, signal)
+        else throw this.#unknownTopic(error, names)
+      }
+    }
+  }
+
+  #unknownTopic(error: KafkaFailure, names: readonly string[]): KafkaFailure {
+    const which =
+      names.length === 1 ? `the topic "${names[0]}" is` : `one of the topics ${names.join(', ')} is`
+    return new KafkaFailure('ERR_QUERY', `${which} not there, or hidden from this user`, {
+      kafkaCode: 'UNKNOWN_TOPIC_OR_PARTITION',
+      cause: error,
+    })
+  }
+
+  #keep({ clusterId, brokers, topics }: Response<'Metadata'>): void {
+    this.#id = clusterId ?? this.#id
+    const addresses = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
+    this.#brokers = [...addresses.values()]
+    const at = performance.now()
+    for (const { name, topicId: id, partitions } of topics) {
+      const ordered: Partition[] = []
+      for (const { partitionIndex, leaderId, leaderEpoch } of partitions)
+        ordered[partitionIndex] = { leader: addresses.get(leaderId), leaderEpoch }
+      this.#topics.set(name!, { topic: { name: name!, id, partitions: ordered }, at })
+    }
+  }
+}
+
+/** An answer in which nothing is wrong but that some partitions have no leader at the moment. @throws any other error */
+function leaderless(error: Error & { response?: Response<'Metadata'> }): Response<'Metadata'> {
+  if (error.response?.topics.every(({ errorCode }) => errorCode === 0)) return error.response
+  throw error
+}

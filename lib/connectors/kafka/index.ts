@@ -1,0 +1,144 @@
+import { OptionError } from '../../core/errors.ts'
+import { Asker } from '../../source/asker.ts'
+import { BoundedReadable } from '../../source/bounded-readable.ts'
+import { StreamReadable } from '../../source/stream-readable.ts'
+import { ClusterHolder } from './cluster.ts'
+import { connectorName, KafkaFailure } from './failure.ts'
+import { boundedDeclaration, type SourceValues, sourceValues, streamDeclaration } from './options.ts'
+import {
+  type AskOffsets,
+  type KafkaOffset,
+  type KafkaSlice,
+  OffsetPlanner,
+  offsetsOf,
+  PartitionNotes,
+} from './planner.ts'
+import { failureVerdict, KafkaSourceProtocol, reportLoss } from './source-protocol.ts'
+
+/** Asks for offsets until there is an answer. */
+function offsetsAsker(
+  values: SourceValues,
+  cluster: ClusterHolder,
+  onRetry: (event: object) => void,
+): AskOffsets {
+  const asker = new Asker(values)
+  return async (wanted, signal) => {
+    const once = async () => {
+      try {
+        const value = await offsetsOf(cluster.value, values.topics, wanted, signal)
+        return { kind: 'accepted' as const, value }
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!(error instanceof KafkaFailure)) throw error
+        return failureVerdict(error)
+      }
+    }
+    const answer = await asker.ask(once, {
+      signal,
+      onRetry: ({ attempts, wait, error: { message: text } }) =>
+        onRetry({ connector: connectorName, attempts, wait, text }),
+    })
+    if ('split' in answer) throw answer.split
+    return answer.value
+  }
+}
+
+/**
+ * The messages of Kafka topics or event hubs as rows, from some offsets up to others.
+ *
+ *     await pipeline(
+ *       new KafkaReadable({ bootstrap_servers: 'kafka:9092', subscribe: 'zeek' }),
+ *       new SplunkWritable({ url, token }),
+ *     )
+ *
+ * Partitions are read in parallel, within `max_in_flight`; rows of one partition come in their order.
+ *
+ * Events besides those of a Readable: `malformed`, `data_loss`, `window` when the rows of a slice are handed on, `retry`.
+ *
+ * Errors: ERR_OPTION from the constructor, and from the stream if the Kafka client is not installed; from the stream
+ * ERR_AUTH, ERR_DELIVERY (no broker answers), ERR_QUERY (a broker refuses), ERR_RESULT (offsets have expired), ERR_RECORD.
+ */
+export class KafkaReadable extends BoundedReadable<KafkaSlice> {
+  /** Messages so far that could not be read and were left out or put aside. */
+  malformed = 0
+  readonly #cluster: ClusterHolder
+
+  /** @throws OptionError that lists every wrong option */
+  constructor(options: object) {
+    const values = sourceValues(boundedDeclaration.resolve(options))
+    const cluster = new ClusterHolder(values)
+    const notes = new PartitionNotes()
+    const onRetry = (event: object) => {
+      this.stats.retries++
+      this.emit('retry', event)
+    }
+    const ask = offsetsAsker(values, cluster, onRetry)
+    super(
+      {
+        connector: connectorName,
+        protocol: (observer) =>
+          new KafkaSourceProtocol(values, cluster, observer, notes, () => this.malformed++),
+        divider: { halves: () => undefined },
+        slices: async (signal) => {
+          const [from, until] = await Promise.all([
+            ask(values.startingOffsets, signal),
+            ask(values.endingOffsets, signal),
+          ])
+          const planner = new OffsetPlanner(ask, values, notes, ({ topic, partition, offset }) => {
+            throw new OptionError(connectorName, [
+              `startingOffsets: ${offset} of ${topic}, partition ${partition} lies behind endingOffsets`,
+            ])
+          })
+          return [...planner.slices(from, until)]
+        },
+        exact: true,
+      },
+      values,
+    )
+    this.#cluster = cluster
+  }
+
+  protected override async closing(): Promise<void> {
+    await super.closing()
+    this.#cluster.close()
+  }
+}
+
+/**
+ * The messages of Kafka topics or event hubs as rows, as they come, with offsets that survive a crash.
+ *
+ * Events besides those of a Readable: `malformed`, `data_loss`, `window`, `retry`, `idle`.
+ */
+export class KafkaStreamReadable extends StreamReadable<KafkaSlice, KafkaOffset> {
+  /** Messages so far that could not be read and were left out or put aside. */
+  malformed = 0
+  readonly #cluster: ClusterHolder
+
+  /** @throws OptionError that lists every wrong option */
+  constructor(options: object) {
+    const values = sourceValues(streamDeclaration.resolve(options))
+    const cluster = new ClusterHolder(values)
+    const notes = new PartitionNotes()
+    const ask = offsetsAsker(values, cluster, (event) => {
+      this.stats.retries++
+      this.emit('retry', event)
+    })
+    const tell = (event: string, payload: object) => this.emit(event, payload)
+    super(
+      {
+        connector: connectorName,
+        identity: { connector: connectorName, subscribe: [...values.topics].sort().join(',') },
+        protocol: (observer) =>
+          new KafkaSourceProtocol(values, cluster, observer, notes, () => this.malformed++),
+        planner: new OffsetPlanner(ask, values, notes, (loss) => reportLoss(values, { tell }, loss)),
+      },
+      values,
+    )
+    this.#cluster = cluster
+  }
+
+  override release(): void {
+    super.release()
+    this.#cluster.close()
+  }
+}

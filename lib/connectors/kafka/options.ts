@@ -1,0 +1,186 @@
+import { Writable } from 'node:stream'
+import {
+  declareOptions,
+  type OptionSpecs,
+  type OptionValues,
+  option,
+  Refusal,
+  type Report,
+} from '../../core/options.ts'
+import { checkStream, streamSpecs as sharedStreamSpecs, sourceSpecs } from '../../source/options.ts'
+import { checkClusterOptions, clusterSettings, clusterSpecs, sparkPrefixSpecs } from './connection-options.ts'
+import { connectorName } from './failure.ts'
+import { earliest, latest, type Offsets, type OffsetsOption } from './planner.ts'
+
+const offsetsKind = {
+  form: '"earliest", "latest", or offsets by topic and partition, such as {"topic":{"0":23,"1":-2}}',
+  type: "'earliest' | 'latest' | (string & {}) | Readonly<Record<string, Readonly<Record<string, number>>>>",
+  schema: { type: ['string', 'object'] },
+  parse(value: unknown): OffsetsOption | undefined {
+    if (typeof value === 'string') {
+      const word = value.trim().toLowerCase()
+      if (word === 'earliest' || word === 'latest') return word
+      if (!word.startsWith('{')) return undefined
+      try {
+        return offsets(JSON.parse(value))
+      } catch (error) {
+        if (error instanceof Refusal) throw error
+        throw new Refusal('is not JSON')
+      }
+    }
+    return offsets(value)
+  },
+}
+
+function offsets(value: unknown): Offsets | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  for (const [topic, partitions] of Object.entries(value)) {
+    if (typeof partitions !== 'object' || partitions === null)
+      throw new Refusal(`expected offsets by partition for the topic "${topic}"`)
+    for (const [partition, offset] of Object.entries(partitions)) {
+      if (!/^\d+$/.test(partition))
+        throw new Refusal(`"${partition}" of the topic "${topic}" is not the number of a partition`)
+      if (!Number.isSafeInteger(offset) || (offset as number) < earliest)
+        throw new Refusal(
+          `expected an offset, ${latest} for the latest or ${earliest} for the earliest, of partition ${partition} of "${topic}"`,
+        )
+    }
+  }
+  return value as Offsets
+}
+
+/** What both sources share. */
+const sourceOnlySpecs = {
+  ...clusterSpecs,
+  subscribe: option.columns({
+    doc: 'Topics to read, as a list or with commas between. Default: the event hub of `connection_string`.',
+  }),
+  failOnDataLoss: option.flag({
+    default: true,
+    doc: 'Whether offsets that have expired before they were read, or a topic that was made anew, are an error that names topic, partition and offsets. `false`: reported by the event `data_loss`, and the stream goes on at the earliest offset.',
+  }),
+  maxOffsetsPerTrigger: option.integer({
+    min: 1,
+    default: 10_000,
+    doc: 'Messages of one slice at most. A slice is of one partition; it is delivered and committed as one.',
+  }),
+  maxBytesPerTrigger: option.integer({
+    min: 1,
+    default: 16_777_216,
+    doc: 'Bytes of one slice, as they come over the wire: about, by the average size of messages so far.',
+  }),
+  fetch_bytes: option.integer({
+    min: 1,
+    default: 4_194_304,
+    doc: 'Bytes that one request asks for. They lie in memory, `max_in_flight` times. A message that is larger comes all the same.',
+  }),
+  format: option.oneOf(['json', 'text', 'bytes'], {
+    default: 'json',
+    doc: '`json`: the value of a message is one JSON object, which becomes the row. `text`: a row with the text in the column `value`. `bytes`: a row with a Buffer in the column `value`.',
+  }),
+  records: option.flag({
+    defaultText: 'true for Event Hubs, else false',
+    doc: 'Whether a document `{"records":[…]}`, which Azure Monitor writes, is a row for each record. Other documents are one row.',
+  }),
+  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], {
+    default: 'failfast',
+    doc: 'What becomes of a message that can not be read. `failfast`: an error that names topic, partition and offset. `dropmalformed`: it is left out. `permissive`: its text comes in the column `_corrupt_record`. The last two are counted and reported by the event `malformed`.',
+  }),
+  columnNameOfCorruptRecord: option.text({ default: '_corrupt_record', doc: 'The column of `permissive`.' }),
+  dead_letter: option.custom<Writable>(
+    {
+      form: 'an object-mode Writable',
+      type: "import('node:stream').Writable",
+      parse(value) {
+        if (!(value instanceof Writable)) return undefined
+        if (!value.writableObjectMode) throw new Refusal('expected an object-mode Writable, got one of bytes')
+        return value
+      },
+    },
+    {
+      names: 'dead letter',
+      doc: 'Takes messages that can not be read, each with the reason; then the stream goes on, whatever `mode` says.',
+    },
+  ),
+  key_column: option.text({
+    doc: "Adds a column of this name with the message's key: text, a Buffer with format `bytes`, or null.",
+  }),
+  topic_column: option.text({ doc: "Adds a column of this name with the message's topic." }),
+  partition_column: option.text({
+    doc: "Adds a column of this name with the number of the message's partition.",
+  }),
+  offset_column: option.text({ doc: "Adds a column of this name with the message's offset." }),
+  timestamp_column: option.text({ doc: "Adds a column of this name with the message's time, a Date." }),
+  headers_column: option.text({
+    doc: "Adds a column of this name with the message's headers, a list of `{ key, value }`.",
+  }),
+  ...sourceSpecs({ max_in_flight: 4 }),
+} satisfies OptionSpecs
+
+const boundedSpecs = {
+  ...sourceOnlySpecs,
+  startingOffsets: option.custom<OffsetsOption, { doc: string; default: 'earliest' }>(offsetsKind, {
+    default: 'earliest',
+    doc: 'Where to start: `earliest`, `latest`, or offsets by topic and partition, as an object or JSON; -2 stands for the earliest, -1 for the latest.',
+  }),
+  endingOffsets: option.custom<OffsetsOption, { doc: string; default: 'latest' }>(offsetsKind, {
+    default: 'latest',
+    doc: 'Where to end, in the same way; the offset itself is not read.',
+  }),
+} satisfies OptionSpecs
+
+const streamSpecs = {
+  ...sourceOnlySpecs,
+  startingOffsets: option.custom<OffsetsOption, { doc: string; default: 'latest' }>(offsetsKind, {
+    default: 'latest',
+    doc: 'Where a stream with no checkpoint starts: `earliest`, `latest`, or offsets by topic and partition, as an object or JSON; -2 stands for the earliest, -1 for the latest. Partitions that come later are read from their start.',
+  }),
+  ...sharedStreamSpecs,
+  poll_interval_seconds: option.amount({
+    default: 1,
+    doc: 'Seconds from one look for new messages to the next, once caught up.',
+  }),
+} satisfies OptionSpecs
+
+type SourceOptionValues = OptionValues<typeof sourceOnlySpecs>
+
+function checkSource(values: Partial<SourceOptionValues>, report: Report, given: ReadonlySet<string>): void {
+  checkClusterOptions(values, report, given)
+  if (values.subscribe?.length === 0) report('subscribe: expected the name of a topic')
+  if (!given.has('subscribe') && !/EntityPath=/.test(values.connection_string ?? ''))
+    report('subscribe: is required, unless a connection_string names the event hub')
+  if (given.has('columnNameOfCorruptRecord') && values.mode !== 'permissive')
+    report('columnNameOfCorruptRecord: needs mode "permissive"')
+  if (values.records && values.format !== 'json')
+    report(`records: is for format "json", not "${values.format}"`)
+}
+
+export const boundedDeclaration = declareOptions(connectorName, boundedSpecs, checkSource, sparkPrefixSpecs)
+
+export const streamDeclaration = declareOptions(
+  connectorName,
+  streamSpecs,
+  (values, report, given) => {
+    checkSource(values, report, given)
+    checkStream(values, report, given)
+  },
+  sparkPrefixSpecs,
+)
+
+/** Options of a source, with what follows from them. */
+export type SourceValues = SourceOptionValues & {
+  readonly prefixed: Readonly<Record<string, string>>
+  readonly topics: readonly string[]
+  readonly records: boolean
+}
+
+export function sourceValues<
+  V extends SourceOptionValues & { readonly prefixed: Readonly<Record<string, string>> },
+>(values: V): V & SourceValues {
+  const { isEventHubs, topic } = clusterSettings(values)
+  return {
+    ...values,
+    topics: [...new Set(values.subscribe ?? [topic!])],
+    records: values.records ?? (isEventHubs && values.format === 'json'),
+  }
+}

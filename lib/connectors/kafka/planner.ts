@@ -1,0 +1,284 @@
+import { CheckpointError } from '../../core/errors.ts'
+import type { Offset, Slice } from '../../core/slice.ts'
+import type { Planner } from '../../source/planner.ts'
+import type { KafkaCluster } from './cluster.ts'
+import { connectorName, KafkaFailure } from './failure.ts'
+
+/** Offsets by topic and partition. */
+export type Offsets = { readonly [topic: string]: { readonly [partition: string]: number } }
+
+/** Up to where a stream has read: the offset of the next message of each partition. */
+export type KafkaOffset = Offset & {
+  /** The cluster that the offsets are of. */
+  readonly cluster: string
+  readonly offsets: Offsets
+}
+
+/** Messages of one partition, from one offset up to another, itself not included. */
+export interface KafkaSlice extends Slice {
+  readonly topic: string
+  readonly partition: number
+  readonly start: number
+  readonly end: number
+}
+
+export function kafkaSlice(topic: string, partition: number, start: number, end: number): KafkaSlice {
+  return { id: `${topic}/${partition}/${start}-${end}`, topic, partition, start, end }
+}
+
+/** Kafka's stand-ins for offsets, in a request and in `startingOffsets`. */
+export const [latest, earliest] = [-1, -2]
+
+/** Where to start, or end: at the same place everywhere, or by topic and partition. */
+export type OffsetsOption = 'earliest' | 'latest' | Offsets
+
+/** What the stream and its requests know of a partition. */
+export class PartitionNotes {
+  readonly #starts = new Map<string, number>()
+  #messages = 0
+  #bytes = 0
+
+  /** Bytes of a message, on average so far. */
+  get messageBytes(): number {
+    return this.#messages === 0 ? 1000 : this.#bytes / this.#messages
+  }
+
+  noteSize(messages: number, bytes: number): void {
+    // Recent ones count more.
+    if (this.#messages > 100_000) {
+      this.#messages /= 2
+      this.#bytes /= 2
+    }
+    this.#messages += messages
+    this.#bytes += bytes
+  }
+
+  noteStart(topic: string, partition: number, start: number): void {
+    this.#starts.set(`${topic}/${partition}`, start)
+  }
+
+  /** The first offset that the log of a partition is known to have. */
+  startOf(topic: string, partition: number): number {
+    return this.#starts.get(`${topic}/${partition}`) ?? 0
+  }
+}
+
+/** Event `data_loss`: offsets that were to be read are gone, and the stream goes on at another one. */
+export interface DataLossEvent {
+  readonly topic: string
+  readonly partition: number
+  /** The offset that was to be read next. */
+  readonly offset: number
+  /** The offset that is read next. */
+  readonly continuesAt: number
+}
+
+export type AskOffsets = (wanted: OffsetsOption, signal: AbortSignal) => Promise<KafkaOffset>
+
+export interface PlannerSettings {
+  readonly startingOffsets: OffsetsOption
+  readonly maxOffsetsPerTrigger: number
+  readonly maxBytesPerTrigger: number
+}
+
+/** Lays ranges of offsets. Partitions take turns, so that none waits for another to be read to its end. */
+export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
+  readonly indivisible = 'a range of offsets is read in pages'
+  readonly #ask: AskOffsets
+  readonly #settings: PlannerSettings
+  readonly #notes: PartitionNotes
+  readonly #lost: (loss: DataLossEvent) => void
+
+  /**
+   * @param ask asks the cluster for offsets, with retries
+   * @param lost is called if a partition is shorter than it was. It throws unless the stream is to go on
+   */
+  constructor(
+    ask: AskOffsets,
+    settings: PlannerSettings,
+    notes: PartitionNotes,
+    lost: (loss: DataLossEvent) => void,
+  ) {
+    this.#ask = ask
+    this.#settings = settings
+    this.#notes = notes
+    this.#lost = lost
+  }
+
+  halves(): undefined {
+    return undefined
+  }
+
+  async initialOffset(_earliest: unknown, signal: AbortSignal): Promise<KafkaOffset> {
+    return this.#ask(this.#settings.startingOffsets, signal)
+  }
+
+  async latestOffset(signal: AbortSignal): Promise<KafkaOffset> {
+    return this.#ask('latest', signal)
+  }
+
+  *slices(from: KafkaOffset, until: KafkaOffset): Generator<KafkaSlice> {
+    if (from.cluster !== until.cluster) {
+      throw new CheckpointError(
+        'ERR_CHECKPOINT',
+        `${connectorName}: the offsets are of the cluster ${from.cluster}, and this one is ${until.cluster}: give each cluster a checkpoint of its own`,
+        { connector: connectorName },
+      )
+    }
+    const left = [...partitionsIn(until.offsets)].map(([topic, partition, end]) => {
+      // A partition that is new is read from its start.
+      const at = from.offsets[topic]?.[partition] ?? this.#notes.startOf(topic, partition)
+      return { topic, partition, at, end }
+    })
+    while (left.length > 0) {
+      for (const part of left) {
+        const { topic, partition, at, end } = part
+        if (at > end) {
+          const continuesAt = this.#notes.startOf(topic, partition)
+          this.#lost({ topic, partition, offset: at, continuesAt })
+          part.at = continuesAt
+        }
+        if (part.at >= end) continue
+        const next = Math.min(end, Math.max(part.at, this.#notes.startOf(topic, partition)) + this.#most)
+        yield kafkaSlice(topic, partition, part.at, next)
+        part.at = next
+      }
+      for (let index = left.length - 1; index >= 0; index--)
+        if (left[index]!.at >= left[index]!.end) left.splice(index, 1)
+    }
+  }
+
+  /** Messages of a slice. */
+  get #most(): number {
+    const { maxOffsetsPerTrigger, maxBytesPerTrigger } = this.#settings
+    const byBytes = Math.floor(maxBytesPerTrigger / this.#notes.messageBytes)
+    return Math.max(1, Math.min(maxOffsetsPerTrigger, byBytes))
+  }
+
+  advance(offset: KafkaOffset, { topic, partition, end }: KafkaSlice): KafkaOffset {
+    const moving = offset.offsets as Record<string, Record<string, number>>
+    moving[topic] ??= {}
+    moving[topic][partition] = end
+    return offset
+  }
+
+  passed(offset: KafkaOffset, id: string): boolean {
+    const [, topic = '', partition = '', , end] = /^(.*)\/(\d+)\/(\d+)-(\d+)$/.exec(id) ?? []
+    const at = offset.offsets[topic]?.[partition]
+    return at !== undefined && end !== undefined && Number(end) <= at
+  }
+
+  check(slice: KafkaSlice): void {
+    requireKafkaSlice(slice)
+  }
+}
+
+/** @throws CheckpointError where it is no range of offsets */
+export function requireKafkaSlice(slice: Slice): asserts slice is KafkaSlice {
+  const { topic, partition, start, end } = slice as Partial<KafkaSlice>
+  const numbers = [partition, start, end].every((value) => Number.isSafeInteger(value) && value! >= 0)
+  if (typeof topic === 'string' && numbers && start! <= end!) return
+  throw new CheckpointError('ERR_CHECKPOINT', `${slice.id} is no range of offsets of Kafka`, {
+    connector: connectorName,
+  })
+}
+
+export function* partitionsIn(
+  offsets: Offsets,
+): Generator<[topic: string, partition: number, offset: number]> {
+  for (const [topic, partitions] of Object.entries(offsets))
+    for (const [partition, offset] of Object.entries(partitions)) yield [topic, Number(partition), offset]
+}
+
+/**
+ * Offsets of all partitions of some topics, as they are now. `latest` is the end of what is committed: of a transaction
+ * under way no message is read.
+ * @throws KafkaFailure
+ */
+export async function offsetsOf(
+  cluster: KafkaCluster,
+  names: readonly string[],
+  wanted: OffsetsOption,
+  signal: AbortSignal,
+): Promise<KafkaOffset> {
+  const topics = await cluster.topics(names, signal)
+  const offsets: Record<string, Record<string, number>> = {}
+  const asked: AskedOffset[] = []
+  for (const { name, partitions } of topics.values()) {
+    const own: Record<string, number> = {}
+    offsets[name] = own
+    for (const partition of partitions.keys()) {
+      const given = typeof wanted === 'string' ? wanted : (wanted[name]?.[partition] ?? latest)
+      const timestamp = given === 'latest' ? latest : given === 'earliest' ? earliest : given
+      if (timestamp >= 0) own[partition] = timestamp
+      else asked.push({ topic: name, partition, timestamp })
+    }
+  }
+  for (const [{ topic, partition }, offset] of await listOffsets(cluster, asked, signal))
+    offsets[topic]![partition] = offset
+  return { cluster: await cluster.id(signal), offsets }
+}
+
+interface AskedOffset {
+  readonly topic: string
+  readonly partition: number
+  /** `latest`, `earliest`, or milliseconds since 1970. */
+  readonly timestamp: number
+}
+
+/** Asks the leaders of partitions for offsets, each leader once. @throws KafkaFailure */
+export async function listOffsets(
+  cluster: KafkaCluster,
+  asked: readonly AskedOffset[],
+  signal: AbortSignal,
+): Promise<Map<AskedOffset, number>> {
+  const topics = await cluster.topics([...new Set(asked.map(({ topic }) => topic))], signal)
+  const byLeader = new Map<string, AskedOffset[]>()
+  const leaders = new Map<string, { readonly host: string; readonly port: number }>()
+  for (const each of asked) {
+    const leader = topics.get(each.topic)?.partitions[each.partition]?.leader
+    if (!leader) throw leaderless(cluster, each.topic, each.partition)
+    const key = `${leader.host}:${leader.port}`
+    leaders.set(key, leader)
+    byLeader.set(key, [...(byLeader.get(key) ?? []), each])
+  }
+  const found = new Map<AskedOffset, number>()
+  await Promise.all(
+    [...byLeader].map(async ([key, own]) => {
+      const names = [...new Set(own.map(({ topic }) => topic))]
+      const list = names.map((name) => ({
+        name,
+        partitions: own
+          .filter(({ topic }) => topic === name)
+          .map(({ partition, timestamp }) => ({
+            partitionIndex: partition,
+            currentLeaderEpoch: -1,
+            timestamp: BigInt(timestamp),
+          })),
+      }))
+      try {
+        // 1: only what is committed.
+        const answer = await cluster.call(leaders.get(key), 'ListOffsets', [-1, 1, list], signal)
+        for (const { name, partitions } of answer.topics) {
+          for (const { partitionIndex, offset } of partitions) {
+            const each = own.find(({ topic, partition }) => topic === name && partition === partitionIndex)
+            if (each) found.set(each, Number(offset))
+          }
+        }
+      } catch (error) {
+        if (error instanceof KafkaFailure && error.isStale) for (const name of names) cluster.forget(name)
+        throw error
+      }
+    }),
+  )
+  return found
+}
+
+/** The error of a partition that nobody leads: an election is under way, or its brokers are gone. */
+export function leaderless(cluster: KafkaCluster, topic: string, partition: number): KafkaFailure {
+  cluster.forget(topic)
+  return new KafkaFailure('ERR_QUERY', `${topic}, partition ${partition} has no leader at the moment`, {
+    transient: true,
+    kafkaCode: 'LEADER_NOT_AVAILABLE',
+  })
+}

@@ -1,0 +1,219 @@
+import type { Health } from '../../core/health.ts'
+import type { SourceFailure, SourceVerdict } from '../../core/verdict.ts'
+import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
+import type { BrokerAddress, ClusterHolder, KafkaCluster } from './cluster.ts'
+import { connectorName, failureOf, KafkaFailure } from './failure.ts'
+import type { SourceValues } from './options.ts'
+import {
+  type DataLossEvent,
+  earliest,
+  type KafkaOffset,
+  type KafkaSlice,
+  latest,
+  leaderless,
+  listOffsets,
+  type PartitionNotes,
+} from './planner.ts'
+import { type FetchedPartition, RecordBatches, readFetchAnswer } from './records.ts'
+import { MessageRows } from './rows.ts'
+
+/** Kafka's number of the error, and of none. */
+const [noError, offsetOutOfRange] = [0, 1]
+
+/** Where the next page of a slice begins. */
+interface NextPage {
+  readonly from: number
+}
+
+/** Reads ranges of offsets: one fetch a page. */
+export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffset> {
+  readonly connector = connectorName
+  readonly #values: SourceValues
+  readonly #observer: SourceObserver
+  readonly #notes: PartitionNotes
+  readonly #cluster: ClusterHolder
+  readonly #rows: MessageRows
+
+  constructor(
+    values: SourceValues,
+    cluster: ClusterHolder,
+    observer: SourceObserver,
+    notes: PartitionNotes,
+    onMalformed: () => void,
+  ) {
+    this.#values = values
+    this.#cluster = cluster
+    this.#observer = observer
+    this.#notes = notes
+    this.#rows = new MessageRows(values, (event) => {
+      onMalformed()
+      observer.tell('malformed', event)
+    })
+  }
+
+  private get cluster(): KafkaCluster {
+    return this.#cluster.value
+  }
+
+  async ask({ slice, page }: Ask<KafkaSlice>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
+    const { topic, partition, start, end } = slice
+    const from = (page as NextPage | undefined)?.from ?? start
+    if (from >= end) return { kind: 'accepted', value: { rows: [], bytes: 0 } }
+    try {
+      this.#observer.request()
+      const known = (await this.cluster.topics([topic], signal)).get(topic)!
+      const leader = known.partitions[partition]?.leader
+      if (!leader) throw leaderless(this.cluster, topic, partition)
+      const fetched = await this.#fetch(leader, known.id, topic, partition, from, signal)
+      if (fetched.errorCode === offsetOutOfRange) return await this.#outOfRange(slice, from, signal)
+      if (fetched.errorCode !== noError) throw await this.#answerError(fetched.errorCode, slice)
+      return await this.#page(slice, from, fetched)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof KafkaFailure)) throw error
+      if (error.isStale) this.cluster.forget(topic)
+      return failureVerdict(error)
+    }
+  }
+
+  async health(signal: AbortSignal): Promise<SourceVerdict<Health>> {
+    try {
+      const names = this.#values.topics
+      const topics = await this.cluster.topics(names, signal)
+      const asked = [...topics.values()].flatMap(({ name, partitions }) =>
+        [...partitions.keys()].map((partition) => ({ topic: name, partition, timestamp: latest })),
+      )
+      await listOffsets(this.cluster, asked, signal)
+      const text = `${asked.length} partitions of ${names.join(', ')}`
+      return { kind: 'accepted', value: { healthy: true, text } }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof KafkaFailure)) throw error
+      return failureVerdict(error)
+    }
+  }
+
+  close(): void {
+    this.#rows.close()
+    this.#cluster.close()
+  }
+
+  #fetch(
+    leader: BrokerAddress,
+    id: string,
+    topic: string,
+    partition: number,
+    from: number,
+    signal: AbortSignal,
+  ) {
+    const { fetch_bytes } = this.#values
+    const asked = {
+      partition,
+      currentLeaderEpoch: -1,
+      fetchOffset: BigInt(from),
+      lastFetchedEpoch: -1,
+      partitionMaxBytes: fetch_bytes,
+    }
+    return this.cluster.fetch(
+      leader,
+      // No wait: what is asked for is there. 1: without messages of transactions under way.
+      (version) => [
+        0,
+        1,
+        fetch_bytes,
+        1,
+        0,
+        -1,
+        [{ topicId: version >= 13 ? id : topic, partitions: [asked] }],
+        [],
+        '',
+      ],
+      readFetchAnswer,
+      signal,
+    )
+  }
+
+  async #page(slice: KafkaSlice, from: number, fetched: FetchedPartition): Promise<SourceVerdict<Page>> {
+    const { topic, partition, end } = slice
+    if (fetched.logStart > 0) this.#notes.noteStart(topic, partition, fetched.logStart)
+    const batches = new RecordBatches(await this.cluster.client(), fetched)
+    const next = batches.end
+    if (next === undefined) return this.#nothing(slice, from, fetched)
+    const bytes = fetched.records.length
+    this.#notes.noteSize(next - from, bytes)
+    const rows = this.#rowsOf(slice, from, batches)
+    return {
+      kind: 'accepted',
+      value: { rows, bytes, ...(next < end && { next: { from: next } satisfies NextPage }) },
+    }
+  }
+
+  async *#rowsOf(
+    { topic, partition, end }: KafkaSlice,
+    from: number,
+    batches: RecordBatches,
+  ): AsyncGenerator<Row[]> {
+    for (const batch of batches.batches(from, end, this.#rows.needsHeaders))
+      yield await this.#rows.rows({ topic, partition }, batch)
+  }
+
+  /** An answer without a message: the broker holds this client back, or there is nothing up to the end of the log. */
+  #nothing(
+    { topic, partition }: KafkaSlice,
+    from: number,
+    { throttle }: FetchedPartition,
+  ): SourceVerdict<Page> {
+    const where = `${topic}, partition ${partition}: the broker gave nothing from offset ${from} on`
+    const text = throttle > 0 ? `${where}: it throttles this client for ${throttle} ms` : where
+    const error = new KafkaFailure('ERR_QUERY', text, {
+      transient: true,
+      kafkaCode: throttle > 0 ? 'THROTTLED' : undefined,
+    })
+    return { kind: 'retry', error, ...(throttle > 0 && { after: throttle, holdAll: true }) }
+  }
+
+  /** The offset has expired, or the log was cut. */
+  async #outOfRange(slice: KafkaSlice, from: number, signal: AbortSignal): Promise<SourceVerdict<Page>> {
+    const { topic, partition } = slice
+    const asked = { topic, partition, timestamp: earliest }
+    const start = (await listOffsets(this.cluster, [asked], signal)).get(asked) ?? 0
+    this.#notes.noteStart(topic, partition, start)
+    if (start <= from) {
+      // The leader has changed, and the new one has not caught up; or what was there is gone for good, which `lost` finds.
+      throw new KafkaFailure('ERR_QUERY', `${topic}, partition ${partition}: offset ${from} is behind the end of the log`, { transient: true, kafkaCode: 'OFFSET_OUT_OF_RANGE' }) // biome-ignore format: a line
+    }
+    reportLoss(this.#values, this.#observer, { topic, partition, offset: from, continuesAt: start })
+    return { kind: 'wait', after: 0, page: { from: start } satisfies NextPage }
+  }
+
+  async #answerError(code: number, { topic, partition, start }: KafkaSlice): Promise<KafkaFailure> {
+    const { ProtocolError } = await this.cluster.client()
+    return failureOf(
+      new ProtocolError(code),
+      `fetch of ${topic}, partition ${partition} at ${start}`,
+      this.cluster.redact,
+    )
+  }
+}
+
+/** Reports offsets that are gone. @throws KafkaFailure with `failOnDataLoss` */
+export function reportLoss(
+  { failOnDataLoss }: Pick<SourceValues, 'failOnDataLoss'>,
+  observer: Pick<SourceObserver, 'tell'>,
+  event: DataLossEvent,
+): void {
+  const { topic, partition, offset, continuesAt } = event
+  if (failOnDataLoss) {
+    const why =
+      offset < continuesAt
+        ? `offset ${offset} has expired, the first one that is left is ${continuesAt}`
+        : `offset ${offset} lies behind the end of the log: the topic was cut or made anew, and begins at ${continuesAt}`
+    throw new KafkaFailure('ERR_RESULT', `${topic}, partition ${partition}: ${why}. With failOnDataLoss: false the stream goes on there`) // biome-ignore format: a line
+  }
+  observer.tell('data_loss', event)
+}
+
+export function failureVerdict(error: KafkaFailure): SourceFailure {
+  if (!error.transient) return { kind: 'fatal', error }
+  return { kind: 'retry', error, after: error.after }
+}
