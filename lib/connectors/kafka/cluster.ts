@@ -35,12 +35,45 @@ interface Apis {
 
 type Versions = ReadonlyMap<string, Response<'ApiVersions'>['apiKeys'][number]>
 type Response<N extends keyof Apis> = Awaited<ReturnType<Apis[N]['api']['async']>>
+/** What a broker answers to a request that produces. */
+export type ProduceResponse = Exclude<Response<'Produce'>, boolean>
 type Arguments<N extends keyof Apis> = Parameters<Apis[N]['createRequest']>
 
 /** One version of a request. */
 interface Api {
   readonly api: { async(connection: client.Connection, ...args: unknown[]): Promise<unknown> }
   createRequest(...args: unknown[]): client.Writer
+  parseResponse(correlation: number, key: number, version: number, reader: client.Reader): unknown
+}
+
+/** The newest version of each request whose arguments are as they are given here. */
+const newest: Readonly<Record<keyof Apis, number>> = {
+  ApiVersions: 3,
+  FindCoordinator: 6,
+  Fetch: 17,
+  Heartbeat: 4,
+  InitProducerId: 5,
+  JoinGroup: 9,
+  LeaveGroup: 5,
+  ListOffsets: 9,
+  Metadata: 12,
+  OffsetCommit: 9,
+  OffsetFetch: 9,
+  Produce: 12,
+  SyncGroup: 5,
+}
+
+/** A request whose bytes are written or read by who makes it. */
+export interface Exchange<T> {
+  readonly name: 'Fetch' | 'Produce'
+  /** Kafka's number of the request. */
+  readonly key: number
+  /** The first version in which lengths are written in few bytes. */
+  readonly compactFrom: number
+  /** @param usual writes the request as the client does */
+  write(version: number, usual: Api['createRequest']): client.Writer
+  /** @param usual reads the answer as the client does */
+  read(reader: client.Reader, version: number, usual: () => unknown): T
 }
 
 /** Where a request goes. */
@@ -154,7 +187,7 @@ export class KafkaCluster {
   }
 
   /** Asks one broker, or any of those in `bootstrap_servers`. @throws KafkaFailure, AbortError */
-  async call<N extends Exclude<keyof Apis, 'Fetch'>>(
+  async call<N extends Exclude<keyof Apis, Exchange<unknown>['name']>>(
     broker: BrokerAddress | undefined,
     name: N,
     args: Arguments<N>,
@@ -167,24 +200,22 @@ export class KafkaCluster {
   }
 
   /**
-   * Fetches from one partition, and hands over the answer as it came.
-   * @param read reads the answer, which ends with it
+   * Makes a request whose bytes are written or read here: of those that carry messages the client would make objects.
+   * @throws KafkaFailure, AbortError
    */
-  async fetch<T>(
-    broker: BrokerAddress,
-    args: (version: number) => Arguments<'Fetch'>,
-    read: (reader: client.Reader, version: number) => T,
-    signal: AbortSignal,
-  ): Promise<T> {
-    return this.#request(broker, 'Fetch', signal, ({ createRequest }, connection, version) => {
+  async exchange<T>(broker: BrokerAddress, exchange: Exchange<T>, signal: AbortSignal): Promise<T> {
+    const { name, key, compactFrom, write, read } = exchange
+    return this.#request(broker, name, signal, (api, connection, version) => {
       return new Promise<T>((resolve, reject) => {
+        const compact = version >= compactFrom
         connection.send<T>(
-          1,
+          key,
           version,
-          () => createRequest(...args(version)),
-          (_correlation, _key, _version, reader) => read(reader, version),
-          true,
-          true,
+          () => write(version, api.createRequest),
+          (_correlation, apiKey, _version, reader) =>
+            read(reader, version, () => api.parseResponse(_correlation, apiKey, version, reader)),
+          compact,
+          compact,
           (error, answer) => (error ? reject(error) : resolve(answer as T)),
         )
       })
@@ -315,7 +346,7 @@ export class KafkaCluster {
     }
     const { minVersion = 0, maxVersion = -1 } = versions.get(name) ?? {}
     const prefix = `${name[0]!.toLowerCase()}${name.slice(1)}V`
-    for (let version = maxVersion; version >= minVersion; version--) {
+    for (let version = Math.min(maxVersion, newest[name]); version >= minVersion; version--) {
       const api = (client as unknown as Record<string, Api>)[`${prefix}${version}`]
       if (api) return [api, version]
     }

@@ -1,10 +1,17 @@
 import { OptionError } from '../../core/errors.ts'
+import { BatchingWritable } from '../../sink/batching-writable.ts'
 import { Asker } from '../../source/asker.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import { ClusterHolder } from './cluster.ts'
 import { connectorName, KafkaFailure } from './failure.ts'
-import { boundedDeclaration, type SourceValues, sourceValues, streamDeclaration } from './options.ts'
+import {
+  boundedDeclaration,
+  type SourceValues,
+  sinkValues,
+  sourceValues,
+  streamDeclaration,
+} from './options.ts'
 import {
   type AskOffsets,
   type KafkaOffset,
@@ -13,6 +20,7 @@ import {
   offsetsOf,
   PartitionNotes,
 } from './planner.ts'
+import { KafkaSinkProtocol } from './sink-protocol.ts'
 import { failureVerdict, KafkaSourceProtocol, reportLoss } from './source-protocol.ts'
 
 /** Asks for offsets until there is an answer. */
@@ -140,5 +148,18 @@ export class KafkaStreamReadable extends StreamReadable<KafkaSlice, KafkaOffset>
   override release(): void {
     super.release()
     this.#cluster.close()
+  }
+}
+
+/**
+ * A Writable in object mode that produces rows to Kafka topics or event hubs.
+ *
+ * Finished when each row is acknowledged by all replicas in sync, or taken by `dead_letter`.
+ */
+export class KafkaWritable extends BatchingWritable {
+  /** @throws OptionError that lists every wrong option */
+  constructor(options: object) {
+    const values = sinkValues(options)
+    super(new KafkaSinkProtocol(values), values)
   }
 }

@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream'
+import zlib from 'node:zlib'
 import {
   declareOptions,
   type OptionSpecs,
@@ -7,10 +8,12 @@ import {
   Refusal,
   type Report,
 } from '../../core/options.ts'
+import { sinkSpecs } from '../../sink/options.ts'
 import { checkStream, streamSpecs as sharedStreamSpecs, sourceSpecs } from '../../source/options.ts'
 import { checkClusterOptions, clusterSettings, clusterSpecs, sparkPrefixSpecs } from './connection-options.ts'
 import { connectorName } from './failure.ts'
 import { earliest, latest, type Offsets, type OffsetsOption } from './planner.ts'
+import { compressions } from './produce-request.ts'
 
 const offsetsKind = {
   form: '"earliest", "latest", or offsets by topic and partition, such as {"topic":{"0":23,"1":-2}}',
@@ -183,4 +186,58 @@ export function sourceValues<
     topics: [...new Set(values.subscribe ?? [topic!])],
     records: values.records ?? (isEventHubs && values.format === 'json'),
   }
+}
+
+/** Options of the sink. */
+const sinkOnlySpecs = {
+  ...sinkSpecs({ batch_size: 500, batch_bytes: 900_000, max_in_flight: 4 }),
+  ...clusterSpecs,
+  topic: option.text({
+    doc: 'Topic that rows go to. In place of `topic_column`. Default: the event hub of `connection_string`.',
+  }),
+  topic_column: option.text({ doc: "Column with the name of each row's topic." }),
+  key_column: option.text({
+    doc: 'Column with the key: rows with the same key go to the same partition, as those of every other producer. A string or bytes; other values as JSON. Null or absent: no key.',
+  }),
+  timestamp_column: option.text({
+    doc: "Column with the message's time, a Date or an ISO 8601 string. Default: when the row was written.",
+  }),
+  format: option.oneOf(['json', 'text', 'bytes'], {
+    default: 'json',
+    doc: '`json`: the row as a JSON object. `text`, `bytes`: the string or bytes in `value_column`.',
+  }),
+  value_column: option.text({
+    default: 'value',
+    doc: 'Column that is sent with the formats `text` and `bytes`.',
+  }),
+  compression: option.oneOf(compressions, {
+    default: 'none',
+    doc: 'How batches are compressed. `zstd` needs Node.js 22.15; Event Hubs takes `gzip` alone.',
+  }),
+} satisfies OptionSpecs
+
+export const sinkDeclaration = declareOptions(
+  connectorName,
+  sinkOnlySpecs,
+  (values, report, given) => {
+    checkClusterOptions(values, report, given)
+    const hub = /EntityPath=/.test(values.connection_string ?? '')
+    if (given.has('topic') && given.has('topic_column')) report('topic and topic_column exclude each other')
+    if (!given.has('topic') && !given.has('topic_column') && !hub)
+      report('topic: is required, unless topic_column or a connection_string names it')
+    if (values.format === 'json' && given.has('value_column'))
+      report('value_column: is for the formats "text" and "bytes"')
+    if (values.compression === 'zstd' && !('zstdCompressSync' in zlib))
+      report('compression: "zstd" needs Node.js 22.15 or later')
+  },
+  sparkPrefixSpecs,
+)
+
+export type SinkValues = ReturnType<typeof sinkValues>
+
+export function sinkValues(options: object) {
+  const values = sinkDeclaration.resolve(options)
+  const topic =
+    values.topic_column === undefined ? (values.topic ?? clusterSettings(values).topic) : undefined
+  return { ...values, topic }
 }

@@ -114,21 +114,18 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
       lastFetchedEpoch: -1,
       partitionMaxBytes: fetch_bytes,
     }
-    return this.cluster.fetch(
+    // No wait: what is asked for is there. 1: without messages of transactions under way.
+    const asking = (topicId: string) =>
+      [0, 1, fetch_bytes, 1, 0, -1, [{ topicId, partitions: [asked] }], [], ''] as const
+    return this.cluster.exchange(
       leader,
-      // No wait: what is asked for is there. 1: without messages of transactions under way.
-      (version) => [
-        0,
-        1,
-        fetch_bytes,
-        1,
-        0,
-        -1,
-        [{ topicId: version >= 13 ? id : topic, partitions: [asked] }],
-        [],
-        '',
-      ],
-      readFetchAnswer,
+      {
+        name: 'Fetch',
+        key: 1,
+        compactFrom: 12,
+        write: (version, usual) => usual(...asking(version >= 13 ? id : topic)),
+        read: readFetchAnswer,
+      },
       signal,
     )
   }
