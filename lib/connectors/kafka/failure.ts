@@ -53,6 +53,7 @@ interface ClientError extends Error {
   readonly apiCode?: number
   readonly path?: string
   readonly serverErrorMessage?: string | null
+  readonly memberId?: string
   readonly errors?: readonly unknown[]
 }
 
@@ -65,11 +66,13 @@ export class KafkaFailure extends ConnectorError {
   readonly unanswered: boolean
   /** Milliseconds that a token service asked to wait. */
   readonly after: number | undefined
+  /** The id that a new member of a group is to join with. */
+  readonly memberId: string | undefined
 
   constructor(
     code: ErrorCode,
     text: string,
-    { transient = false, unanswered = false, after, kafkaCode, cause }: FailureDetails = {},
+    { transient = false, unanswered = false, after, kafkaCode, memberId, cause }: FailureDetails = {},
   ) {
     super(code, `${connectorName}: ${text}`, {
       connector: connectorName,
@@ -80,6 +83,7 @@ export class KafkaFailure extends ConnectorError {
     this.transient = transient
     this.unanswered = unanswered
     this.after = after
+    this.memberId = memberId
   }
 
   /** Whether the leaders of partitions have to be asked for again. */
@@ -94,6 +98,7 @@ interface FailureDetails {
   readonly after?: number | undefined
   /** Kafka's name of the error, such as `NOT_LEADER_OR_FOLLOWER`. */
   readonly kafkaCode?: string | undefined
+  readonly memberId?: string | undefined
   readonly cause?: unknown
 }
 
@@ -135,6 +140,7 @@ function answerFailure(answer: ClientError, what: string, redact: Redact, cause:
     // The leader has it, and whether it stays is not known.
     unanswered: kafkaCode === 'REQUEST_TIMED_OUT' || kafkaCode === 'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
     kafkaCode,
+    memberId: answer.memberId,
     cause,
   })
 }

@@ -1,3 +1,4 @@
+import type { CheckpointStore } from '../../checkpoint/store.ts'
 import { OptionError } from '../../core/errors.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
 import { Asker } from '../../source/asker.ts'
@@ -14,6 +15,7 @@ import {
 } from './options.ts'
 import {
   type AskOffsets,
+  type DataLossEvent,
   type KafkaOffset,
   type KafkaSlice,
   OffsetPlanner,
@@ -121,33 +123,61 @@ export class KafkaStreamReadable extends StreamReadable<KafkaSlice, KafkaOffset>
   /** Messages so far that could not be read and were left out or put aside. */
   malformed = 0
   readonly #cluster: ClusterHolder
+  readonly #group: GroupPlanner | undefined
+  readonly #groupCheckpoint: CheckpointStore | undefined
 
   /** @throws OptionError that lists every wrong option */
   constructor(options: object) {
     const values = sourceValues(streamDeclaration.resolve(options))
+    const { group_id, topics } = values
     const cluster = new ClusterHolder(values)
     const notes = new PartitionNotes()
-    const ask = offsetsAsker(values, cluster, (event) => {
+    const onRetry = (event: object) => {
       this.stats.retries++
       this.emit('retry', event)
-    })
+    }
     const tell = (event: string, payload: object) => this.emit(event, payload)
+    const lost = (loss: DataLossEvent) => reportLoss(values, { tell }, loss)
+    const ask = offsetsAsker(values, cluster, onRetry)
+    const group =
+      group_id === undefined
+        ? undefined
+        : new GroupPlanner(ask, { ...values, group_id }, notes, {
+            lost,
+            rebalanced: (event) => this.emit('rebalance', event),
+            retry: ({ message: text }, attempts, wait) =>
+              onRetry({ connector: connectorName, attempts, wait, text }),
+          })
     super(
       {
         connector: connectorName,
-        identity: { connector: connectorName, subscribe: [...values.topics].sort().join(',') },
+        identity: { connector: connectorName, subscribe: [...topics].sort().join(',') },
         protocol: (observer) =>
-          new KafkaSourceProtocol(values, cluster, observer, notes, () => this.malformed++),
-        planner: new OffsetPlanner(ask, values, notes, (loss) => reportLoss(values, { tell }, loss)),
+          new KafkaSourceProtocol(
+            values,
+            cluster,
+            observer,
+            notes,
+            () => this.malformed++,
+            group && ((slice, signal) => group.confirm(slice, signal)),
+          ),
+        planner: group ?? new OffsetPlanner(ask, values, notes, lost),
       },
       values,
     )
     this.#cluster = cluster
+    this.#group = group
+    this.#groupCheckpoint = group_id === undefined ? undefined : new MemoryCheckpoint(group_id)
+  }
+
+  override get checkpoint(): CheckpointStore | undefined {
+    return this.#groupCheckpoint ?? super.checkpoint
   }
 
   override release(): void {
     super.release()
     this.#cluster.close()
+    this.#group?.close().catch(() => {})
   }
 }
 

@@ -138,6 +138,13 @@ const streamSpecs = {
     default: 'latest',
     doc: 'Where a stream with no checkpoint starts: `earliest`, `latest`, or offsets by topic and partition, as an object or JSON; -2 stands for the earliest, -1 for the latest. Partitions that come later are read from their start.',
   }),
+  group_id: option.text({
+    doc: 'Consumer group: the processes of a group share the partitions, and offsets are committed to Kafka once the rows are settled. In place of a checkpoint; nothing else is kept.',
+  }),
+  session_timeout_seconds: option.amount({
+    default: 30,
+    doc: 'Seconds after which the others get the partitions of a process that was killed or is frozen. Brokers allow 6 to 1,800.',
+  }),
   ...sharedStreamSpecs,
   poll_interval_seconds: option.amount({
     default: 1,
@@ -166,6 +173,10 @@ export const streamDeclaration = declareOptions(
   (values, report, given) => {
     checkSource(values, report, given)
     checkStream(values, report, given)
+    for (const name of ['checkpoint', 'checkpointLocation'])
+      if (given.has('group_id') && given.has(name)) report(`group_id and ${name} exclude each other`)
+    if (given.has('session_timeout_seconds') && !given.has('group_id'))
+      report('session_timeout_seconds: is for a consumer group, and needs group_id')
   },
   sparkPrefixSpecs,
 )

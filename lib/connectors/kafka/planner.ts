@@ -20,10 +20,29 @@ export interface KafkaSlice extends Slice {
   readonly partition: number
   readonly start: number
   readonly end: number
+  /** Of a consumer group: which time this process had the partition. */
+  readonly owner?: number
 }
 
-export function kafkaSlice(topic: string, partition: number, start: number, end: number): KafkaSlice {
-  return { id: `${topic}/${partition}/${start}-${end}`, topic, partition, start, end }
+export function kafkaSlice(
+  topic: string,
+  partition: number,
+  start: number,
+  end: number,
+  owner?: number,
+): KafkaSlice {
+  const id = `${topic}/${partition}/${start}-${end}`
+  const range = { topic, partition, start, end }
+  return owner === undefined ? { id, ...range } : { id: `${id}@${owner}`, ...range, owner }
+}
+
+/** How many messages a slice has at most. */
+export function sliceSize(
+  { maxOffsetsPerTrigger, maxBytesPerTrigger }: PlannerSettings,
+  notes: PartitionNotes,
+): number {
+  const byBytes = Math.floor(maxBytesPerTrigger / notes.messageBytes)
+  return Math.max(1, Math.min(maxOffsetsPerTrigger, byBytes))
 }
 
 /** Kafka's stand-ins for offsets, in a request and in `startingOffsets`. */
@@ -139,20 +158,16 @@ export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
           part.at = continuesAt
         }
         if (part.at >= end) continue
-        const next = Math.min(end, Math.max(part.at, this.#notes.startOf(topic, partition)) + this.#most)
+        const next = Math.min(
+          end,
+          Math.max(part.at, this.#notes.startOf(topic, partition)) + sliceSize(this.#settings, this.#notes),
+        )
         yield kafkaSlice(topic, partition, part.at, next)
         part.at = next
       }
       for (let index = left.length - 1; index >= 0; index--)
         if (left[index]!.at >= left[index]!.end) left.splice(index, 1)
     }
-  }
-
-  /** Messages of a slice. */
-  get #most(): number {
-    const { maxOffsetsPerTrigger, maxBytesPerTrigger } = this.#settings
-    const byBytes = Math.floor(maxBytesPerTrigger / this.#notes.messageBytes)
-    return Math.max(1, Math.min(maxOffsetsPerTrigger, byBytes))
   }
 
   advance(offset: KafkaOffset, { topic, partition, end }: KafkaSlice): KafkaOffset {
@@ -163,7 +178,7 @@ export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
   }
 
   passed(offset: KafkaOffset, id: string): boolean {
-    const [, topic = '', partition = '', , end] = /^(.*)\/(\d+)\/(\d+)-(\d+)$/.exec(id) ?? []
+    const [, topic = '', partition = '', , end] = /^(.*)\/(\d+)\/(\d+)-(\d+)(?:@\d+)?$/.exec(id) ?? []
     const at = offset.offsets[topic]?.[partition]
     return at !== undefined && end !== undefined && Number(end) <= at
   }

@@ -33,6 +33,8 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
   readonly #notes: PartitionNotes
   readonly #cluster: ClusterHolder
   readonly #rows: MessageRows
+  /** Whether a slice is still this process's to read. */
+  readonly #confirm: ((slice: KafkaSlice, signal: AbortSignal) => Promise<boolean>) | undefined
 
   constructor(
     values: SourceValues,
@@ -40,11 +42,13 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
     observer: SourceObserver,
     notes: PartitionNotes,
     onMalformed: () => void,
+    confirm?: (slice: KafkaSlice, signal: AbortSignal) => Promise<boolean>,
   ) {
     this.#values = values
     this.#cluster = cluster
     this.#observer = observer
     this.#notes = notes
+    this.#confirm = confirm
     this.#rows = new MessageRows(values, (event) => {
       onMalformed()
       observer.tell('malformed', event)
@@ -58,8 +62,10 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
   async ask({ slice, page }: Ask<KafkaSlice>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     const { topic, partition, start, end } = slice
     const from = (page as NextPage | undefined)?.from ?? start
-    if (from >= end) return { kind: 'accepted', value: { rows: [], bytes: 0 } }
+    const nothing = { kind: 'accepted', value: { rows: [], bytes: 0 } } as const
+    if (from >= end) return nothing
     try {
+      if (this.#confirm && !(await this.#confirm(slice, signal))) return nothing
       this.#observer.request()
       const known = (await this.cluster.topics([topic], signal)).get(topic)!
       const leader = known.partitions[partition]?.leader
