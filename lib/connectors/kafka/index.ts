@@ -1,4 +1,3 @@
-import type { CheckpointStore } from '../../checkpoint/store.ts'
 import { OptionError } from '../../core/errors.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
 import { Asker } from '../../source/asker.ts'
@@ -6,6 +5,7 @@ import { BoundedReadable } from '../../source/bounded-readable.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import { ClusterHolder } from './cluster.ts'
 import { connectorName, KafkaFailure } from './failure.ts'
+import { GroupPlanner, MemoryCheckpoint } from './group.ts'
 import {
   boundedDeclaration,
   type SourceValues,
@@ -124,7 +124,6 @@ export class KafkaStreamReadable extends StreamReadable<KafkaSlice, KafkaOffset>
   malformed = 0
   readonly #cluster: ClusterHolder
   readonly #group: GroupPlanner | undefined
-  readonly #groupCheckpoint: CheckpointStore | undefined
 
   /** @throws OptionError that lists every wrong option */
   constructor(options: object) {
@@ -163,15 +162,10 @@ export class KafkaStreamReadable extends StreamReadable<KafkaSlice, KafkaOffset>
           ),
         planner: group ?? new OffsetPlanner(ask, values, notes, lost),
       },
-      values,
+      group_id === undefined ? values : { ...values, checkpoint: new MemoryCheckpoint(group_id) },
     )
     this.#cluster = cluster
     this.#group = group
-    this.#groupCheckpoint = group_id === undefined ? undefined : new MemoryCheckpoint(group_id)
-  }
-
-  override get checkpoint(): CheckpointStore | undefined {
-    return this.#groupCheckpoint ?? super.checkpoint
   }
 
   override release(): void {
