@@ -252,7 +252,7 @@ export class KafkaCluster {
   #open() {
     this.#opened ??= loadClient().then((client) => ({
       client,
-      pool: new client.ConnectionPool('cyber-connectors', this.#connectionOptions()),
+      pool: new client.ConnectionPool('cyber-connectors', this.#connectionOptions(client)),
     }))
     this.#opened.catch(() => {
       this.#opened = undefined
@@ -260,16 +260,21 @@ export class KafkaCluster {
     return this.#opened
   }
 
-  #connectionOptions(): client.ConnectionOptions {
+  #connectionOptions({ AuthenticationError }: Client): client.ConnectionOptions {
     const { tls, sasl } = this.#settings
     const timeout = this.#timeout
+    // A token that is refused is answered by bytes that say so.
+    const authBytesValidator: client.SASLOptions['authBytesValidator'] = (bytes, callback) => {
+      if (bytes.length === 0) callback(null, bytes)
+      else callback(new AuthenticationError(`the token was refused: ${bytes.toString().slice(0, 200)}`))
+    }
     return {
       connectTimeout: Math.min(timeout, 10_000),
       requestTimeout: timeout,
       maxInflights: 64,
       ...(tls && { tls }),
       ...(sasl && {
-        sasl: sasl.mechanism === 'OAUTHBEARER' ? { ...sasl, token: () => this.#token() } : sasl,
+        sasl: sasl.mechanism === 'OAUTHBEARER' ? { ...sasl, token: () => this.#token(), authBytesValidator } : sasl,
       }),
     }
   }

@@ -46,6 +46,9 @@ const staleCodes = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
 ])
 
+/** The client's code of a sign-in that failed. */
+const signInFault = 'PLT_KFK_AUTHENTICATION'
+
 /** What an error of the Kafka client may carry: a broker's answer, the errors of several brokers, a response. */
 interface ClientError extends Error {
   readonly code?: string
@@ -113,12 +116,15 @@ export function failureOf(error: unknown, what: string, redact: Redact): KafkaFa
     return new KafkaFailure('ERR_AUTH', message.replace(/^kafka: /, ''), { transient, after, cause })
   }
   const answer = all.find(({ apiId }) => apiId !== undefined)
+  // Asked for a handshake: the listener knows of none.
+  if (answer?.apiId === 'ILLEGAL_SASL_STATE' && all.some(({ code }) => code === signInFault))
+    return new KafkaFailure('ERR_AUTH', `${what}: the listener takes no sign-in by SASL`, { cause })
   if (answer) return answerFailure(answer, what, redact, cause)
   const leaves = all.filter((each) => childrenOf(each).length === 0)
   const words = all.find(({ message }) => message.includes('verify the broker supports TLS'))
   const text = redact(`${what}: ${(words ?? leaves[0])?.message || 'the connection failed'}`)
   // SCRAM and the like fail without an answer's code where the two sides do not know each other's secret.
-  if (leaves.some(({ code }) => code === 'PLT_KFK_AUTHENTICATION'))
+  if (leaves.some(({ code }) => code === signInFault))
     return new KafkaFailure('ERR_AUTH', text, { cause })
   const transient = leaves.some(
     (leaf) =>
