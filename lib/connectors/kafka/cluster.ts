@@ -274,7 +274,10 @@ export class KafkaCluster {
       maxInflights: 64,
       ...(tls && { tls }),
       ...(sasl && {
-        sasl: sasl.mechanism === 'OAUTHBEARER' ? { ...sasl, token: () => this.#token(), authBytesValidator } : sasl,
+        sasl:
+          sasl.mechanism === 'OAUTHBEARER'
+            ? { ...sasl, token: () => this.#token(), authBytesValidator }
+            : sasl,
       }),
     }
   }

@@ -124,8 +124,7 @@ export function failureOf(error: unknown, what: string, redact: Redact): KafkaFa
   const words = all.find(({ message }) => message.includes('verify the broker supports TLS'))
   const text = redact(`${what}: ${(words ?? leaves[0])?.message || 'the connection failed'}`)
   // SCRAM and the like fail without an answer's code where the two sides do not know each other's secret.
-  if (leaves.some(({ code }) => code === signInFault))
-    return new KafkaFailure('ERR_AUTH', text, { cause })
+  if (leaves.some(({ code }) => code === signInFault)) return new KafkaFailure('ERR_AUTH', text, { cause })
   const transient = leaves.some(
     (leaf) =>
       leaf.code === 'PLT_KFK_NETWORK' ||
