@@ -230,9 +230,10 @@ export class KafkaCluster {
     return new Map(names.map((name) => [name, this.#topics.get(name)!.topic]))
   }
 
-  /** What is known of a topic by now, however long ago it was asked for. */
-  knownTopic(name: string): Topic | undefined {
-    return this.#topics.get(name)?.topic
+  /** All topics that this user may see. @throws KafkaFailure, AbortError */
+  async allTopics(signal: AbortSignal): Promise<ReadonlyMap<string, Topic>> {
+    await this.#metadata(undefined, signal)
+    return new Map([...this.#topics].map(([name, { topic }]) => [name, topic]))
   }
 
   /** Forgets who leads the partitions of a topic. */
@@ -364,11 +365,12 @@ export class KafkaCluster {
     )
   }
 
-  async #metadata(names: readonly string[], signal: AbortSignal): Promise<void> {
+  /** @param names undefined for all topics */
+  async #metadata(names: readonly string[] | undefined, signal: AbortSignal): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
         const answer = await this.#request(undefined, 'Metadata', signal, ({ api }, connection) =>
-          api.async(connection, [...names], false, false).catch(leaderless),
+          api.async(connection, names ? [...names] : null, false, false).catch(leaderless),
         )
         this.#keep(answer as Response<'Metadata'>)
         return
@@ -376,7 +378,7 @@ export class KafkaCluster {
         if (!(error instanceof KafkaFailure)) throw error
         if (error.serviceCode !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error
         if (tries < unknownTopicTries) await pause(unknownTopicWait, signal)
-        else throw this.#unknownTopic(error, names)
+        else throw this.#unknownTopic(error, names ?? [])
       }
     }
   }

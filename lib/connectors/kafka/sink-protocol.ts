@@ -3,7 +3,7 @@ import { DeliveryError, RefusedRow } from '../../core/errors.ts'
 import { describe, isBytes, serialize } from '../../core/json.ts'
 import { untilAborted } from '../../core/on-abort.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
-import type { Attempt, EncodedRow, Entry, SinkProtocol } from '../../sink/protocol.ts'
+import type { Attempt, Body, EncodedRow, SinkProtocol } from '../../sink/protocol.ts'
 import {
   type BrokerAddress,
   clusterFor,
@@ -19,6 +19,7 @@ import { type NewMessage, type PartitionBatch, produceRequest, recordBatch } fro
 /** Answers that say: this batch is in already, or what the broker knows of this producer is gone. */
 const alreadyThere = 'DUPLICATE_SEQUENCE_NUMBER'
 const forgotten = new Set(['INVALID_PRODUCER_EPOCH', 'INVALID_PRODUCER_ID_MAPPING', 'OUT_OF_ORDER_SEQUENCE_NUMBER', 'PRODUCER_FENCED', 'UNKNOWN_PRODUCER_ID']) // biome-ignore format: a list
+const unknownTopic = 'UNKNOWN_TOPIC_OR_PARTITION'
 const tooLarge = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
 
 /** Milliseconds by which a broker gives up earlier than we do, so that its answer is heard. */
@@ -31,12 +32,11 @@ interface Session {
   readonly sequences: Map<string, number>
 }
 
-/** Rows of one batch that go to one partition. */
+/** Rows of one body that go to one partition. */
 interface Part {
   readonly topic: string
   readonly partition: number
-  readonly entries: readonly Entry[]
-  readonly messages: readonly NewMessage[]
+  readonly messages: NewMessage[]
   /** As it was sent: the same bytes with the same number, which the broker takes once. */
   sent: { readonly session: Session; readonly batch: Buffer } | undefined
   /** It may be in, but no answer said so. */
@@ -45,7 +45,7 @@ interface Part {
   isDone: boolean
 }
 
-/** A batch under way, over all attempts at it. */
+/** A body in flight, over all attempts at it. */
 interface Flight {
   readonly parts: readonly Part[]
   /** Lets the next batches of its partitions go. */
@@ -64,22 +64,25 @@ interface ProduceAnswer {
 
 /**
  * Produces rows, acknowledged by all replicas in sync. Batches are numbered, so that the broker takes one that is sent
- * again only once. One batch at a time is under way to a partition: the order of rows with the same key is kept.
+ * again only once. One batch at a time is in flight to a partition: the order of rows with the same key is kept.
+ *
+ * Rows of a partition are a group of their own, so that a body is one record batch and one answer says what became of it.
+ * Only rows of a topic that came into being after the sink was opened share a body by their topic.
  */
 export class KafkaSinkProtocol implements SinkProtocol {
   readonly connector = connectorName
-  readonly framing = { around: 61, between: 16 }
+  readonly framing = { open: '', separator: '\n', close: '' }
   readonly #values: SinkValues
   readonly #cluster: { readonly value: KafkaCluster; close(): void }
-  /** Rows that are in, of batches of which not all is. */
-  readonly #acknowledged = new WeakSet<Entry>()
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new Map<Body, Flight>()
   /** What the next batch for a partition has to wait for. */
   readonly #lanes = new Map<string, Promise<void>>()
+  readonly #turns = new Map<string, number>()
+  #partitions: ReadonlyMap<string, number> = new Map()
+  #library: typeof client | undefined
   #session: Promise<Session> | undefined
   /** The one that {@link #session} gave. */
   #opened: Session | undefined
-  #turn = 0
 
   constructor(values: SinkValues) {
     this.#values = values
@@ -90,32 +93,41 @@ export class KafkaSinkProtocol implements SinkProtocol {
     return this.#cluster.value
   }
 
-  /** A row as text: topic, time, length of the key, key, value. */
-  encode(row: Record<string, unknown>, at: number): EncodedRow {
-    const { topic_column, key_column, timestamp_column } = this.#values
-    const topic = topic_column === undefined ? '' : topicOf(row, topic_column)
-    const timestamp = timestamp_column === undefined ? at : timeOf(row, timestamp_column)
-    const key = key_column === undefined ? undefined : keyOf(row, key_column)
-    return { wire: `${topic}\n${timestamp}\n${key?.length ?? -1}\n${key ?? ''}${this.#valueOf(row)}` }
+  /** Learns how many partitions there are. To be called before the first row. @throws KafkaFailure, AbortError */
+  async prepare(signal: AbortSignal): Promise<void> {
+    this.#library = await this.cluster.client()
+    const { topic } = this.#values
+    const topics =
+      topic === undefined ? await this.cluster.allTopics(signal) : await this.cluster.topics([topic], signal)
+    this.#partitions = new Map([...topics].map(([name, { partitions }]) => [name, partitions.length]))
   }
 
-  async send(entries: readonly Entry[], { signal, timeout, key }: Attempt): Promise<SinkVerdict> {
-    let flight = this.#flights.get(key)
+  /** A row as a line about it, its key and its value. */
+  encode(row: Record<string, unknown>, at: number): EncodedRow {
+    const { topic_column, key_column, timestamp_column } = this.#values
+    const topic = topic_column === undefined ? this.#values.topic! : topicOf(row, topic_column)
+    const timestamp = timestamp_column === undefined ? at : timeOf(row, timestamp_column)
+    const key = key_column === undefined ? none : keyOf(row, key_column)
+    const value = this.#valueOf(row)
+    const lengths = `${Buffer.byteLength(key.text)},${Buffer.byteLength(value.text)}`
+    const wire = `${key.kind}${value.kind}${timestamp},${lengths}\n${key.text}${value.text}`
+    const count = this.#partitions.get(topic)
+    return { wire, group: count === undefined ? topic : `${topic}/${this.#partitionOf(topic, count, key)}` }
+  }
+
+  async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {
+    let flight = this.#flights.get(body)
     try {
       if (!flight) {
-        const parts = await this.#parts(
-          entries.filter((entry) => !this.#acknowledged.has(entry)),
-          signal,
-        )
-        flight = await this.#takeOff(parts, signal)
-        this.#flights.set(key, flight)
+        flight = await this.#takeOff(await this.#parts(body, signal), signal)
+        this.#flights.set(body, flight)
       }
       const throttle = await this.#attempt(flight.parts, timeout * answerTime, signal)
-      return this.#verdict(key, flight, throttle)
+      return this.#verdict(body, flight, throttle)
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof KafkaFailure)) throw error
-      return this.#failed(key, flight, error)
+      return this.#failed(body, flight, error)
     }
   }
 
@@ -123,38 +135,39 @@ export class KafkaSinkProtocol implements SinkProtocol {
     this.#cluster.close()
   }
 
-  #valueOf(row: Record<string, unknown>): string {
+  #valueOf(row: Record<string, unknown>): Coded {
     const { format, value_column } = this.#values
-    if (format === 'json') return `j${serialize(row)}`
+    if (format === 'json') return { kind: 't', text: serialize(row) }
     const value = Object.hasOwn(row, value_column) ? row[value_column] : undefined
-    if (value === null) return 'n'
-    if (typeof value === 'string') return `j${value}`
-    if (isBytes(value)) return `b${Buffer.from(value).toString('base64')}`
+    if (value === null) return none
+    if (typeof value === 'string') return { kind: 't', text: value }
+    if (isBytes(value)) return { kind: 'b', text: Buffer.from(value).toString('base64') }
     throw new RefusedRow(`${value_column}: expected a string or bytes, got ${describe(value)}`)
   }
 
-  /** Sorts rows by partition. @throws KafkaFailure if a topic is not there */
-  async #parts(entries: readonly Entry[], signal: AbortSignal): Promise<Part[]> {
-    const { murmur2 } = await this.cluster.client()
-    const read = entries.map((entry) => readWire(entry))
-    const names = [...new Set(read.map(({ topic }) => topic || this.#values.topic!))]
-    const topics = await this.cluster.topics(names, signal)
-    const parts = new Map<string, Part & { entries: Entry[]; messages: NewMessage[] }>()
-    // Rows without a key share a partition, the next batch goes to the next one.
-    const turn = this.#turn++
-    for (const [index, { topic: name, message }] of read.entries()) {
-      const topic = topics.get(name || this.#values.topic!)!
-      const count = topic.partitions.length
-      // As all clients of Kafka do, so that equal keys meet whoever produces them.
-      const partition = message.key ? (murmur2(message.key) & 0x7fffffff) % count : turn % count
-      const id = `${topic.name}/${partition}`
-      let part = parts.get(id)
-      if (!part) {
-        part = { topic: topic.name, partition, entries: [], messages: [], sent: undefined, inDoubt: false, failure: undefined, isDone: false } // biome-ignore format: a line
-        parts.set(id, part)
-      }
-      part.entries.push(entries[index]!)
+  /** By the key, as all clients of Kafka do it, so that equal keys meet whoever produces them. */
+  #partitionOf(topic: string, count: number, key: Coded): number {
+    if (key.kind !== 'n') return (this.#library!.murmur2(bytesOf(key)) & 0x7fffffff) % count
+    // Rows without a key fill a batch for one partition, then one for the next.
+    const turn = this.#turns.get(topic) ?? 0
+    this.#turns.set(topic, turn + 1)
+    const { batch_size } = this.#values
+    return Math.floor(turn / (batch_size === 'auto' ? 500 : batch_size)) % count
+  }
+
+  /** The rows of a body by partition. @throws KafkaFailure if the topic is not there */
+  async #parts({ bytes, group = '' }: Body, signal: AbortSignal): Promise<Part[]> {
+    const [, topic = group, partition] = /^(.*)\/(\d+)$/.exec(group) ?? []
+    const messages = readMessages(bytes)
+    if (partition !== undefined) return [partOf(topic, Number(partition), messages)]
+    const count = (await this.cluster.topics([topic], signal)).get(topic)!.partitions.length
+    const parts = new Map<number, Part>()
+    const turn = this.#partitionOf(topic, count, none)
+    for (const message of messages) {
+      const at = message.key ? (this.#library!.murmur2(message.key) & 0x7fffffff) % count : turn
+      const part = parts.get(at) ?? partOf(topic, at, [])
       part.messages.push(message)
+      parts.set(at, part)
     }
     return [...parts.values()]
   }
@@ -267,13 +280,12 @@ export class KafkaSinkProtocol implements SinkProtocol {
     part.isDone = true
     part.inDoubt = false
     part.failure = undefined
-    for (const entry of part.entries) this.#acknowledged.add(entry)
   }
 
-  #verdict(key: string, flight: Flight, throttle: number): SinkVerdict {
+  #verdict(body: Body, flight: Flight, throttle: number): SinkVerdict {
     const failures = flight.parts.flatMap(({ failure }) => (failure ? [failure] : []))
     if (failures.length === 0) {
-      this.#land(key, flight)
+      this.#land(body, flight)
       const text = throttle > 0 ? `throttled for ${throttle} ms` : 'acknowledged'
       return { kind: 'accepted', value: { text }, slowDown: throttle > 0 }
     }
@@ -282,10 +294,10 @@ export class KafkaSinkProtocol implements SinkProtocol {
       failures.find(({ serviceCode }) => tooLarge.has(String(serviceCode))) ??
       failures.find(({ transient, serviceCode }) => !transient && !forgotten.has(String(serviceCode))) ??
       failures[0]!
-    return this.#failed(key, flight, worst)
+    return this.#failed(body, flight, worst)
   }
 
-  #failed(key: string, flight: Flight | undefined, error: KafkaFailure): SinkVerdict {
+  #failed(body: Body, flight: Flight | undefined, error: KafkaFailure): SinkVerdict {
     const { serviceCode, serviceText = '', code, transient, after, cause } = error
     const reason: Reason = { code: serviceCode, text: serviceText }
     if (code === 'ERR_AUTH' && !transient) return { kind: 'fatal', error }
@@ -297,7 +309,7 @@ export class KafkaSinkProtocol implements SinkProtocol {
         after,
         ...(code === 'ERR_AUTH' && { holdAll: true }),
       }
-    if (flight) this.#land(key, flight)
+    if (flight) this.#land(body, flight)
     if (tooLarge.has(String(serviceCode))) return { kind: 'split', reason }
     const isWholeTopic =
       serviceCode === 'UNKNOWN_TOPIC_OR_PARTITION' && this.#values.topic_column === undefined
@@ -309,9 +321,9 @@ export class KafkaSinkProtocol implements SinkProtocol {
   }
 
   /** Lets others have the partitions. A part that is in doubt will not be sent with its number again: the numbers end. */
-  #land(key: string, flight: Flight): void {
+  #land(body: Body, flight: Flight): void {
     for (const { inDoubt, sent } of flight.parts) if (inDoubt) this.#forgetSession(sent?.session)
-    this.#flights.delete(key)
+    this.#flights.delete(body)
     flight.release()
   }
 
@@ -379,12 +391,24 @@ function topicOf(row: Record<string, unknown>, column: string): string {
   throw new RefusedRow(`${column}: expected the name of a topic, got ${describe(value)}`)
 }
 
-function keyOf(row: Record<string, unknown>, column: string): string | undefined {
+/** Text of a key or value: as it is, as base64, or none. */
+interface Coded {
+  readonly kind: 't' | 'b' | 'n'
+  readonly text: string
+}
+
+const none: Coded = { kind: 'n', text: '' }
+
+function keyOf(row: Record<string, unknown>, column: string): Coded {
   const value = Object.hasOwn(row, column) ? row[column] : undefined
-  if (value === undefined || value === null) return undefined
-  if (typeof value === 'string') return `t${value}`
-  if (isBytes(value)) return `b${Buffer.from(value).toString('base64')}`
-  return `t${serialize(value)}`
+  if (value === undefined || value === null) return none
+  if (typeof value === 'string') return { kind: 't', text: value }
+  if (isBytes(value)) return { kind: 'b', text: Buffer.from(value).toString('base64') }
+  return { kind: 't', text: serialize(value, column) }
+}
+
+function bytesOf({ kind, text }: Coded): Buffer {
+  return Buffer.from(text, kind === 'b' ? 'base64' : 'utf8')
 }
 
 function timeOf(row: Record<string, unknown>, column: string): number {
@@ -395,25 +419,33 @@ function timeOf(row: Record<string, unknown>, column: string): number {
   throw new RefusedRow(`${column}: expected a Date or an ISO 8601 string, got ${describe(value)}`)
 }
 
-/** Reads a row back. */
-function readWire({ wire }: Entry): { readonly topic: string; readonly message: NewMessage } {
-  const topicEnd = wire.indexOf('\n')
-  const timeEnd = wire.indexOf('\n', topicEnd + 1)
-  const lengthEnd = wire.indexOf('\n', timeEnd + 1)
-  const keyLength = Number(wire.slice(timeEnd + 1, lengthEnd))
-  const valueStart = lengthEnd + 1 + Math.max(0, keyLength)
-  return {
-    topic: wire.slice(0, topicEnd),
-    message: {
-      timestamp: Number(wire.slice(topicEnd + 1, timeEnd)),
-      key: keyLength < 0 ? undefined : bytesOf(wire.slice(lengthEnd + 1, valueStart)),
-      value: bytesOf(wire.slice(valueStart)),
-    },
-  }
+function partOf(topic: string, partition: number, messages: NewMessage[]): Part {
+  return { topic, partition, messages, sent: undefined, inDoubt: false, failure: undefined, isDone: false }
 }
 
-/** Bytes behind a letter that says how they are written: as text, as base64, or none. */
-function bytesOf(text: string): Buffer | undefined {
-  if (text.startsWith('n')) return undefined
-  return Buffer.from(text.slice(1), text.startsWith('b') ? 'base64' : 'utf8')
+const [newline, comma, zero] = [0x0a, 0x2c, 0x30]
+
+/** Reads rows back, as {@link KafkaSinkProtocol.encode} wrote them. */
+function readMessages(bytes: Buffer): NewMessage[] {
+  const messages: NewMessage[] = []
+  for (let at = 0; at < bytes.length; at++) {
+    const [keyKind, valueKind] = [bytes[at++]!, bytes[at++]!]
+    const numbers = [0, 0, 0]
+    for (let index = 0; bytes[at] !== newline; at++) {
+      if (bytes[at] === comma) index++
+      else numbers[index] = numbers[index]! * 10 + bytes[at]! - zero
+    }
+    const [timestamp, keyLength, valueLength] = numbers as [number, number, number]
+    const keyStart = at + 1
+    const valueStart = keyStart + keyLength
+    at = valueStart + valueLength
+    const key = decoded(bytes.subarray(keyStart, valueStart), keyKind)
+    messages.push({ timestamp, key, value: decoded(bytes.subarray(valueStart, at), valueKind) })
+  }
+  return messages
+}
+
+function decoded(part: Buffer, kind: number): Buffer | undefined {
+  if (kind === 'n'.charCodeAt(0)) return undefined
+  return kind === 'b'.charCodeAt(0) ? Buffer.from(part.toString('latin1'), 'base64') : part
 }
