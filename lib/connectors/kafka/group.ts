@@ -70,10 +70,6 @@ export class GroupPlanner implements Planner<KafkaSlice, KafkaOffset> {
     this.#hooks = hooks
   }
 
-  halves(): undefined {
-    return undefined
-  }
-
   async initialOffset(_earliest: unknown, signal: AbortSignal): Promise<KafkaOffset> {
     const { cluster } = await this.#ask('latest', signal)
     return { cluster, offsets: {} }

@@ -1,12 +1,13 @@
 import { OptionError } from '../../core/errors.ts'
 import { pause, RetryBudget } from '../../core/retry.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
-import { Asker } from '../../source/asker.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
+import type { Row } from '../../source/protocol.ts'
+import { Requester } from '../../source/requester.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import { ClusterHolder } from './cluster.ts'
 import { connectorName, KafkaFailure } from './failure.ts'
-import { GroupPlanner, MemoryCheckpoint } from './group.ts'
+import { GroupPlanner, MemoryCheckpoint, type RebalanceEvent } from './group.ts'
 import {
   boundedDeclaration,
   type SourceValues,
@@ -23,8 +24,15 @@ import {
   offsetsOf,
   PartitionNotes,
 } from './planner.ts'
+import type { MalformedMessageEvent } from './rows.ts'
 import { KafkaSinkProtocol } from './sink-protocol.ts'
 import { failureVerdict, KafkaSourceProtocol, reportLoss } from './source-protocol.ts'
+
+/** The events of Kafka's sources besides those of every source, with their arguments. */
+export interface KafkaSourceEvents {
+  malformed: [event: MalformedMessageEvent]
+  data_loss: [event: DataLossEvent]
+}
 
 /** Asks for offsets until there is an answer. */
 function offsetsAsker(
@@ -32,7 +40,7 @@ function offsetsAsker(
   cluster: ClusterHolder,
   onRetry: (event: object) => void,
 ): AskOffsets {
-  const asker = new Asker(values)
+  const requester = new Requester(values)
   return async (wanted, signal) => {
     const once = async () => {
       try {
@@ -44,7 +52,7 @@ function offsetsAsker(
         return failureVerdict(error)
       }
     }
-    const answer = await asker.ask(once, {
+    const answer = await requester.ask(once, {
       signal,
       onRetry: ({ attempts, wait, error: { message: text } }) =>
         onRetry({ connector: connectorName, attempts, wait, text }),
@@ -69,7 +77,7 @@ function offsetsAsker(
  * Errors: ERR_OPTION from the constructor, and from the stream if the Kafka client is not installed; from the stream
  * ERR_AUTH, ERR_DELIVERY (no broker answers), ERR_QUERY (a broker refuses), ERR_RESULT (offsets have expired), ERR_RECORD.
  */
-export class KafkaReadable extends BoundedReadable<KafkaSlice> {
+export class KafkaReadable extends BoundedReadable<KafkaSlice, Row, KafkaSourceEvents> {
   /** Messages so far that could not be read and were left out or put aside. */
   malformed = 0
   readonly #cluster: ClusterHolder
@@ -89,7 +97,6 @@ export class KafkaReadable extends BoundedReadable<KafkaSlice> {
         connector: connectorName,
         protocol: (observer) =>
           new KafkaSourceProtocol(values, cluster, observer, notes, () => this.malformed++),
-        divider: { halves: () => undefined },
         slices: async (signal) => {
           const [from, until] = await Promise.all([
             ask(values.startingOffsets, signal),
@@ -120,7 +127,12 @@ export class KafkaReadable extends BoundedReadable<KafkaSlice> {
  *
  * Events besides those of a Readable: `malformed`, `data_loss`, `window`, `retry`, `idle`.
  */
-export class KafkaStreamReadable extends StreamReadable<KafkaSlice, KafkaOffset> {
+export class KafkaStreamReadable extends StreamReadable<
+  KafkaSlice,
+  KafkaOffset,
+  Row,
+  KafkaSourceEvents & { rebalance: [event: RebalanceEvent] }
+> {
   /** Messages so far that could not be read and were left out or put aside. */
   malformed = 0
   readonly #cluster: ClusterHolder

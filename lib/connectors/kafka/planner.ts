@@ -102,7 +102,6 @@ export interface PlannerSettings {
 
 /** Lays ranges of offsets. Partitions take turns, so that none waits for another to be read to its end. */
 export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
-  readonly indivisible = 'a range of offsets is read in pages'
   readonly #ask: AskOffsets
   readonly #settings: PlannerSettings
   readonly #notes: PartitionNotes
@@ -122,10 +121,6 @@ export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
     this.#settings = settings
     this.#notes = notes
     this.#lost = lost
-  }
-
-  halves(): undefined {
-    return undefined
   }
 
   async initialOffset(_earliest: unknown, signal: AbortSignal): Promise<KafkaOffset> {

@@ -311,8 +311,7 @@ export class KafkaSinkProtocol implements SinkProtocol {
       }
     if (flight) this.#land(body, flight)
     if (tooLarge.has(String(serviceCode))) return { kind: 'split', reason }
-    const isWholeTopic =
-      serviceCode === 'UNKNOWN_TOPIC_OR_PARTITION' && this.#values.topic_column === undefined
+    const isWholeTopic = serviceCode === unknownTopic && this.#values.topic_column === undefined
     if (isWholeTopic || serviceCode === undefined || code === 'ERR_DELIVERY') {
       const { message, cause: reasonWhy } = error
       return { kind: 'fatal', error: new DeliveryError('ERR_DELIVERY', message, { connector: connectorName, serviceCode, serviceText, cause: reasonWhy }) } // biome-ignore format: a line

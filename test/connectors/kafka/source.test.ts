@@ -268,8 +268,8 @@ t.test('Kafka as a source', { skip: kafkaMissing }, async (t) => {
       poll_interval_seconds: 0.1,
     })
     const rows: number[] = []
-    stream.on('data', ({ n }) => {
-      rows.push(n)
+    stream.on('data', ({ n }: { n?: unknown }) => {
+      rows.push(n as number)
       stream.emit('row')
     })
     await once(stream, 'idle')
