@@ -80,6 +80,8 @@ export class BatchingWritable extends Writable {
   readonly #stores: RowStore[] = []
   /** What a batch is likely to need: as much as the last one. */
   #storeSize = spare
+  /** Whether the protocol has what it needs before the first row. */
+  #prepared: 'soon' | 'now' | undefined
   #final: ((error?: Error | null) => void) | undefined
   /** The stream ends with this once the requests in flight have been answered. */
   #failure: Error | undefined
@@ -215,7 +217,7 @@ export class BatchingWritable extends Writable {
       for (let due = this.#open.due; due && this.#launch(due); due = this.#open.due);
       const intake = this.#intake
       if (!intake) break
-      if (intake.refusing) break
+      if (intake.refusing || !this.#isPrepared()) break
       if (intake.next < intake.rows.length) {
         if (!this.#place(intake)) break
       } else {
@@ -232,6 +234,19 @@ export class BatchingWritable extends Writable {
       callback()
     }
     if (this.#flushes.length > 0) this.#settleFlushes()
+  }
+
+  /** Whether rows can be encoded; if not, it is seen to. */
+  #isPrepared(): boolean {
+    if (this.#protocol.prepare && !this.#prepared) {
+      this.#prepared = 'soon'
+      this.#delivery.prepare().then((failure) => {
+        this.#prepared = 'now'
+        if (failure) this.destroy(failure.error)
+        else if (!this.destroyed) this.#proceed()
+      })
+    }
+    return this.#prepared !== 'soon'
   }
 
   /** How many rows have a place in a batch, or were refused. */

@@ -10,7 +10,7 @@ import { DeadLetterOffice } from './dead-letter.ts'
 import { noStats, report, type SinkStats } from './events.ts'
 import { Load } from './load.ts'
 import type { SinkSettings } from './options.ts'
-import type { SinkProtocol } from './protocol.ts'
+import type { Attempt, SinkProtocol } from './protocol.ts'
 
 /** Why a sink has to end. `atOnce`: nothing more is to be sent, not even what other deliveries have in hand. */
 export interface DeliveryFailure {
@@ -140,13 +140,38 @@ export class Delivery {
   async deliver(batch: readonly Entry[]): Promise<DeliveryFailure | undefined> {
     this.#stats.inFlight++
     try {
-      await this.#track(this.#deliver(batch))
+      return await this.#failureOf(this.#deliver(batch))
+    } finally {
+      this.#stats.inFlight--
+    }
+  }
+
+  /** Lets the protocol ask for what it needs before the first row. @returns what ends the sink */
+  prepare(): Promise<DeliveryFailure | undefined> {
+    return this.#failureOf(this.#prepare())
+  }
+
+  async #failureOf(work: Promise<void>): Promise<DeliveryFailure | undefined> {
+    try {
+      await this.#track(work)
       return undefined
     } catch (error) {
       if (error instanceof Stopped) return undefined
       return { error: error as Error, atOnce: error === this.#fatal }
-    } finally {
-      this.#stats.inFlight--
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    const budget = new RetryBudget(this.#settings)
+    for (;;) {
+      await this.#turn()
+      budget.begin()
+      const verdict = await this.#request((attempt) => this.#protocol.prepare!(attempt))
+      if (verdict.kind === 'retry') await this.#waitToRetry([], verdict, budget)
+      else if (verdict.kind === 'fatal') {
+        this.#fatal = verdict.error
+        throw verdict.error
+      } else return
     }
   }
 
@@ -313,16 +338,16 @@ export class Delivery {
 
   async #attempt(body: HeldBody): Promise<SinkVerdict> {
     const ended = this.#load.attempt(body.rows, this.#stats.inFlight >= this.#load.requests)
-    const verdict = await this.#request(body)
+    const verdict = await this.#request((attempt) => this.#protocol.send(body, attempt))
     ended(verdict)
     return verdict
   }
 
-  async #request(body: HeldBody): Promise<SinkVerdict> {
+  async #request(send: (attempt: Attempt) => Promise<SinkVerdict>): Promise<SinkVerdict> {
     this.#stats.requests++
     const { signal } = this.#abort
     try {
-      return await this.#protocol.send(body, { signal, timeout: this.#settings.request_timeout * 1000 })
+      return await send({ signal, timeout: this.#settings.request_timeout * 1000 })
     } catch (error) {
       if (signal.aborted) throw new Stopped()
       const { code, message } = error as NodeJS.ErrnoException

@@ -60,6 +60,11 @@ export interface SinkProtocol {
    * @throws RefusedRow for a row that can't be sent
    */
   encode(row: Record<string, unknown>, at: number): EncodedRow
+  /**
+   * Asks for what `encode` needs, such as how many partitions a topic has. The engine calls it before the first row, and
+   * again if it asks for a retry. Default: nothing is needed.
+   */
+  prepare?(attempt: Attempt): Promise<SinkVerdict>
   /** Sends one request. Throws faults of the connection as they come, cleaned of secrets. */
   send(body: Body, attempt: Attempt): Promise<SinkVerdict>
   /** Lets go of connections and waits; called once, when the stream has ended or is destroyed. */

@@ -1,5 +1,4 @@
 import { OptionError } from '../../core/errors.ts'
-import { pause, RetryBudget } from '../../core/retry.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import type { Row } from '../../source/protocol.ts'
@@ -194,51 +193,9 @@ export class KafkaStreamReadable extends StreamReadable<
  * Finished when each row is acknowledged by all replicas in sync, or taken by `dead_letter`.
  */
 export class KafkaWritable extends BatchingWritable {
-  readonly #preparing = new AbortController()
-  readonly #prepare: (signal: AbortSignal) => Promise<void>
-
   /** @throws OptionError that lists every wrong option */
   constructor(options: object) {
     const values = sinkValues(options)
-    const protocol = new KafkaSinkProtocol(values)
-    super(protocol, values)
-    this.#prepare = async (signal) => {
-      for (const budget = new RetryBudget(values); ; ) {
-        budget.begin()
-        try {
-          await protocol.prepare(signal)
-          return
-        } catch (error) {
-          signal.throwIfAborted()
-          if (!(error instanceof KafkaFailure) || !error.transient) throw error
-          const wait = budget.retryAfter(error.after)
-          if (wait === undefined) throw error
-          const { message: text, serviceCode: code } = error
-          this.emit('retry', {
-            connector: connectorName,
-            rows: 0,
-            attempts: budget.attempts,
-            wait,
-            code,
-            text,
-          })
-          await pause(wait, signal)
-        }
-      }
-    }
-  }
-
-  /** Before the first row is taken, it is known how many partitions there are. */
-  override _construct(callback: (error?: Error | null) => void): void {
-    this.#prepare(this.#preparing.signal).then(
-      () => callback(),
-      // Destroyed in the meantime, with an error of its own.
-      (error) => callback(this.#preparing.signal.aborted ? null : error),
-    )
-  }
-
-  override destroy(error?: Error): this {
-    this.#preparing.abort()
-    return super.destroy(error)
+    super(new KafkaSinkProtocol(values), values)
   }
 }

@@ -93,13 +93,23 @@ export class KafkaSinkProtocol implements SinkProtocol {
     return this.#cluster.value
   }
 
-  /** Learns how many partitions there are. To be called before the first row. @throws KafkaFailure, AbortError */
-  async prepare(signal: AbortSignal): Promise<void> {
-    this.#library = await this.cluster.client()
+  /** Learns how many partitions there are. */
+  async prepare({ signal }: Attempt): Promise<SinkVerdict> {
     const { topic } = this.#values
-    const topics =
-      topic === undefined ? await this.cluster.allTopics(signal) : await this.cluster.topics([topic], signal)
-    this.#partitions = new Map([...topics].map(([name, { partitions }]) => [name, partitions.length]))
+    try {
+      this.#library = await this.cluster.client()
+      const topics =
+        topic === undefined
+          ? await this.cluster.allTopics(signal)
+          : await this.cluster.topics([topic], signal)
+      this.#partitions = new Map([...topics].map(([name, { partitions }]) => [name, partitions.length]))
+      return { kind: 'accepted', value: { text: 'ready' } }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof KafkaFailure)) throw error
+      const verdict = this.#failed(undefined, error)
+      return verdict.kind === 'retry' ? verdict : { kind: 'fatal', error: this.#fatal(error) }
+    }
   }
 
   /** A row as a line about it, its key and its value. */
@@ -127,7 +137,7 @@ export class KafkaSinkProtocol implements SinkProtocol {
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof KafkaFailure)) throw error
-      return this.#failed(body, flight, error)
+      return this.#failed(flight && { body, flight }, error)
     }
   }
 
@@ -294,14 +304,16 @@ export class KafkaSinkProtocol implements SinkProtocol {
       failures.find(({ serviceCode }) => tooLarge.has(String(serviceCode))) ??
       failures.find(({ transient, serviceCode }) => !transient && !forgotten.has(String(serviceCode))) ??
       failures[0]!
-    return this.#failed(body, flight, worst)
+    return this.#failed({ body, flight }, worst)
   }
 
-  #failed(body: Body, flight: Flight | undefined, error: KafkaFailure): SinkVerdict {
+  #failed(
+    flown: { readonly body: Body; readonly flight: Flight } | undefined,
+    error: KafkaFailure,
+  ): SinkVerdict {
     const { serviceCode, serviceText = '', code, transient, after, cause } = error
     const reason: Reason = { code: serviceCode, text: serviceText }
-    if (code === 'ERR_AUTH' && !transient) return { kind: 'fatal', error }
-    if (transient)
+    if (transient) {
       return {
         kind: 'retry',
         reason,
@@ -309,14 +321,18 @@ export class KafkaSinkProtocol implements SinkProtocol {
         after,
         ...(code === 'ERR_AUTH' && { holdAll: true }),
       }
-    if (flight) this.#land(body, flight)
+    }
+    if (flown) this.#land(flown.body, flown.flight)
+    if (code === 'ERR_AUTH') return { kind: 'fatal', error }
     if (tooLarge.has(String(serviceCode))) return { kind: 'split', reason }
     const isWholeTopic = serviceCode === unknownTopic && this.#values.topic_column === undefined
-    if (isWholeTopic || serviceCode === undefined || code === 'ERR_DELIVERY') {
-      const { message, cause: reasonWhy } = error
-      return { kind: 'fatal', error: new DeliveryError('ERR_DELIVERY', message, { connector: connectorName, serviceCode, serviceText, cause: reasonWhy }) } // biome-ignore format: a line
-    }
-    return { kind: 'refused', reason }
+    const isOfRows = code === 'ERR_QUERY' && serviceCode !== undefined && !isWholeTopic
+    return isOfRows ? { kind: 'refused', reason } : { kind: 'fatal', error: this.#fatal(error) }
+  }
+
+  #fatal({ message, code, serviceCode, serviceText, cause }: KafkaFailure): DeliveryError {
+    const details = { connector: connectorName, serviceCode, serviceText, cause }
+    return new DeliveryError(code === 'ERR_AUTH' ? code : 'ERR_DELIVERY', message, details)
   }
 
   /** Lets others have the partitions. A part that is in doubt will not be sent with its number again: the numbers end. */
