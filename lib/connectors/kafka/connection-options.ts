@@ -1,40 +1,43 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { type OptionSpecs, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
-import { type AzureOptionValues, azureSpecs, checkAzureOptions } from '../azure/options.ts'
+import { httpSpecs } from '../../http/options.ts'
+import { type AzureOptionValues, checkAzureOptions, signInSpecs } from '../azure/options.ts'
 import type { BrokerAddress } from './cluster.ts'
 
 /** Port of a broker where none is given: without TLS, and with it. */
 const [plainPort, tlsPort] = [9092, 9093]
 
-/** Spark's name of an option that Kafka's own clients have. */
-export const sparkPrefix = 'kafka.'
+/** Spark puts this before the options of Kafka's own clients. */
+const sparkPrefix = 'kafka.'
 
 const servers = {
   form: 'addresses of brokers as host:port, with commas between',
-  type: 'string',
   schema: { type: 'string', minLength: 1 },
   parse: (value: unknown) => (typeof value === 'string' && parseServers(value, 1) ? value : undefined),
 }
 
-export const sparkPrefixSpecs = {
-  [sparkPrefix]: {
-    ...option.text({ doc: '`kafka.bootstrap.servers`: the same as `bootstrap_servers`.' }),
-    ...servers,
-  },
+/** The one option that Spark's users know by another name. */
+export const sparkSpecs = {
+  /** `kafka.bootstrap.servers`: the same as `bootstrap_servers`. */
+  [sparkPrefix]: { ...option.text(), ...servers },
 }
 
 const mechanisms = ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'] as const
 
-/** Options of every stream that speaks to Kafka: where it is, and how to sign in. */
-export const clusterSpecs = {
-  bootstrap_servers: option.custom<string>(servers, {
-    doc: "Some of the brokers, as `host:port` with commas between; they name the others. Spark's `kafka.bootstrap.servers` is the same. Default: the host of `connection_string`.",
-  }),
+const connectSpecs = {
+  /**
+   * Some of the brokers, as `host:port` with commas between; they name the others. Spark's `kafka.bootstrap.servers`
+   * is the same. Default: the host of `connection_string`.
+   */
+  bootstrap_servers: option.custom<string>(servers),
+  /**
+   * Connection string of an Event Hubs namespace or of one event hub. The host, the user and, from `EntityPath`, the
+   * topic come from it.
+   */
   connection_string: option.custom<string>(
     {
       form: 'a connection string of Event Hubs: Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…',
-      type: 'string',
-      schema: { type: 'string', minLength: 1 },
+      schema: { minLength: 1 },
       parse(value) {
         if (typeof value !== 'string') return undefined
         const { Endpoint, SharedAccessKeyName, SharedAccessKey } = connectionStringParts(value)
@@ -47,29 +50,40 @@ export const clusterSpecs = {
     },
     {
       secret: true,
-      doc: 'Connection string of an Event Hubs namespace or of one event hub. The host, the user and, from `EntityPath`, the topic come from it.',
     },
   ),
-  sasl_mechanism: option.oneOf(mechanisms, {
-    defaultText: '`plain` with `username`, `oauthbearer` with a way to sign in to Azure',
-    doc: 'How to sign in by SASL.',
-  }),
-  username: option.text({ doc: 'User of `plain` and `scram-sha-…`. Goes with `password`.' }),
-  password: option.text({ secret: true, doc: 'Password of `username`.' }),
-  tls: option.flag({
-    defaultText: 'true for Event Hubs, and with `ca`, `cert` or a way to sign in to Azure',
-    doc: 'Whether connections to brokers are encrypted by TLS.',
-  }),
-  request_timeout: option.amount({ default: 30, doc: 'Seconds that one request to a broker may take.' }),
-  ...azureSpecs,
-  audience: {
-    ...azureSpecs.audience,
-    defaultText: 'https:// and the host of the first broker',
-    doc: 'The resource that the token is asked for, without `/.default`.',
-  },
+  /**
+   * How to sign in by SASL.
+   * @default `plain` with `username`, `oauthbearer` with a way to sign in to Azure
+   */
+  sasl_mechanism: option.oneOf(mechanisms),
+  /** User of `plain` and `scram-sha-…`. Goes with `password`. */
+  username: option.text(),
+  /** Password of `username`. */
+  password: option.text({ secret: true }),
+  /**
+   * Whether connections to brokers are encrypted by TLS.
+   * @default true for Event Hubs, and with `ca`, `cert` or a way to sign in to Azure
+   */
+  tls: option.flag(),
+  /**
+   * Seconds that one request to a broker may take.
+   * @default 30
+   */
+  request_timeout: option.amount({ default: 30 }),
+  /**
+   * Resource that the token is for, without `/.default`.
+   * @default https:// and the host of the first broker
+   */
+  audience: signInSpecs.audience,
 } satisfies OptionSpecs
 
-export type ClusterValues = OptionValues<typeof clusterSpecs> & {
+/** Options of every stream that speaks to Kafka: where it is, and how to sign in. The proxy is that of token requests. */
+export type ClusterSpecs = typeof connectSpecs & Omit<typeof signInSpecs, 'audience'> & typeof httpSpecs
+
+export const clusterSpecs: ClusterSpecs = { ...signInSpecs, ...httpSpecs, ...connectSpecs }
+
+export type ClusterValues = OptionValues<ClusterSpecs> & {
   readonly prefixed: Readonly<Record<string, string>>
 }
 
@@ -78,7 +92,7 @@ const azureWays = ['credential', 'databricks_credential', 'azure_default_credent
 
 /** Reports what is wrong with the options of a connection together. */
 export function checkClusterOptions(
-  values: Partial<OptionValues<typeof clusterSpecs>>,
+  values: Partial<OptionValues<ClusterSpecs>>,
   report: Report,
   given: ReadonlySet<string>,
 ): void {

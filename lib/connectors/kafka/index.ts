@@ -1,4 +1,5 @@
 import { OptionError } from '../../core/errors.ts'
+import type { EitherSpelling } from '../../core/spelling.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
 import type { Row } from '../../source/protocol.ts'
@@ -9,6 +10,9 @@ import { connectorName, KafkaFailure } from './failure.ts'
 import { GroupPlanner, MemoryCheckpoint, type RebalanceEvent } from './group.ts'
 import {
   boundedDeclaration,
+  type KafkaOptions,
+  type KafkaReadableOptions,
+  type KafkaStreamReadableOptions,
   type SourceValues,
   sinkValues,
   sourceValues,
@@ -82,7 +86,10 @@ export class KafkaReadable extends BoundedReadable<KafkaSlice, Row, KafkaSourceE
   readonly #cluster: ClusterHolder
 
   /** @throws OptionError that lists every wrong option */
-  constructor(options: object) {
+  constructor(options: KafkaReadableOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<KafkaReadableOptions>)
+  constructor(options: unknown) {
     const values = sourceValues(boundedDeclaration.resolve(options))
     const cluster = new ClusterHolder(values)
     const notes = new PartitionNotes()
@@ -138,7 +145,10 @@ export class KafkaStreamReadable extends StreamReadable<
   readonly #group: GroupPlanner | undefined
 
   /** @throws OptionError that lists every wrong option */
-  constructor(options: object) {
+  constructor(options: KafkaStreamReadableOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<KafkaStreamReadableOptions>)
+  constructor(options: unknown) {
     const values = sourceValues(streamDeclaration.resolve(options))
     const { group_id, topics } = values
     const cluster = new ClusterHolder(values)
@@ -194,7 +204,10 @@ export class KafkaStreamReadable extends StreamReadable<
  */
 export class KafkaWritable extends BatchingWritable {
   /** @throws OptionError that lists every wrong option */
-  constructor(options: object) {
+  constructor(options: KafkaOptions)
+  /** Names in camelCase are accepted too. */
+  constructor(options: EitherSpelling<KafkaOptions>)
+  constructor(options: unknown) {
     const values = sinkValues(options)
     super(new KafkaSinkProtocol(values), values)
   }

@@ -2,22 +2,29 @@ import { Writable } from 'node:stream'
 import zlib from 'node:zlib'
 import {
   declareOptions,
+  type OptionDeclaration,
   type OptionSpecs,
   type OptionValues,
   option,
   Refusal,
   type Report,
 } from '../../core/options.ts'
-import { sinkSpecs } from '../../sink/options.ts'
+import type { OptionsOf, StreamOptions } from '../../core/spelling.ts'
+import { numberOrAuto, sinkSpecs } from '../../sink/options.ts'
 import { checkStream, streamSpecs as sharedStreamSpecs, sourceSpecs } from '../../source/options.ts'
-import { checkClusterOptions, clusterSettings, clusterSpecs, sparkPrefixSpecs } from './connection-options.ts'
+import {
+  type ClusterSpecs,
+  checkClusterOptions,
+  clusterSettings,
+  clusterSpecs,
+  sparkSpecs,
+} from './connection-options.ts'
 import { connectorName } from './failure.ts'
 import { earliest, latest, type Offsets, type OffsetsOption } from './planner.ts'
 import { compressions } from './produce-request.ts'
 
 const offsetsKind = {
   form: '"earliest", "latest", or offsets by topic and partition, such as {"topic":{"0":23,"1":-2}}',
-  type: "'earliest' | 'latest' | (string & {}) | Readonly<Record<string, Readonly<Record<string, number>>>>",
   schema: { type: ['string', 'object'] },
   parse(value: unknown): OffsetsOption | undefined {
     if (typeof value === 'string') {
@@ -52,48 +59,85 @@ function offsets(value: unknown): Offsets | undefined {
   return value as Offsets
 }
 
+/** Spark's name for the brokers. */
+interface SparkOptions {
+  /** The same as `bootstrap_servers`. */
+  'kafka.bootstrap.servers'?: string | undefined
+}
+
+/** Offsets as a caller may give them. */
+type GivenOffsets = 'earliest' | 'latest' | (string & {}) | Offsets
+
 /** What both sources share. */
-const sourceOnlySpecs = {
-  ...clusterSpecs,
-  subscribe: option.columns({
-    doc: 'Topics to read, as a list or with commas between. Default: the event hub of `connection_string`.',
-  }),
+const readSpecs = {
+  /** Topics to read, as a list or with commas between. Default: the event hub of `connection_string`. */
+  subscribe: option.columns(),
+  /**
+   * Whether offsets that have expired before they were read, or a topic that was made anew, are an error that names
+   * topic, partition and offsets. `false`: reported by the event `data_loss`, and the stream goes on at the earliest
+   * offset.
+   * @default true
+   */
   failOnDataLoss: option.flag({
     default: true,
-    doc: 'Whether offsets that have expired before they were read, or a topic that was made anew, are an error that names topic, partition and offsets. `false`: reported by the event `data_loss`, and the stream goes on at the earliest offset.',
   }),
+  /**
+   * Messages of one slice at most. A slice is of one partition; it is delivered and committed as one.
+   * @default 10000
+   */
   maxOffsetsPerTrigger: option.integer({
     min: 1,
     default: 10_000,
-    doc: 'Messages of one slice at most. A slice is of one partition; it is delivered and committed as one.',
   }),
+  /**
+   * Bytes of one slice, as they come over the wire: about, by the average size of messages so far.
+   * @default 16777216
+   */
   maxBytesPerTrigger: option.integer({
     min: 1,
     default: 16_777_216,
-    doc: 'Bytes of one slice, as they come over the wire: about, by the average size of messages so far.',
   }),
+  /**
+   * Bytes that one request asks for. They lie in memory, `max_in_flight` times. A message that is larger comes all
+   * the same.
+   * @default 4194304
+   */
   fetch_bytes: option.integer({
     min: 1,
     default: 4_194_304,
-    doc: 'Bytes that one request asks for. They lie in memory, `max_in_flight` times. A message that is larger comes all the same.',
   }),
+  /**
+   * `json`: the value of a message is one JSON object, which becomes the row. `text`: a row with the text in the
+   * column `value`. `bytes`: a row with a Buffer in the column `value`.
+   * @default "json"
+   */
   format: option.oneOf(['json', 'text', 'bytes'], {
     default: 'json',
-    doc: '`json`: the value of a message is one JSON object, which becomes the row. `text`: a row with the text in the column `value`. `bytes`: a row with a Buffer in the column `value`.',
   }),
-  records: option.flag({
-    defaultText: 'true for Event Hubs, else false',
-    doc: 'Whether a document `{"records":[…]}`, which Azure Monitor writes, is a row for each record. Other documents are one row.',
-  }),
+  /**
+   * Whether a document `{"records":[…]}`, which Azure Monitor writes, is a row for each record. Other documents are
+   * one row.
+   * @default true for Event Hubs, else false
+   */
+  records: option.flag(),
+  /**
+   * What becomes of a message that can not be read. `failfast`: an error that names topic, partition and offset.
+   * `dropmalformed`: it is left out. `permissive`: its text comes in the column `_corrupt_record`. The last two are
+   * counted and reported by the event `malformed`.
+   * @default "failfast"
+   */
   mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], {
     default: 'failfast',
-    doc: 'What becomes of a message that can not be read. `failfast`: an error that names topic, partition and offset. `dropmalformed`: it is left out. `permissive`: its text comes in the column `_corrupt_record`. The last two are counted and reported by the event `malformed`.',
   }),
-  columnNameOfCorruptRecord: option.text({ default: '_corrupt_record', doc: 'The column of `permissive`.' }),
+  /**
+   * The column of `permissive`.
+   * @default "_corrupt_record"
+   */
+  columnNameOfCorruptRecord: option.text({ default: '_corrupt_record' }),
+  /** Takes messages that can not be read, each with the reason; then the stream goes on, whatever `mode` says. */
   dead_letter: option.custom<Writable>(
     {
       form: 'an object-mode Writable',
-      type: "import('node:stream').Writable",
       parse(value) {
         if (!(value instanceof Writable)) return undefined
         if (!value.writableObjectMode) throw new Refusal('expected an object-mode Writable, got one of bytes')
@@ -102,57 +146,90 @@ const sourceOnlySpecs = {
     },
     {
       names: 'dead letter',
-      doc: 'Takes messages that can not be read, each with the reason; then the stream goes on, whatever `mode` says.',
     },
   ),
-  key_column: option.text({
-    doc: "Adds a column of this name with the message's key: text, a Buffer with format `bytes`, or null.",
-  }),
-  topic_column: option.text({ doc: "Adds a column of this name with the message's topic." }),
-  partition_column: option.text({
-    doc: "Adds a column of this name with the number of the message's partition.",
-  }),
-  offset_column: option.text({ doc: "Adds a column of this name with the message's offset." }),
-  timestamp_column: option.text({ doc: "Adds a column of this name with the message's time, a Date." }),
-  headers_column: option.text({
-    doc: "Adds a column of this name with the message's headers, a list of `{ key, value }`.",
-  }),
-  ...sourceSpecs({ max_in_flight: 4 }),
+  /** Adds a column of this name with the message's key: text, a Buffer with format `bytes`, or null. */
+  key_column: option.text(),
+  /** Adds a column of this name with the message's topic. */
+  topic_column: option.text(),
+  /** Adds a column of this name with the number of the message's partition. */
+  partition_column: option.text(),
+  /** Adds a column of this name with the message's offset. */
+  offset_column: option.text(),
+  /** Adds a column of this name with the message's time, a Date. */
+  timestamp_column: option.text(),
+  /** Adds a column of this name with the message's headers, a list of `{ key, value }`. */
+  headers_column: option.text(),
 } satisfies OptionSpecs
 
-const boundedSpecs = {
-  ...sourceOnlySpecs,
-  startingOffsets: option.custom<OffsetsOption, { doc: string; default: 'earliest' }>(offsetsKind, {
+type SourceSpecs = typeof readSpecs & ClusterSpecs & typeof sourceSpecs
+
+const sharedSpecs: SourceSpecs = { ...sourceSpecs, ...clusterSpecs, ...readSpecs }
+
+const rangeSpecs = {
+  /**
+   * Where to start: `earliest`, `latest`, or offsets by topic and partition, as an object or JSON; -2 stands for the
+   * earliest, -1 for the latest.
+   * @default "earliest"
+   */
+  startingOffsets: option.custom<OffsetsOption, GivenOffsets>(offsetsKind, {
     default: 'earliest',
-    doc: 'Where to start: `earliest`, `latest`, or offsets by topic and partition, as an object or JSON; -2 stands for the earliest, -1 for the latest.',
   }),
-  endingOffsets: option.custom<OffsetsOption, { doc: string; default: 'latest' }>(offsetsKind, {
+  /**
+   * Where to end, in the same way; the offset itself is not read.
+   * @default "latest"
+   */
+  endingOffsets: option.custom<OffsetsOption, GivenOffsets>(offsetsKind, {
     default: 'latest',
-    doc: 'Where to end, in the same way; the offset itself is not read.',
   }),
 } satisfies OptionSpecs
 
-const streamSpecs = {
-  ...sourceOnlySpecs,
-  startingOffsets: option.custom<OffsetsOption, { doc: string; default: 'latest' }>(offsetsKind, {
+const followSpecs = {
+  /**
+   * Treatment of an unreadable message, as above. One of them must not end a stream that nobody watches.
+   * @default "permissive"
+   */
+  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], { default: 'permissive' }),
+  /**
+   * Where a stream with no checkpoint starts: `earliest`, `latest`, or offsets by topic and partition, as an object
+   * or JSON; -2 stands for the earliest, -1 for the latest. Partitions that come later are read from their start.
+   * @default "latest"
+   */
+  startingOffsets: option.custom<OffsetsOption, GivenOffsets>(offsetsKind, {
     default: 'latest',
-    doc: 'Where a stream with no checkpoint starts: `earliest`, `latest`, or offsets by topic and partition, as an object or JSON; -2 stands for the earliest, -1 for the latest. Partitions that come later are read from their start.',
   }),
-  group_id: option.text({
-    doc: 'Consumer group: the processes of a group share the partitions, and offsets are committed to Kafka once the rows are settled. In place of a checkpoint; nothing else is kept.',
-  }),
+  /**
+   * Consumer group: the processes of a group share the partitions, and offsets are committed to Kafka once the rows
+   * are settled. In place of a checkpoint; nothing else is kept.
+   */
+  group_id: option.text(),
+  /**
+   * Seconds after which the others get the partitions of a process that was killed or is frozen. Brokers allow 6 to
+   * 1,800.
+   * @default 30
+   */
   session_timeout_seconds: option.amount({
     default: 30,
-    doc: 'Seconds after which the others get the partitions of a process that was killed or is frozen. Brokers allow 6 to 1,800.',
   }),
-  ...sharedStreamSpecs,
+  /**
+   * Seconds from one look for new messages to the next, once caught up.
+   * @default 1
+   */
   poll_interval_seconds: option.amount({
     default: 1,
-    doc: 'Seconds from one look for new messages to the next, once caught up.',
   }),
 } satisfies OptionSpecs
 
-type SourceOptionValues = OptionValues<typeof sourceOnlySpecs>
+type BoundedSpecs = SourceSpecs & typeof rangeSpecs
+type StreamSpecs = typeof followSpecs & Omit<SourceSpecs & typeof sharedStreamSpecs, keyof typeof followSpecs>
+
+/** Options of the bounded source of Kafka. */
+export type KafkaReadableOptions = OptionsOf<BoundedSpecs> & SparkOptions & StreamOptions
+
+/** Options of the streaming source of Kafka. */
+export type KafkaStreamReadableOptions = OptionsOf<StreamSpecs> & SparkOptions & StreamOptions
+
+type SourceOptionValues = OptionValues<SourceSpecs>
 
 function checkSource(values: Partial<SourceOptionValues>, report: Report, given: ReadonlySet<string>): void {
   checkClusterOptions(values, report, given)
@@ -165,11 +242,16 @@ function checkSource(values: Partial<SourceOptionValues>, report: Report, given:
     report(`records: is for format "json", not "${values.format}"`)
 }
 
-export const boundedDeclaration = declareOptions(connectorName, boundedSpecs, checkSource, sparkPrefixSpecs)
-
-export const streamDeclaration = declareOptions(
+export const boundedDeclaration: OptionDeclaration<BoundedSpecs> = declareOptions(
   connectorName,
-  streamSpecs,
+  { ...sharedSpecs, ...rangeSpecs },
+  checkSource,
+  sparkSpecs,
+)
+
+export const streamDeclaration: OptionDeclaration<StreamSpecs> = declareOptions(
+  connectorName,
+  { ...sharedSpecs, ...sharedStreamSpecs, ...followSpecs },
   (values, report, given) => {
     checkSource(values, report, given)
     checkStream(values, report, given)
@@ -178,7 +260,7 @@ export const streamDeclaration = declareOptions(
     if (given.has('session_timeout_seconds') && !given.has('group_id'))
       report('session_timeout_seconds: is for a consumer group, and needs group_id')
   },
-  sparkPrefixSpecs,
+  sparkSpecs,
 )
 
 /** Options of a source, with what follows from them. */
@@ -199,37 +281,60 @@ export function sourceValues<
   }
 }
 
-/** Options of the sink. */
-const sinkOnlySpecs = {
-  ...sinkSpecs({ batch_size: 500, batch_bytes: 900_000, max_in_flight: 4 }),
-  ...clusterSpecs,
-  topic: option.text({
-    doc: 'Topic that rows go to. In place of `topic_column`. Default: the event hub of `connection_string`.',
-  }),
-  topic_column: option.text({ doc: "Column with the name of each row's topic." }),
-  key_column: option.text({
-    doc: 'Column with the key: rows with the same key go to the same partition, as those of every other producer. A string or bytes; other values as JSON. Null or absent: no key.',
-  }),
-  timestamp_column: option.text({
-    doc: "Column with the message's time, a Date or an ISO 8601 string. Default: when the row was written.",
-  }),
+const writeSpecs = {
+  /**
+   * Maximum rows of a batch, which goes to one partition; `auto` finds the best number from 50 to 5,000.
+   * @default 500
+   */
+  batch_size: numberOrAuto(500),
+  /**
+   * Maximum bytes of a batch before compression. It has to be below the limit of the topic (`max.message.bytes`, 1 MB by
+   * default); the sink learns of a lower one.
+   * @default 900000
+   */
+  batch_bytes: option.integer({ min: 1, default: 900_000 }),
+  /** Topic that rows go to. In place of `topic_column`. Default: the event hub of `connection_string`. */
+  topic: option.text(),
+  /** Column with the name of each row's topic. */
+  topic_column: option.text(),
+  /**
+   * Column with the key: rows with the same key go to the same partition, as those of every other producer. A string
+   * or bytes; other values as JSON. Null or absent: no key.
+   */
+  key_column: option.text(),
+  /** Column with the message's time, a Date or an ISO 8601 string. Default: when the row was written. */
+  timestamp_column: option.text(),
+  /**
+   * `json`: the row as a JSON object. `text`, `bytes`: the string or bytes in `value_column`.
+   * @default "json"
+   */
   format: option.oneOf(['json', 'text', 'bytes'], {
     default: 'json',
-    doc: '`json`: the row as a JSON object. `text`, `bytes`: the string or bytes in `value_column`.',
   }),
+  /**
+   * Column that is sent with the formats `text` and `bytes`.
+   * @default "value"
+   */
   value_column: option.text({
     default: 'value',
-    doc: 'Column that is sent with the formats `text` and `bytes`.',
   }),
+  /**
+   * How batches are compressed. `zstd` needs Node.js 22.15; Event Hubs takes `gzip` alone.
+   * @default "none"
+   */
   compression: option.oneOf(compressions, {
     default: 'none',
-    doc: 'How batches are compressed. `zstd` needs Node.js 22.15; Event Hubs takes `gzip` alone.',
   }),
 } satisfies OptionSpecs
 
-export const sinkDeclaration = declareOptions(
+type SinkOnlySpecs = typeof writeSpecs & Omit<typeof sinkSpecs & ClusterSpecs, keyof typeof writeSpecs>
+
+/** Options of the sink of Kafka. */
+export type KafkaOptions = OptionsOf<SinkOnlySpecs> & SparkOptions & StreamOptions
+
+export const sinkDeclaration: OptionDeclaration<SinkOnlySpecs> = declareOptions(
   connectorName,
-  sinkOnlySpecs,
+  { ...sinkSpecs, ...clusterSpecs, ...writeSpecs },
   (values, report, given) => {
     checkClusterOptions(values, report, given)
     const hub = /EntityPath=/.test(values.connection_string ?? '')
@@ -241,12 +346,12 @@ export const sinkDeclaration = declareOptions(
     if (values.compression === 'zstd' && !('zstdCompressSync' in zlib))
       report('compression: "zstd" needs Node.js 22.15 or later')
   },
-  sparkPrefixSpecs,
+  sparkSpecs,
 )
 
 export type SinkValues = ReturnType<typeof sinkValues>
 
-export function sinkValues(options: object) {
+export function sinkValues(options: unknown) {
   const values = sinkDeclaration.resolve(options)
   const topic =
     values.topic_column === undefined ? (values.topic ?? clusterSettings(values).topic) : undefined

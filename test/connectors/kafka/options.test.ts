@@ -13,7 +13,7 @@ const problems = (make: () => unknown): readonly string[] => {
 
 t.test('where to connect, and how to sign in', async (t) => {
   const reading = (options: object) =>
-    problems(() => new KafkaReadable({ subscribe: 't', ...options }).destroy())
+    problems(() => new KafkaReadable({ subscribe: 't', ...options } as never).destroy())
   const servers = { bootstrap_servers: 'a:9092, b,[::1]:9093' }
   t.same(reading(servers), [])
   t.same(reading({ 'kafka.bootstrap.servers': 'a:9092' }), [])
@@ -58,7 +58,7 @@ t.test('offsets', async (t) => {
 
 t.test('a group needs no checkpoint, and has none', async (t) => {
   const stream = (options: object) =>
-    problems(() => new KafkaStreamReadable({ bootstrap_servers: 'a', subscribe: 't', ...options }).destroy())
+    problems(() => new KafkaStreamReadable({ bootstrap_servers: 'a', subscribe: 't', ...options } as never).destroy())
   t.same(stream({ group_id: 'g' }), [])
   t.match(stream({ group_id: 'g', checkpointLocation: 'x' }), [
     'group_id and checkpointLocation exclude each other',
@@ -68,7 +68,7 @@ t.test('a group needs no checkpoint, and has none', async (t) => {
 
 t.test('what a sink needs', async (t) => {
   const writing = (options: object) =>
-    problems(() => new KafkaWritable({ bootstrap_servers: 'a', ...options }).destroy())
+    problems(() => new KafkaWritable({ bootstrap_servers: 'a', ...options } as never).destroy())
   t.same(writing({ topic: 't' }), [])
   t.match(writing({}), ['topic: is required'])
   t.match(writing({ topic: 't', topic_column: 'c' }), ['topic and topic_column exclude each other'])
