@@ -25,6 +25,20 @@ export {
 } from './connectors/files/files-stream-readable.ts'
 export type { MalformedEvent } from './connectors/files/malformed.ts'
 export type { FilesReadableOptions, FilesStreamReadableOptions } from './connectors/files/options.ts'
+export type { RebalanceEvent } from './connectors/kafka/group.ts'
+export {
+  KafkaReadable,
+  type KafkaSourceEvents,
+  KafkaStreamReadable,
+  KafkaWritable,
+} from './connectors/kafka/index.ts'
+export type {
+  KafkaOptions,
+  KafkaReadableOptions,
+  KafkaStreamReadableOptions,
+} from './connectors/kafka/options.ts'
+export type { DataLossEvent, KafkaOffset, KafkaSlice } from './connectors/kafka/planner.ts'
+export type { MalformedMessageEvent } from './connectors/kafka/rows.ts'
 export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 export {
   type SentinelOptions,

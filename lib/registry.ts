@@ -15,6 +15,15 @@ import {
   boundedDeclaration as filesDeclaration,
   streamDeclaration as filesStreamDeclaration,
 } from './connectors/files/options.ts'
+import { KafkaReadable, KafkaStreamReadable, KafkaWritable } from './connectors/kafka/index.ts'
+import {
+  type KafkaOptions,
+  type KafkaReadableOptions,
+  type KafkaStreamReadableOptions,
+  boundedDeclaration as kafkaDeclaration,
+  sinkDeclaration as kafkaSinkDeclaration,
+  streamDeclaration as kafkaStreamDeclaration,
+} from './connectors/kafka/options.ts'
 import { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 import { restOptions } from './connectors/rest/options.ts'
 import { type SentinelOptions, SentinelWritable } from './connectors/sentinel/index.ts'
@@ -58,12 +67,13 @@ export interface Connector {
  * Sinks by name, for the types of `createWritable`. A package that registers a connector adds its own:
  *
  *     declare module 'cyber-connectors' {
- *       interface WritableTypes { kafka: { options: KafkaOptions; stream: KafkaWritable } }
+ *       interface WritableTypes { pulsar: { options: PulsarOptions; stream: PulsarWritable } }
  *     }
  */
 export interface WritableTypes {
   splunk: { options: SplunkOptions; stream: SplunkWritable }
   rest: { options: RestOptions; stream: RestWritable }
+  kafka: { options: KafkaOptions; stream: KafkaWritable }
   'azure-monitor': { options: SentinelOptions; stream: SentinelWritable }
   'ms-sentinel': WritableTypes['azure-monitor']
 }
@@ -74,6 +84,7 @@ export interface ReadableTypes {
   'azure-monitor': { options: AzureMonitorReadableOptions; stream: AzureMonitorReadable }
   'ms-sentinel': ReadableTypes['azure-monitor']
   files: { options: FilesReadableOptions; stream: FilesReadable }
+  kafka: { options: KafkaReadableOptions; stream: KafkaReadable }
 }
 
 /** Streaming sources by name, for the types of `createStreamReadable`. */
@@ -82,6 +93,7 @@ export interface StreamReadableTypes {
   'azure-monitor': { options: AzureMonitorStreamReadableOptions; stream: AzureMonitorStreamReadable }
   'ms-sentinel': StreamReadableTypes['azure-monitor']
   files: { options: FilesStreamReadableOptions; stream: FilesStreamReadable }
+  kafka: { options: KafkaStreamReadableOptions; stream: KafkaStreamReadable }
 }
 
 /** One way to make a stream, for options whose types the names above give. */
@@ -116,6 +128,14 @@ const connectors = new Map<string, Connector>([
   ['azure-monitor', azureMonitor],
   ['ms-sentinel', azureMonitor],
   ['files', files],
+  [
+    'kafka',
+    {
+      readable: making(KafkaReadable, kafkaDeclaration),
+      streamReadable: making(KafkaStreamReadable, kafkaStreamDeclaration),
+      writable: making(KafkaWritable, kafkaSinkDeclaration),
+    },
+  ],
 ])
 
 /**
