@@ -58,7 +58,9 @@ t.test('offsets', async (t) => {
 
 t.test('a group needs no checkpoint, and has none', async (t) => {
   const stream = (options: object) =>
-    problems(() => new KafkaStreamReadable({ bootstrap_servers: 'a', subscribe: 't', ...options } as never).destroy())
+    problems(() =>
+      new KafkaStreamReadable({ bootstrap_servers: 'a', subscribe: 't', ...options } as never).destroy(),
+    )
   t.same(stream({ group_id: 'g' }), [])
   t.match(stream({ group_id: 'g', checkpointLocation: 'x' }), [
     'group_id and checkpointLocation exclude each other',
