@@ -6,6 +6,7 @@ import { pause } from '../../core/retry.ts'
 import { ownOrShared } from '../../http/sharing.ts'
 import { type AzureConnection, connectionFor } from '../azure/connection.ts'
 import {
+  type BrokerAddress,
   type ClusterSettings,
   type ClusterValues,
   clusterSettings,
@@ -74,12 +75,6 @@ export interface Exchange<T> {
   write(version: number, usual: Api['createRequest']): client.Writer
   /** @param usual reads the answer as the client does */
   read(reader: client.Reader, version: number, usual: () => unknown): T
-}
-
-/** Where a request goes. */
-export interface BrokerAddress {
-  readonly host: string
-  readonly port: number
 }
 
 export interface Partition {

@@ -2,7 +2,12 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { type OptionSpecs, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
 import { httpSpecs } from '../../http/options.ts'
 import { type AzureOptionValues, checkAzureOptions, signInSpecs } from '../azure/options.ts'
-import type { BrokerAddress } from './cluster.ts'
+
+/** Where a broker listens. */
+export interface BrokerAddress {
+  readonly host: string
+  readonly port: number
+}
 
 /** Port of a broker where none is given: without TLS, and with it. */
 const [plainPort, tlsPort] = [9092, 9093]

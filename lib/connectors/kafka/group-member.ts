@@ -1,7 +1,8 @@
 import type * as client from '@platformatic/kafka'
 import { untilAborted } from '../../core/on-abort.ts'
 import { pause, RetryBudget, type RetryPolicy } from '../../core/retry.ts'
-import type { BrokerAddress, KafkaCluster } from './cluster.ts'
+import type { KafkaCluster } from './cluster.ts'
+import type { BrokerAddress } from './connection-options.ts'
 import { KafkaFailure } from './failure.ts'
 import {
   type Assignment,

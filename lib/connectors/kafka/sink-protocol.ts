@@ -4,13 +4,8 @@ import { describe, isBytes, serialize } from '../../core/json.ts'
 import { untilAborted } from '../../core/on-abort.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
 import type { Attempt, Body, EncodedRow, SinkProtocol } from '../../sink/protocol.ts'
-import {
-  type BrokerAddress,
-  clusterFor,
-  type KafkaCluster,
-  type ProduceResponse,
-  type Topic,
-} from './cluster.ts'
+import { clusterFor, type KafkaCluster, type ProduceResponse, type Topic } from './cluster.ts'
+import type { BrokerAddress } from './connection-options.ts'
 import { connectorName, failureOf, KafkaFailure } from './failure.ts'
 import type { SinkValues } from './options.ts'
 import { leaderless } from './planner.ts'

@@ -1,7 +1,8 @@
 import type { Health } from '../../core/health.ts'
 import type { SourceFailure, SourceVerdict } from '../../core/verdict.ts'
 import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
-import type { BrokerAddress, ClusterHolder, KafkaCluster } from './cluster.ts'
+import type { ClusterHolder, KafkaCluster } from './cluster.ts'
+import type { BrokerAddress } from './connection-options.ts'
 import { connectorName, failureOf, KafkaFailure } from './failure.ts'
 import type { SourceValues } from './options.ts'
 import {
