@@ -4,7 +4,7 @@ import { inspectCheckpoint } from '../checkpoint/checkpoint.ts'
 import type { ConnectorError } from '../core/errors.ts'
 import type { Health } from '../core/health.ts'
 import { openStore } from '../stores/open-store.ts'
-import { adviceFor, exitCodeOf, exitCodes, isAboutSecret, type Trouble } from './failures.ts'
+import { adviceFor, exitCodeOf, exitCodes, isAboutSecret, printable, type Trouble } from './failures.ts'
 import { openDeadLetter, type Plan } from './plan.ts'
 
 /** The result of checking one part of a job. */
@@ -27,7 +27,7 @@ export async function checkPlan(plan: Plan): Promise<number> {
     await checkSink(plan),
   ]
   for (const { what, text, code } of findings) {
-    process.stdout.write(`${code === exitCodes.done ? 'ok  ' : 'FAIL'}  ${what}: ${text}\n`)
+    process.stdout.write(printable(`${code === exitCodes.done ? 'ok  ' : 'FAIL'}  ${what}: ${text}\n`))
   }
   return Math.max(...findings.map(({ code }) => code))
 }

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import { LineCounter, parseDocument } from 'yaml'
+import { LineCounter, parseDocument, type YAMLParseError } from 'yaml'
 import { OptionError } from '../core/errors.ts'
-import type { Report } from '../core/options.ts'
 
 /**
  * Reads a YAML file; JSON is valid YAML.
@@ -11,17 +10,37 @@ import type { Report } from '../core/options.ts'
  */
 export async function readYaml(path: string): Promise<unknown> {
   const source = await readText(path)
+  if (source.trim() === '') throw new OptionError(path, ['is empty'])
   const lines = new LineCounter()
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false })
-  if (document.errors.length === 0) return document.toJS()
-  const problems = document.errors.map(({ code, pos }) => {
+  let errors: readonly YAMLParseError[]
+  try {
+    const document = parseDocument(source, { lineCounter: lines, prettyErrors: false })
+    errors = document.errors
+    if (errors.length === 0) return withoutCycles(document.toJS(), path)
+  } catch (error) {
+    if (error instanceof OptionError) throw error
+    // Aliases that multiply, or a nesting that exceeds the stack.
+    const problem =
+      error instanceof RangeError ? 'is nested too deeply' : 'has aliases that expand without end'
+    throw new OptionError(path, [problem])
+  }
+  const problems = errors.slice(0, 10).map(({ code, pos }) => {
     const { line, col } = lines.linePos(pos[0])
     const fault = code.toLowerCase().replaceAll('_', ' ')
     const unquoted = /(^|[\s:,[])\$\{\w/.test(source.split('\n')[line - 1] ?? '')
     const hint = unquoted ? `; put \${NAME} in quotes: "\${NAME}"` : ''
     return `is not JSON or YAML: line ${line}, column ${col} (${fault})${hint}`
   })
-  throw new OptionError(path, problems.slice(0, 10))
+  throw new OptionError(path, problems)
+}
+
+/** Returns a value if it is a tree. @throws OptionError if an alias leads back to a collection that contains it */
+function withoutCycles(value: unknown, path: string, above: ReadonlySet<unknown> = new Set()): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (above.has(value)) throw new OptionError(path, ['has an alias inside of what it stands for'])
+  const within = new Set(above).add(value)
+  for (const member of Object.values(value)) withoutCycles(member, path, within)
+  return value
 }
 
 async function readText(path: string): Promise<string> {
@@ -40,19 +59,20 @@ async function readText(path: string): Promise<string> {
 export function fillFromEnvironment(
   value: unknown,
   environment: NodeJS.ProcessEnv,
-  report: Report,
+  report: (problem: string, place: string) => void,
   place = '',
 ): unknown {
   if (typeof value === 'string') {
-    return value.replace(/\$(\$\{)|\$\{([^}]*)\}/g, (whole, escaped: string | undefined, inner: string) => {
-      if (escaped !== undefined) return escaped
+    return replaceVariables(value, (inner) => {
       // As in a shell, the default also replaces an empty value.
-      const [, name = inner, fallback] = /^([^:]*):-(.*)$/s.exec(inner) ?? []
+      const at = inner.indexOf(':-')
+      const [name, fallback] = at < 0 ? [inner] : [inner.slice(0, at), inner.slice(at + 2)]
       const found = fallback === undefined ? environment[name] : environment[name] || fallback
-      if (!/^[A-Za-z_]\w*$/.test(name)) report(`${place}: "\${${name}}" is not the name of a variable`)
-      else if (found === undefined) report(`${place}: the environment has no variable ${name}`)
-      else if (found === '' && fallback === undefined) report(`${place}: the variable ${name} is empty`)
-      return found ?? whole
+      if (!/^[A-Za-z_]\w*$/.test(name)) report(`${place}: "\${${name}}" is not the name of a variable`, place)
+      else if (found === undefined) report(`${place}: the environment has no variable ${name}`, place)
+      else if (found === '' && fallback === undefined)
+        report(`${place}: the variable ${name} is empty`, place)
+      return found
     })
   }
   if (Array.isArray(value)) {
@@ -67,4 +87,23 @@ export function fillFromEnvironment(
       fillFromEnvironment(member, environment, report, place === '' ? key : `${place}.${key}`),
     ]),
   )
+}
+
+/** Replaces each `${…}` once, in time that grows with the length alone. @param lookUp undefined keeps what is there */
+function replaceVariables(text: string, lookUp: (inner: string) => string | undefined): string {
+  let result = ''
+  let from = 0
+  for (;;) {
+    const at = text.indexOf('${', from)
+    if (at < 0) return result + text.slice(from)
+    if (at > from && text[at - 1] === '$') {
+      result += `${text.slice(from, at - 1)}\${`
+      from = at + 2
+      continue
+    }
+    const end = text.indexOf('}', at)
+    if (end < 0) return result + text.slice(from)
+    result += text.slice(from, at) + (lookUp(text.slice(at + 2, end)) ?? text.slice(at, end + 1))
+    from = end + 1
+  }
 }

@@ -105,7 +105,7 @@ function flagValue(
   text: string,
   report: Report,
 ): unknown {
-  if (source === 'env') return structured(flag, spec, fromVariable(flag, text, report), report)
+  if (source === 'env') return structured(flag, spec, variable(`--${flag}-env`, text, report), report)
   if (source === 'file') return structured(flag, spec, fromFile(flag, text, report), report)
   if (spec.secret || hasPassword(text)) {
     const what = spec.secret ? 'it is a secret' : 'it has a user or password in it'
@@ -117,14 +117,15 @@ function flagValue(
   return structured(flag, spec, text, report)
 }
 
-function fromVariable(flag: string, name: string, report: Report): string | undefined {
+/** The value of an environment variable that a flag names. @returns undefined after reporting a problem */
+export function variable(flag: string, name: string, report: Report): string | undefined {
   // A user may have put the secret itself here: the error does not quote it.
   if (!/^[A-Za-z_]\w*$/.test(name)) {
-    report(`--${flag}-env: expected the name of a variable of the environment`)
+    report(`${flag}: expected the name of a variable of the environment`)
     return undefined
   }
   const value = process.env[name]
-  if (!value) report(`--${flag}-env: the environment has no variable ${name}, or an empty one`)
+  if (!value) report(`${flag}: the environment has no variable ${name}, or an empty one`)
   return value || undefined
 }
 
@@ -155,7 +156,8 @@ function structured(
   }
 }
 
-function hasPassword(text: string): boolean {
+/** Whether a URL holds a user or password, which a flag would show in the process list. */
+export function hasPassword(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { username, password } = new URL(text)
   return username !== '' || password !== ''

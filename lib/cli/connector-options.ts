@@ -105,23 +105,20 @@ export function connectorSections(
   { from, to }: { readonly from?: string | undefined; readonly to?: string | undefined },
   notation: Notation,
 ): string {
-  const sides = [
-    { noun: 'source' as const, side: 'from' as const, name: from, before: [] },
-    { noun: 'sink' as const, side: 'to' as const, name: to, before: groupByDeclaration(['-'], 'sink') },
-  ]
-  return sides
-    .flatMap(({ noun, side, name, before }) => {
-      const groups =
-        name === undefined ? [...before, ...connectorsByDeclaration(noun)] : groupByDeclaration([name], noun)
-      return groups.map(({ names, declarations }) =>
-        optionsHelp(
-          `Options of the ${noun} ${names.join(' or ')}`,
-          sideOptions(side, declarations),
-          notation,
-        ),
-      )
-    })
-    .join('\n\n')
+  const all = (noun: 'source' | 'sink') => connectorsByDeclaration(noun).map(({ names }) => names[0]!)
+  const sources = from === undefined ? all('source') : [from]
+  const sinks = to === undefined ? ['-', ...all('sink')] : [to]
+  return [
+    ...sources.map((name) => connectorSection(name, 'source', notation)),
+    ...sinks.map((name) => connectorSection(name, 'sink', notation)),
+  ].join('\n\n')
+}
+
+function connectorSection(name: string, noun: 'source' | 'sink', notation: Notation): string {
+  const group = connectorsByDeclaration(noun).find(({ names }) => names.includes(name))
+  const { names, declarations } = group ?? { names: [name], declarations: declarationsOf(name, noun) }
+  const options = sideOptions(noun === 'source' ? 'from' : 'to', declarations)
+  return optionsHelp(`Options of the ${noun} ${names.join(' or ')}`, options, notation)
 }
 
 /** How options are written: as flags of a command, or as members of a job file. */
@@ -230,4 +227,31 @@ function eitherWay(bounded: OptionSpec<unknown>, streaming: OptionSpec<unknown>)
 /** The flag of an option: `batch-size` for `batch_size`, `infer-schema` for `inferSchema`. */
 export function flagOf(option: string): string {
   return option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll('_', '-')
+}
+
+/** What `--help` is about: undefined without it, `''` for the short help, `all`, or the name of a connector. */
+export type HelpTopic = string | undefined
+
+/**
+ * The sections of help on a topic, or on the connectors that a command line names.
+ * @returns undefined for the short help
+ * @throws OptionError if there is no such connector
+ */
+export function sectionsOf(
+  topic: string,
+  { from, to }: { readonly from?: string | undefined; readonly to?: string | undefined },
+  notation: Notation,
+): string | undefined {
+  if (topic === 'all') return connectorSections({}, notation)
+  if (topic === '')
+    return from === undefined && to === undefined ? undefined : connectorSections({ from, to }, notation)
+  const { readable, streamReadable, writable } = registered().get(topic) ?? {}
+  const sections = [
+    ...(readable || streamReadable ? [connectorSection(topic, 'source', notation)] : []),
+    ...(writable ? [connectorSection(topic, 'sink', notation)] : []),
+  ]
+  if (sections.length > 0) return sections.join('\n\n')
+  throw new OptionError('--help', [
+    `there is no connector "${topic}"; there are ${[...registered().keys()].join(', ')}`,
+  ])
 }

@@ -7,8 +7,8 @@ import type { Report } from '../core/options.ts'
 import { registered } from '../registry.ts'
 import type { Trigger } from '../streaming/query-options.ts'
 import { checkPlan } from './check.ts'
-import { addConnectorFlags, canonicalFlags } from './connector-flags.ts'
-import { connectorSections, declarationsOf, sideOptions } from './connector-options.ts'
+import { addConnectorFlags, canonicalFlags, hasPassword, variable } from './connector-flags.ts'
+import { declarationsOf, type HelpTopic, sectionsOf, sideOptions } from './connector-options.ts'
 import { exitCodesHelp } from './failures.ts'
 import { endpointOf, type Job } from './job.ts'
 import { planJob } from './plan.ts'
@@ -21,6 +21,7 @@ interface CopyFlags extends LogFlags {
   readonly transform?: readonly string[]
   readonly import?: readonly string[]
   readonly checkpoint?: string
+  readonly checkpointEnv?: string
   readonly trigger?: string
   readonly check?: boolean
   readonly follow?: boolean
@@ -28,11 +29,9 @@ interface CopyFlags extends LogFlags {
   readonly rows?: 'plain' | 'dead-letter'
 }
 
-const about = `With --from and --to, --help lists the options of these two alone.
+const about = `Moves rows from a source to a sink. "-" is standard input or output: NDJSON, one row a line. --from also accepts the path of files. Each option of both connectors is a flag: see copy --help splunk, or --help=all.`
 
-Moves rows from a source to a sink. "-" is standard input or output: NDJSON, one row a line. --from also accepts the path of files.
-
-Each option of both connectors is a flag, listed below. --from-<option> sets the source alone, --to-<option> the sink alone, --<option> both: --max-retries 3 sets both, --to-ca ca.pem the sink alone. Flags may be written --batch-size, --batch_size or --batchSize.
+const flagsHelp = `Each option of both connectors is a flag. --from-<option> sets the source alone, --to-<option> the sink alone, --<option> both: --max-retries 3 sets both, --to-ca ca.pem the sink alone. Flags may be written --batch-size, --batch_size or --batchSize.
 
 --<option>-env NAME reads the value from an environment variable, --<option>-file PATH from a file. Secrets are accepted only in these two ways, because the process list shows flags.`
 
@@ -47,9 +46,11 @@ const examples = `Examples:
 /**
  * The command `copy`. Its flags depend on its connectors, so a first pass finds these, and a second one parses.
  * @param argv the arguments after the name of the command
+ * @param topic what help is asked about
  */
 export async function runCopy(
   argv: readonly string[],
+  topic: HelpTopic,
   configure: (command: Command) => Command,
 ): Promise<number> {
   const first = configure(baseCommand()).allowUnknownOption().allowExcessArguments().helpOption(false)
@@ -67,12 +68,12 @@ export async function runCopy(
   const isFile = place !== undefined && wanted !== undefined
   const { connector: from, path } = isFile ? { connector: 'files', path: place } : endpointOf(place)
   const command = configure(baseCommand())
-  const asked = argv.includes('--help') || argv.includes('-h')
-  command.addHelpText(
-    'after',
-    () => `\n${connectorSections({ from, to }, 'flags')}\n\n${examples}\n\n${exitCodesHelp}`,
-  )
-  if (asked) command.help()
+  command.addHelpText('after', () => `\n${examples}`)
+  if (topic !== undefined) {
+    const sections = sectionsOf(topic, { from, to }, 'flags')
+    if (sections) command.addHelpText('after', `\n${flagsHelp}\n\n${sections}\n\n${exitCodesHelp}`)
+    command.help()
+  }
   if (from === undefined) report('--from: is required (the name of a source, or -)')
   if (to === undefined) report('--to: is required (the name of a sink, or -)')
   if (from === undefined || to === undefined) throw new OptionError('copy', problems)
@@ -80,22 +81,36 @@ export async function runCopy(
     report(`--from: there is no source "${from}"; to read the file or folder of this name, write ./${from}`)
 
   const input = wanted === undefined ? undefined : await inputFile(path, report)
-  if (problems.length > 0) throw new OptionError('copy', problems)
   const source = input === undefined ? from : '-'
-  const sides = [
-    sideOptions('from', declarationsOf(source, 'source')),
-    sideOptions('to', declarationsOf(to, 'sink')),
-  ]
+  const declared = (connector: string, noun: 'source' | 'sink') => {
+    try {
+      return declarationsOf(connector, noun)
+    } catch (error) {
+      if (!(error instanceof OptionError)) throw error
+      // A folder of this name is reported above.
+      if (problems.length === 0 || noun === 'sink') report(error.message)
+      return []
+    }
+  }
+  const sides = [sideOptions('from', declared(source, 'source')), sideOptions('to', declared(to, 'sink'))]
+  if (problems.length > 0) throw new OptionError('copy', problems)
   const options = addConnectorFlags(command, sides, argv, report)
   command.parse(canonicalFlags(argv, command.options), { from: 'user' })
   const flags = command.opts<CopyFlags>()
   const given = options()
   if (path !== undefined && given.from['path'] !== undefined)
     report('--path: given twice, --from is a path too')
+  if (flags.checkpoint !== undefined && hasPassword(flags.checkpoint))
+    report(
+      "--checkpoint: it has a user or password in it, and a flag shows in the process list and in the shell's history. Give --checkpoint-env NAME (a variable of the environment)",
+    )
+  const checkpoint =
+    flags.checkpointEnv === undefined
+      ? flags.checkpoint
+      : variable('--checkpoint-env', flags.checkpointEnv, report)
   if (flags.follow && flags.trigger !== undefined) report('--follow and --trigger exclude each other')
   // Files copied by path end with what is there now, unless --follow is given.
-  const rest =
-    path !== undefined && flags.checkpoint !== undefined && !flags.follow ? 'available_now' : undefined
+  const rest = path !== undefined && checkpoint !== undefined && !flags.follow ? 'available_now' : undefined
   const trigger = flags.trigger === undefined ? rest : parseTrigger(flags.trigger, report)
   if (problems.length > 0) throw new OptionError('copy', problems)
   const job: Job = {
@@ -109,7 +124,7 @@ export async function runCopy(
     sink: { connector: to, options: given.to },
     transforms: (flags.transform ?? []).map((path) => resolve(path)),
     imports: [],
-    checkpoint: flags.checkpoint,
+    checkpoint,
     trigger,
     follow: flags.follow,
   }
@@ -138,9 +153,10 @@ function baseCommand(): Command {
       collect,
     )
     .option(
-      '--checkpoint <directory>',
+      '--checkpoint <place>',
       'keeps offsets there: reads window by window, and resumes after the last committed one',
     )
+    .option('--checkpoint-env <name>', 'the variable that holds it, for a URL with a password')
     .option(
       '--trigger <when>',
       'with --checkpoint: "available_now", "once", or the seconds between two reads',

@@ -70,16 +70,28 @@ export function undeliveredRows(error: unknown): number {
   return error instanceof ConnectorError ? (error.rows?.length ?? 0) : 0
 }
 
-/** An error as lines for a person. */
-export function failureText(error: unknown): string {
-  if (!(error instanceof Error)) return `cyber-connectors: ${String(error)}`
-  if (!(error instanceof ConnectorError)) return `cyber-connectors: ${error.message}`
-  const rows = undeliveredRows(error)
+/** An error as lines for a person. @param areRowsReported whether a note has said how many rows are undelivered */
+export function failureText(error: unknown, areRowsReported = false): string {
+  if (!(error instanceof Error)) return printable(`cyber-connectors: ${String(error)}`)
+  if (!(error instanceof ConnectorError)) return printable(`cyber-connectors: ${error.message}`)
+  const rows = areRowsReported ? 0 : undeliveredRows(error)
   const lines = error.problems
     ? [`cyber-connectors: ${error.connector ?? 'options'}:`, ...error.problems.map((each) => `  ${each}`)]
     : [`cyber-connectors: ${error.message} (${error.code})`]
   const advice = adviceFor(error.message, { status: error.status, error })
   if (advice !== undefined) lines.push(`  ${advice}`)
   if (rows > 0) lines.push(`  ${rows} rows that had been read are not delivered`)
-  return lines.join('\n')
+  return printable(lines.join('\n'))
+}
+
+/**
+ * Text for a terminal. Texts of servers, file names and option values can hold control characters, which would move the
+ * cursor, change the title or hide lines: they are shown as `\\x1b`. Line feeds and tabs stay.
+ */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  return text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, (control) => {
+    const code = control.charCodeAt(0).toString(16)
+    return `\\x${code.padStart(2, '0')}`
+  })
 }

@@ -1,6 +1,13 @@
 import { dirname, resolve } from 'node:path'
 import { OptionError } from '../core/errors.ts'
-import { declareOptions, type OptionSpecs, option, otherSpelling, Refusal } from '../core/options.ts'
+import {
+  declareOptions,
+  type OptionSpec,
+  type OptionSpecs,
+  option,
+  otherSpelling,
+  Refusal,
+} from '../core/options.ts'
 import { registered } from '../registry.ts'
 import { type Trigger, triggerSpecs, type WindowSettings, windowSpecs } from '../streaming/query-options.ts'
 import { fillFromEnvironment, readYaml } from './config-file.ts'
@@ -35,6 +42,10 @@ export interface Job {
   readonly input?: InputFile | undefined
   /** Base of relative paths in the options of source and sink. Default: the working directory. */
   readonly folder?: string | undefined
+  /** Problems of the job file, to be reported with those of its options. */
+  readonly problems?: readonly string[] | undefined
+  /** Members without a value because a variable is missing, such as `source.options.url`. */
+  readonly unresolved?: ReadonlySet<string> | undefined
 }
 
 const endpointSchema = (names: string) => ({
@@ -116,19 +127,27 @@ export const jobOptions = declareOptions('job', jobSpecs)
 /**
  * Reads a job file, YAML or JSON, and replaces `${NAME}` and `${NAME:-default}` by environment variables.
  * @param path the file, or `-` for standard input
- * @throws OptionError that lists all problems
+ * @returns the job with the problems of its members, which `planJob` reports together with all others
+ * @throws OptionError if it is no YAML
  */
 export async function readJobFile(path: string, environment: NodeJS.ProcessEnv): Promise<Job> {
   const problems: string[] = []
-  const given = fillFromEnvironment(await readYaml(path), environment, (problem) => problems.push(problem))
+  const unresolved = new Set<string>()
+  const given = fillFromEnvironment(withoutSchema(await readYaml(path)), environment, (problem, place) => {
+    problems.push(problem)
+    unresolved.add(place)
+  })
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new OptionError(path, ['expected a job: an object with "source" and "sink"'])
   let job: ReturnType<typeof jobOptions.resolve>
   try {
-    job = jobOptions.resolve(withoutSchema(given))
+    job = jobOptions.resolve(given)
   } catch (error) {
     if (!(error instanceof OptionError)) throw error
-    throw new OptionError(path, [...problems, ...(error.problems ?? [])])
+    const own = error.problems?.filter((problem) => !unresolved.has(problem.split(':')[0]!)) ?? []
+    problems.push(...own)
+    job = jobOptions.resolve(validMembers(given as Record<string, unknown>))
   }
-  if (problems.length > 0) throw new OptionError(path, problems)
   const folder = path === '-' ? process.cwd() : dirname(resolve(path))
   const absolute = (relative: string) => resolve(folder, relative)
   const { source, sink, transforms = [], imports = [], checkpoint, trigger, undelivered } = job
@@ -138,17 +157,34 @@ export async function readJobFile(path: string, environment: NodeJS.ProcessEnv):
     sink,
     undelivered: undelivered === undefined ? undefined : absolute(undelivered),
     folder,
+    problems,
+    unresolved,
     transforms: transforms.map(absolute),
     imports: imports.map(absolute),
     checkpoint: checkpoint === undefined || isUrl(checkpoint) ? checkpoint : absolute(checkpoint),
     trigger,
     // Only those given: an option at its default must not require a checkpoint.
     windows: Object.fromEntries(
-      Object.keys(windowSpecs)
+      Object.keys(checkpoint === undefined && problems.length > 0 ? {} : windowSpecs)
         .filter((name) => [name, otherSpelling(name)].some((each) => Object.hasOwn(given as object, each)))
         .map((name) => [name, job[name as keyof WindowSettings]]),
     ),
   }
+}
+
+/** The members that are valid; a standard stream replaces an invalid source or sink. */
+function validMembers(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const valid: Record<string, unknown> = {}
+  for (const [name, spec] of Object.entries<OptionSpec<unknown>>(jobSpecs)) {
+    const value = given[name] ?? given[otherSpelling(name)]
+    try {
+      if (spec.parse(value) !== undefined) valid[name] = value
+    } catch {
+      // Reported already.
+    }
+  }
+  // Without its source, members that only fit a streaming one would be reported for nothing.
+  return valid['source'] === undefined ? { source: '-', sink: valid['sink'] ?? '-' } : { sink: '-', ...valid }
 }
 
 /** One letter before the colon is a drive of Windows. */

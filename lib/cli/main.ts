@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
+import type { HelpTopic } from './connector-options.ts'
 import { exitCodeOf, exitCodes, exitCodesHelp, failureText } from './failures.ts'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
@@ -16,7 +17,10 @@ function configure(command: Command): Command {
 }
 
 /** The commands. Each loads its own modules: a copy to Splunk does not load the emulators. */
-const commands: Record<string, { summary: string; load: () => Promise<(finish: Finish) => Command> }> = {
+const commands: Record<
+  string,
+  { summary: string; load: () => Promise<(finish: Finish, topic: HelpTopic) => Command> }
+> = {
   demo: {
     summary: 'runs the main job against emulators on this machine',
     load: async () => (await import('./demo.ts')).demoCommand,
@@ -51,35 +55,57 @@ const commands: Record<string, { summary: string; load: () => Promise<(finish: F
 /** Sets the exit code. */
 type Finish = (code: number) => void
 
-/** @param argv the command line without node and script @returns the exit code */
-async function main(argv: readonly string[]): Promise<number> {
+/** Takes `--help`, `--help=all` and `--help splunk` out of a command line. */
+function takeHelpTopic(argv: readonly string[]): { topic: HelpTopic; argv: readonly string[] } {
+  const at = argv.findIndex((token) => token === '-h' || token === '--help' || token.startsWith('--help='))
+  if (at < 0) return { topic: undefined, argv }
+  const [, value] = argv[at]!.split('=')
+  const next = argv[at + 1]
+  const isTopic = value === undefined && next !== undefined && /^[a-z][\w-]*$/.test(next)
+  return {
+    topic: value ?? (isTopic ? next : ''),
+    argv: [...argv.slice(0, at), ...argv.slice(at + (isTopic ? 2 : 1))],
+  }
+}
+
+/** @param given the command line without node and script @returns the exit code */
+async function main(given: readonly string[]): Promise<number> {
   let code: number = exitCodes.done
   const finish = (given: number) => {
     code = given
   }
-  const [first, second] = argv
+  const { topic, argv: rest } = takeHelpTopic(given)
+  const [first, second] = given
   const wanted = first === 'help' ? second : first
   // Flags of these depend on connectors: they parse the command line themselves.
   if (wanted === 'copy') {
     const { runCopy } = await import('./copy-command.ts')
-    return runCopy(first === 'help' ? ['--help'] : argv.slice(1), configure)
+    return runCopy(first === 'help' ? [] : rest.slice(1), first === 'help' ? '' : topic, configure)
   }
   if (wanted === 'sentinel-template') {
     const { runSentinelTemplate } = await import('./sentinel-template-command.ts')
-    return runSentinelTemplate(first === 'help' ? ['--help'] : argv.slice(1), configure)
+    return runSentinelTemplate(first === 'help' ? ['--help'] : given.slice(1), configure)
   }
   const program = configure(new Command('cyber-connectors').description(about).version(version))
   program.addHelpText('afterAll', `\n${exitCodesHelp}`)
   for (const [name, { summary, load }] of Object.entries(commands)) {
-    const command = name === wanted ? (await load())(finish) : new Command(name)
+    const command = name === wanted ? (await load())(finish, topic) : new Command(name)
     program.addCommand(configure(command).summary(summary))
   }
-  await program.parseAsync(argv, { from: 'user' })
+  await program.parseAsync(wanted === 'run' && topic !== undefined ? [...rest, '--help'] : given, {
+    from: 'user',
+  })
   return code
 }
 
 // A reader that closes the pipe, as `head` does, must not crash the process. The writer of rows notices it.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+// Node would print all of the error's fields.
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`${failureText(error)}\n`)
+  process.exit(exitCodeOf(error))
+})
 
 try {
   process.exitCode = await main(process.argv.slice(2))

@@ -7,6 +7,7 @@ import { parseJson } from '../core/exact-json.ts'
 import { serialize } from '../core/json.ts'
 import { DeadLetterOffice } from '../sink/dead-letter.ts'
 import { noStats, type SinkStats } from '../sink/events.ts'
+import { printable } from './failures.ts'
 
 /** A line that is no record. The message has its number and does not quote it. */
 export class BadLine extends Error {
@@ -159,11 +160,13 @@ export class StandardOutput extends Writable {
 
   async #print(rows: readonly unknown[]): Promise<void> {
     this.stats.written += rows.length
+    // Control characters of rows must not reach a terminal; JSON leaves those above 0x7f as they are.
+    const toScreen = process.stdout.isTTY
     let text = ''
     let count = 0
     for (const row of rows) {
       try {
-        text += `${serialize(row)}\n`
+        text += `${toScreen ? printable(serialize(row)) : serialize(row)}\n`
         count++
       } catch (problem) {
         // Write the rows before it first: order holds, and none is lost with it.

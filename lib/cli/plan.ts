@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { type Readable, Writable } from 'node:stream'
 import { OptionError } from '../core/errors.ts'
-import type { OptionSpecs, Report } from '../core/options.ts'
+import { type OptionSpecs, otherSpelling, type Report } from '../core/options.ts'
 import { type Connector, maker, type StreamingSource, type StreamMaker } from '../registry.ts'
 import { DeadLetterFile } from '../sink/dead-letter.ts'
 import { declarationsOf, givenByName, standardStreams } from './connector-options.ts'
@@ -28,7 +28,7 @@ export interface Plan {
  * @throws OptionError that lists all problems of source, sink, transforms and job
  */
 export async function planJob(job: Job): Promise<Plan> {
-  const problems: string[] = []
+  const problems = [...(job.problems ?? [])]
   const report: Report = (problem) => problems.push(problem)
   await loadModules(job.imports, report)
   const source = located(job, 'source')
@@ -37,8 +37,8 @@ export async function planJob(job: Job): Promise<Plan> {
   const letter = splitDeadLetter(source, 'source', report)
   const sample = { ...letter.others, ...(letter.deadLetter && { [letter.deadLetter.name]: neverWritten() }) }
   const isStream = streaming || job.follow === true
-  const readable = isStream ? undefined : resolved('source', source, 'readable', sample, report)
-  const stream = isStream ? resolved('source', source, 'streamReadable', sample, report) : undefined
+  const readable = isStream ? undefined : resolved('source', source, 'readable', sample, job, report)
+  const stream = isStream ? resolved('source', source, 'streamReadable', sample, job, report) : undefined
   // A dead letter file is open only during a write, so nothing needs closing.
   const sourceOptions = () => ({
     ...letter.others,
@@ -48,7 +48,7 @@ export async function planJob(job: Job): Promise<Plan> {
   if (streaming && source.connector === '-') report('checkpoint: standard input has no offsets to keep')
   const { deadLetter, others } = splitDeadLetter(sink, 'sink', report)
   const placeholder = deadLetter ? { [deadLetter.name]: neverWritten() } : {}
-  const writable = resolved('sink', sink, 'writable', { ...others, ...placeholder }, report)
+  const writable = resolved('sink', sink, 'writable', { ...others, ...placeholder }, job, report)
   const makeStages = await loadTransforms(job.transforms, report)
   if (problems.length > 0) throw new OptionError(job.name ?? 'job', problems)
   return {
@@ -124,6 +124,7 @@ function resolved<K extends keyof Connector>(
   { connector }: Endpoint,
   kind: K,
   options: Readonly<Record<string, unknown>>,
+  { unresolved }: Job,
   report: Report,
 ): NonNullable<Connector[K]> | undefined {
   try {
@@ -137,7 +138,12 @@ function resolved<K extends keyof Connector>(
     return found
   } catch (error) {
     if (!(error instanceof OptionError)) throw error
-    for (const problem of error.problems ?? []) report(`${noun} ${connector}: ${problem}`)
+    for (const problem of error.problems ?? []) {
+      const option = problem.split(':')[0]!
+      // A missing variable is reported already.
+      const names = [option, otherSpelling(option)].map((name) => `${noun}.options.${name}`)
+      if (!names.some((name) => unresolved?.has(name))) report(`${noun} ${connector}: ${problem}`)
+    }
     return undefined
   }
 }

@@ -8,7 +8,8 @@ import { rangeSpecs } from '../source/options.ts'
 import type { SliceSource } from '../source/planner.ts'
 import type { QueueOptions, WindowQueue } from '../streaming/bullmq/index.ts'
 import { planWindows } from '../streaming/plan-windows.ts'
-import { exitCodes } from './failures.ts'
+import { hasPassword } from './connector-flags.ts'
+import { exitCodes, printable } from './failures.ts'
 import { type Job, readJobFile } from './job.ts'
 import { loadPackages } from './optional-parts.ts'
 import { type Plan, planJob } from './plan.ts'
@@ -52,14 +53,20 @@ export function queueCommand(finish: Finish): Command {
       .command(name)
       .summary(summary)
       .description(summary)
-      .argument('<url>', 'redis://, rediss:// or postgres:// URL of the server that keeps the queue')
+      .argument(
+        '[url]',
+        'redis://, rediss:// or postgres:// URL of the server that keeps the queue (default: the variable CYBER_CONNECTORS_QUEUE)',
+      )
       .addOption(nameFlag())
     if (name === 'status') each.option('--json', 'as JSON')
-    each.action(async (url: string, { name, json = false }: { name: string; json?: boolean }) => {
-      await using queue = await openQueueOf({ queue: url, name })
-      process.stdout.write(`${await act(queue, json)}\n`)
-      finish(exitCodes.done)
-    })
+    each.action(
+      async (given: string | undefined, { name, json = false }: { name: string; json?: boolean }) => {
+        const url = given ?? process.env['CYBER_CONNECTORS_QUEUE']
+        await using queue = await openQueueOf({ queue: url, name }, undefined, 'url')
+        process.stdout.write(`${printable(await act(queue, json))}\n`)
+        finish(exitCodes.done)
+      },
+    )
   }
   add('status', 'shows how far a queue is, and which windows failed', statusText)
   add(
@@ -96,7 +103,7 @@ async function statusText(queue: WindowQueue<Slice>, json: boolean): Promise<str
 }
 
 export interface QueueFlags {
-  readonly queue?: string
+  readonly queue?: string | undefined
   readonly name?: string
   readonly concurrency?: Numeric
   readonly rate?: Numeric
@@ -181,8 +188,13 @@ async function layWindows(
 export async function openQueueOf(
   { queue: url, name, concurrency, rate }: QueueFlags,
   identity?: QueueOptions['identity'],
+  flag = '--queue',
 ): Promise<WindowQueue<Slice>> {
-  if (url === undefined) throw new OptionError('flags', ['--queue: is required (or CYBER_CONNECTORS_QUEUE)'])
+  if (url === undefined) throw new OptionError('flags', [`${flag}: is required (or CYBER_CONNECTORS_QUEUE)`])
+  if (hasPassword(url) && url !== process.env['CYBER_CONNECTORS_QUEUE'])
+    throw new OptionError('flags', [
+      `${flag}: it has a user or password in it, and a flag shows in the process list and in the shell's history. Set the variable CYBER_CONNECTORS_QUEUE instead`,
+    ])
   const { openQueue } = await loadQueue()
   return openQueue<Slice>({ url, name, identity, concurrency, rate })
 }

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import { ConnectorError } from '../core/errors.ts'
 import { byteText, durationText } from '../core/quantities.ts'
-import { adviceFor, failureText, undeliveredRows } from './failures.ts'
+import { adviceFor, failureText, printable, undeliveredRows } from './failures.ts'
 import type { Snapshot, Tally } from './tally.ts'
 
 /** Forms of the report on standard error. */
@@ -60,7 +60,7 @@ class LiveReport implements JobReport {
 
   failure(error: unknown): void {
     this.close()
-    process.stderr.write(`${failureText(error)}\n`)
+    process.stderr.write(`${failureText(error, this.#tally.undelivered !== undefined)}\n`)
   }
 }
 
@@ -114,14 +114,26 @@ class JsonReport implements JobReport {
   }
 
   #print(event: string, details: object): void {
-    process.stderr.write(`${JSON.stringify({ at: new Date().toISOString(), event, ...details })}\n`)
+    const line = { at: new Date().toISOString(), level: levelOf(event), event, ...details }
+    process.stderr.write(`${printable(JSON.stringify(line, rounded))}\n`)
   }
+}
+
+/** The level of an event, as log collectors have it. */
+function levelOf(event: string): 'info' | 'warn' | 'error' {
+  if (event === 'error' || event === 'failed') return 'error'
+  return ['retry', 'retrying', 'undelivered', 'stalled', 'queue'].includes(event) ? 'warn' : 'info'
+}
+
+/** Numbers in log lines have at most three decimals. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' ? Math.round(value * 1000) / 1000 : value
 }
 
 class SilentReport implements JobReport {
   note(event: string, text: string): void {
     // Where the undelivered rows are must reach the user.
-    if (event === 'undelivered') process.stderr.write(`${text}\n`)
+    if (event === 'undelivered') process.stderr.write(`${printable(text)}\n`)
   }
 
   end(): void {}
@@ -151,7 +163,7 @@ export class LiveLine {
 
   /** Prints a line above it. */
   print(text: string): void {
-    process.stderr.write(`\r\x1b[K${text}\n`)
+    process.stderr.write(`\r\x1b[K${printable(text)}\n`)
     this.#draw()
   }
 
@@ -188,8 +200,8 @@ function liveText(counts: Snapshot, rate: number): string {
     `${in_flight} in flight`,
     `${retries} retries`,
   ]
-  if (rejected > 0) parts.push(`${rejected.toLocaleString('en')} refused`)
-  if (range_done !== undefined) parts.push(`${Math.round(range_done * 100)} % of the time range`)
+  if (rejected > 0) parts.push(`${rejected.toLocaleString('en')} rejected`)
+  if (range_done !== undefined) parts.push(`${Math.round(range_done * 100)} % read`)
   if (queue) parts.unshift(queueText(queue))
   if (lag_seconds !== undefined) parts.push(`${durationText(lag_seconds)} behind now`)
   return parts.join('  ')

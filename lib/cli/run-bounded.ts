@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
@@ -10,7 +10,7 @@ import { BadLine, fileInput, ReaderGone, StandardOutput, standardInput } from '.
 import type { Plan } from './plan.ts'
 import { type JobReport, RetryNotes } from './report.ts'
 import type { StopSignals } from './stop-signals.ts'
-import type { Tally } from './tally.ts'
+import type { Snapshot, Tally } from './tally.ts'
 import { TransformFailure } from './transforms.ts'
 
 /** Counts, signals and report of a run. */
@@ -64,15 +64,27 @@ export async function runBounded(
     if (guard && guard.rows > 0) {
       const { path, rows } = guard
       tally.undelivered = rows
-      const how = `send them again by --from ${path}${plan.job.transforms.length > 0 ? ', without --transform: they have gone through it' : ''}`
-      report.note('undelivered', `${rows} rows that were read and not delivered are in ${path}: ${how}`, {
-        path,
-        rows,
-      })
+      const text = undeliveredText(tally.snapshot(), guard, feed.isWhole, plan.job.transforms.length > 0)
+      report.note('undelivered', text, { path, rows, source_was_read_to_its_end: feed.isWhole })
     }
   }
   if (guard?.failure) throw guard.failure
   if (feed.failure) throw feed.failure
+}
+
+/** What became of the rows of a run that failed, and how to miss none. */
+function undeliveredText(
+  { read, delivered = 0, rejected }: Snapshot,
+  { path, rows }: UndeliveredGuard,
+  isWhole: boolean,
+  isTransformed: boolean,
+): string {
+  const count = (number: number) => number.toLocaleString('en')
+  const again = isTransformed ? ' without --transform, which they have passed' : ''
+  const rest = isWhole
+    ? '.'
+    : '. Rows after these were never read: then run it again, which sends the delivered rows twice, or use --checkpoint, which resumes.'
+  return `${count(read)} rows were read: ${count(delivered)} delivered, ${count(rejected)} rejected, ${count(rows)} in ${path}. To miss none, send that file by copy --from ${path}${again}${rest}`
 }
 
 /**
@@ -95,7 +107,7 @@ function whenSilent(count: () => number, stop: () => void): void {
 
 /** Whether an error comes from a connector or the command, rather than from a user's transform. */
 function isOurs(error: unknown): boolean {
-  return error instanceof ConnectorError || error instanceof ReaderGone || error instanceof BadLine
+  return [ConnectorError, ReaderGone, BadLine, RowsLost].some((known) => error instanceof known)
 }
 
 /** The file for undelivered rows: the one given, one beside the dead letter, or a new one in the working directory. */
@@ -129,6 +141,8 @@ function badLines(deadLetter: Writable, tally: Tally): (bad: BadLine) => Promise
 class RowFeed extends Readable {
   /** The error that ended the source. */
   failure: Error | undefined
+  /** Whether the source was read to its end. */
+  isWhole = false
   readonly #source: RowSource
   readonly #rows: AsyncIterator<unknown>
   readonly #count: () => void
@@ -169,6 +183,7 @@ class RowFeed extends Readable {
       const { done, value } = await this.#rows.next()
       if (this.#stopped || this.destroyed) return
       if (done) {
+        this.isWhole = true
         this.push(null)
         return
       }
@@ -190,6 +205,17 @@ class RowFeed extends Readable {
 
 type Done = (error?: Error | null) => void
 
+/** Rows that were read and not delivered could not be saved either. */
+export class RowsLost extends Error {
+  override name = 'RowsLost'
+  constructor({ path, rows: saved, failure }: UndeliveredGuard, rows: number, cause: Error) {
+    const before = failure ? `. First, the sink failed: ${failure.message}` : ''
+    super(`can't save ${rows} undelivered rows to ${path} (${cause.message}); ${saved} are in it${before}`, {
+      cause,
+    })
+  }
+}
+
 /** A sink; one of ours lists its unsettled rows. */
 type Sink = Writable & { readonly unsettled?: readonly unknown[] }
 
@@ -202,7 +228,9 @@ class UndeliveredGuard extends Writable {
   failure: Error | undefined
   /** Rows in the file. */
   rows = 0
-  readonly path: string
+  path: string
+  #file: FileHandle | undefined
+  #bytes = 0
   readonly #sink: Sink
   readonly #onFailure: () => void
   /** Resolves once the sink's own rows are in the file. */
@@ -250,6 +278,7 @@ class UndeliveredGuard extends Writable {
     const closed = sink.closed ? Promise.resolve() : finished(sink, { cleanup: true }).catch(() => {})
     closed
       .then(() => (this.#saved ??= this.#save(sink.unsettled ?? [])))
+      .finally(() => this.#file?.close())
       .then(() => callback(error), callback)
   }
 
@@ -267,13 +296,30 @@ class UndeliveredGuard extends Writable {
 
   async #save(rows: readonly unknown[]): Promise<void> {
     if (rows.length === 0) return
-    const file = await open(this.path, this.rows === 0 ? 'w' : 'a', 0o600)
     try {
-      await file.appendFile(rows.map((row) => `${serialize(row)}\n`).join(''))
-      await file.datasync()
-    } finally {
-      await file.close()
+      this.#file ??= await this.#create()
+      const text = rows.map((row) => `${serialize(row)}\n`).join('')
+      await this.#file.appendFile(text)
+      await this.#file.datasync()
+      this.#bytes += Buffer.byteLength(text)
+      this.rows += rows.length
+    } catch (error) {
+      // The file keeps whole lines only.
+      await this.#file?.truncate(this.#bytes)
+      if (this.#file && this.rows === 0) await rm(this.path, { force: true })
+      throw new RowsLost(this, rows.length, error as Error)
     }
-    this.rows += rows.length
+  }
+
+  /** Creates the file. It never overwrites one, nor follows a symbolic link: an existing name gets a suffix. */
+  async #create(): Promise<FileHandle> {
+    const create = () => open(this.path, 'wx', 0o600)
+    try {
+      return await create()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      this.path = `${this.path}.${new Date().toISOString().replaceAll(':', '-')}`
+      return create()
+    }
   }
 }

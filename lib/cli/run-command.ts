@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import { checkPlan } from './check.ts'
-import { connectorSections, membersHelp } from './connector-options.ts'
+import { type HelpTopic, membersHelp, sectionsOf } from './connector-options.ts'
 import { exitCodeOf, exitCodes } from './failures.ts'
 import { jobOptions, readJobFile } from './job.ts'
 import { ReaderGone } from './ndjson.ts'
@@ -26,18 +26,20 @@ const example = `Example:
     "trigger": { "interval_seconds": 60 }
   }`
 
-/** The command `run`. @param finish sets the exit code */
-export function runCommand(finish: (code: number) => void): Command {
+const membersText = `Members: ${Object.keys(jobOptions.specs).join(', ')}.
+run --help splunk lists the options of a connector, run --help=all those of all, and the members.`
+
+/** The command `run`. @param finish sets the exit code @param topic what help is asked about */
+export function runCommand(finish: (code: number) => void, topic: HelpTopic): Command {
   const command = new Command('run')
     .description(about)
     .argument('<file>', 'the job file, .yaml or .json; "-" reads it from standard input')
     .option('--check', 'checks options, credentials and endpoints without moving a row')
     .addOption(listenFlag())
-    .addHelpText(
-      'after',
-      () =>
-        `\n${membersHelp('Members of a job file', jobOptions)}\n\n${connectorSections({}, 'members')}\n\n${example}`,
-    )
+    .addHelpText('after', () => {
+      if (!topic) return `\n${example}\n\n${membersText}`
+      return `\n${membersHelp('Members of a job file', jobOptions)}\n\n${sectionsOf(topic, {}, 'members')}`
+    })
   return addLogFlags(command).action(async (path: string, flags: LogFlags & { check?: boolean }) => {
     const plan = await planJob(await readJobFile(path, process.env))
     finish(flags.check ? await checkPlan(plan) : await runJob(plan, flags))

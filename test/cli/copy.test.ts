@@ -432,7 +432,7 @@ t.test('Sentinel: Zeek records in, token, role and rule tried by --check', async
 })
 
 t.test('--help lists every option of every connector, from the declarations', async (t) => {
-  const { code, stdout } = await command(['copy', '--help'])
+  const { code, stdout } = await command(['copy', '--help=all'])
   t.equal(code, 0)
   const names = new Set<string>()
   for (const [, connector] of registered()) {
@@ -450,10 +450,17 @@ t.test('--help lists every option of every connector, from the declarations', as
   t.match(stdout, /--client-secret-env <name> \| --client-secret-file <path>/)
   t.match(stdout, /--http-header-<Name>-env <name>/)
   t.match(stdout, /Exit codes:/)
-  t.match(
-    stdout.split('\n').slice(0, 4).join('\n'),
-    /With --from and --to, --help lists the options of these two alone/,
-  )
+  t.match(stdout, /--from-<option> sets the source alone/)
+  const short = await command(['copy', '--help'])
+  t.ok(short.stdout.split('\n').length < 45, 'one screen')
+  t.match(short.stdout, /copy --help splunk, or\s+--help=all/)
+  t.match(short.stdout, /Examples:/)
+  t.ok((await command(['run', '--help'])).stdout.split('\n').length < 50, 'one screen')
+  const topic = await command(['copy', '--help', 'splunk'])
+  t.match(topic.stdout, /Options of the source splunk:[\s\S]*Options of the sink splunk:/)
+  t.notMatch(topic.stdout, /Options of the sink rest:/)
+  t.match((await command(['run', '--help', 'files'])).stdout, /Options of the source files:\n/)
+  t.match(await command(['copy', '--help', 'splnk']), { code: 2, stderr: /there is no connector "splnk"/ })
   const narrowed = await command(['copy', '--from', '-', '--to', 'splunk', '--help'])
   t.match(narrowed.stdout, /Options of the sink splunk:/)
   t.notMatch(narrowed.stdout, /workspace-id <value>/)

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import t from 'tap'
 import { openQueue } from '../../lib/streaming/bullmq/index.ts'
+import { command } from '../fixtures/command.ts'
 import { QueueTrial, type Started } from '../fixtures/queue-trial.ts'
 import { redisMissing, startRedis } from '../services/redis.ts'
 
@@ -121,13 +122,20 @@ t.test('a backlog by commands', { skip: redisMissing }, async (t) => {
     const job = await trial.job({ source: { workspaceid: 'w' } })
     t.match(await trial.run('plan', job, ...to('e')), { code: 2, stderr: /"workspaceid".*workspace_id/ })
     t.match(await trial.run('worker', await trial.job()), { code: 2, stderr: /--queue: is required/ })
-    t.match(await trial.run('queue', 'status', 'http://secret@host'), {
+    t.match(await trial.run('queue', 'status', 'http://host'), {
       code: 2,
       stderr: /^ +url: expected a redis/m,
     })
-    t.match(await trial.run('queue', 'status', 'postgres://u:secret-word@127.0.0.1:1/x'), {
-      code: 4,
-      stderr: /ERR_CHECKPOINT/,
-    })
+    const url = 'postgres://u:secret-word@127.0.0.1:1/x'
+    for (const args of [
+      ['queue', 'status', url],
+      ['plan', job, '--queue', url],
+    ]) {
+      const refused = await trial.run(...args)
+      t.match(refused, { code: 2, stderr: /a user or password in it.*CYBER_CONNECTORS_QUEUE/ })
+      t.notMatch(refused.stdout + refused.stderr, 'secret-word')
+    }
+    const env = { CYBER_CONNECTORS_QUEUE: url }
+    t.match(await command(['queue', 'status'], { env }), { code: 4, stderr: /ERR_CHECKPOINT/ })
   })
 })

@@ -227,7 +227,7 @@ t.test('a job file that is wrong: all of it is told, and no secret', async (t) =
   const secret = 'hunter2-hunter2'
   const wrong = [
     [`{ "sink": { "token": "${secret}" `, [/job\.json:\n {2}is not JSON or YAML: line 1, column \d+/], false],
-    [[], [/expected an object of options, got an array/], false],
+    [[], [/expected a job: an object with "source" and "sink"/], false],
     [{}, [/source: is required/, /sink: is required/], false],
     [
       { source: 'azure-monitor', snik: '-', sink: { connector: 'splunk', token: secret }, trigger: 'often' },

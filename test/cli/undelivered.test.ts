@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync, statSync, symlinkSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -38,7 +40,13 @@ t.test('a destination that is gone: each row of the pipe is in the file, and sen
   )
   t.equal(code, 1)
   t.equal(await readFile(join(folder, 'left.ndjson'), 'utf8'), input)
-  t.match(lastLine(stderr, 'undelivered'), { rows: 300, path: 'left.ndjson', message: /--from left\.ndjson/ })
+  t.match(lastLine(stderr, 'undelivered'), {
+    level: 'warn',
+    rows: 300,
+    path: 'left.ndjson',
+    message:
+      /^300 rows were read: 0 delivered, 0 rejected, 300 in left\.ndjson\. To miss none, send that file by copy --from left\.ndjson\.$/,
+  })
   t.match(lastLine(stderr, 'error'), { undelivered: 300, advice: /Nothing answers there/ })
   // Several requests at a time may arrive in any order.
   const again = await command(
@@ -68,7 +76,11 @@ t.test('a destination that goes on the way: what it acknowledged is not in the f
     ids(),
     numbers(0, 60).map(({ id }) => id),
   )
-  t.match(lastLine(stderr, 'undelivered'), { rows: 140 })
+  t.match(lastLine(stderr, 'undelivered'), {
+    rows: 140,
+    message:
+      /^200 rows were read: 60 delivered, 0 rejected, 140 in refused\.ndjson\.undelivered\. To miss none/,
+  })
   t.same(rowsOf(await readFile(join(folder, 'refused.ndjson.undelivered'), 'utf8')), numbers(60, 200))
 })
 
@@ -83,7 +95,8 @@ t.test(
       { input: ndjson(numbers(0, 10)), env, cwd: folder },
     )
     t.equal(code, 1)
-    const [, path] = /are in (\S+): send them again by --from \S+, without --transform/.exec(stderr) ?? []
+    const [, path] =
+      / in (\S+)\. To miss none, send that file by copy --from \S+ without --transform/.exec(stderr) ?? []
     t.same(
       rowsOf(await readFile(path!, 'utf8')),
       [0, 2, 4, 6, 8].map((id) => ({ id, even: true })),
@@ -153,4 +166,95 @@ t.test('why it retries is told at once, then counted', async (t) => {
   const notes = stderr.split('\n').filter((line) => line.includes('"retrying"'))
   t.equal(notes.length, 1, 'one line each ten seconds')
   t.match(JSON.parse(notes[0]!), { connector: 'splunk', status: 503, retries: 1, message: /Server is busy/ })
+})
+
+t.test('a source that was not read to its end: the sentence says so, and how to go on', async (t) => {
+  const folder = t.testdir({ 'rows.ndjson': ndjson(numbers(0, 20_000)) })
+  const { code, stderr } = await command(
+    [
+      'copy',
+      '--from',
+      './rows.ndjson',
+      ...to(await deadUrl(), '--undelivered', 'left.ndjson', '--log', 'json'),
+    ],
+    { env, cwd: folder },
+  )
+  t.equal(code, 1)
+  const { rows, message } = lastLine(stderr, 'undelivered') as unknown as { rows: number; message: string }
+  t.ok(rows < 20_000)
+  t.match(
+    message,
+    /Rows after these were never read: then run it again, which sends the delivered rows twice, or use/,
+  )
+  t.match(message, new RegExp(`^${rows.toLocaleString('en')} rows were read: 0 delivered, 0 rejected, `))
+})
+
+t.test('a file that is there, or a link, is neither overwritten nor followed', async (t) => {
+  const folder = t.testdir({ 'mine.txt': 'mine', 'old.ndjson': '{"id":0}\n' })
+  symlinkSync('mine.txt', join(folder, 'link.ndjson'))
+  for (const name of ['old.ndjson', 'link.ndjson']) {
+    const { code, stderr } = await command(
+      ['copy', '--from', '-', ...to(await deadUrl(), '--undelivered', name)],
+      { input: ndjson(numbers(0, 3)), env, cwd: folder },
+    )
+    t.equal(code, 1)
+    const { path } = lastLine(stderr, 'undelivered') as unknown as { path: string }
+    t.match(path, new RegExp(`^${name}\\.\\d{4}-`))
+    t.same(rowsOf(await readFile(join(folder, path), 'utf8')), numbers(0, 3))
+    t.equal(statSync(join(folder, path)).mode & 0o777, 0o600)
+  }
+  t.equal(await readFile(join(folder, 'mine.txt'), 'utf8'), 'mine')
+  t.equal(await readFile(join(folder, 'old.ndjson'), 'utf8'), '{"id":0}\n')
+})
+
+t.test(
+  'where they can not be saved, the error has path, reason and number, and what failed first',
+  async (t) => {
+    const folder = t.testdir()
+    const { code, stderr } = await command(
+      ['copy', '--from', '-', ...to(await deadUrl(), '--undelivered', 'no/such/left.ndjson')],
+      { input: ndjson(numbers(0, 3)), env, cwd: folder },
+    )
+    t.equal(code, 1)
+    t.match(
+      lastLine(stderr, 'error')?.['message'],
+      /^can't save 3 undelivered rows to no\/such\/left\.ndjson \(ENOENT/,
+    )
+    t.match(lastLine(stderr, 'error')?.['message'], /First, the sink failed: splunk: .*ECONNREFUSED/)
+  },
+)
+
+t.test('on a full disk too, and no empty file is left', async (t) => {
+  const folder = t.testdir({ full: {} })
+  const full = join(folder, 'full')
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', full]).status !== 0)
+    return void t.pass('no file system can be mounted here')
+  try {
+    const { code, stderr } = await command(
+      ['copy', '--from', '-', ...to(await deadUrl(), '--undelivered', join(full, 'left.ndjson'))],
+      { input: ndjson(numbers(0, 5000)), env, cwd: folder },
+    )
+    t.equal(code, 1)
+    t.match(
+      lastLine(stderr, 'error')?.['message'],
+      /undelivered rows to .*left\.ndjson \(ENOSPC.*First, the sink failed/,
+    )
+    for (const name of readdirSync(full))
+      t.ok(rowsOf(await readFile(join(full, name), 'utf8')).length > 0, 'whole lines')
+  } finally {
+    spawnSync('umount', [full])
+  }
+})
+
+t.test('control characters of a server do not reach the terminal', async (t) => {
+  hec.fail({ status: 400, body: '{"text":"\u001b]0;owned\u0007\u009b31mred","code":7}', times: Infinity })
+  for (const log of ['json', 'off']) {
+    const { stderr } = await command(['copy', '--from', '-', ...to(hec.endpoint, '--log', log)], {
+      input: ndjson(numbers(0, 2)),
+      env,
+    })
+    t.match(stderr, /owned/)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    t.notMatch(stderr, /[\0-\x08\x0b-\x1f\x7f-\x9f]/)
+  }
 })

@@ -4,7 +4,7 @@ import uPlot from '/uplot.js'
 const byId = (id) => document.getElementById(id)
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 })
-const precise = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 })
+const precise = new Intl.NumberFormat('en', { maximumFractionDigits: 3 })
 const clock = new Intl.DateTimeFormat('en', { timeStyle: 'medium', hour12: false })
 
 const mostSamples = 900
@@ -16,7 +16,7 @@ let windows = new Map()
 /** Seconds in words: `1.2 s`, `3 min 20 s`, `2 h 5 min`. */
 function span(seconds) {
   if (seconds === undefined) return '–'
-  if (seconds < 60) return `${precise.format(seconds)} s`
+  if (seconds < 60) return `${precise.format(Number(seconds.toPrecision(3)))} s`
   const minutes = Math.floor(seconds / 60)
   if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`
   const hours = Math.floor(minutes / 60)
@@ -81,7 +81,7 @@ class Plot {
   }
 
   #size() {
-    return { width: Math.max(200, this.#figure.clientWidth - 16), height: 150 }
+    return { width: Math.max(200, this.#figure.clientWidth - 16), height: 140 }
   }
 
   #make() {
@@ -98,7 +98,12 @@ class Plot {
       cursor: { y: false },
       scales: { y: { range: (_, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, space: 80, values: (_, ticks) => ticks.map((tick) => clock.format(tick * 1000)) },
+        {
+          ...axis,
+          size: 28,
+          space: 80,
+          values: (_, ticks) => ticks.map((tick) => clock.format(tick * 1000)),
+        },
         { ...axis, size: 55, values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
       ],
       series: [
