@@ -133,7 +133,7 @@ function reportEvents(worker: StartedWorker, report: JobReport, tally: Tally): v
     report.note('retry', `${error.message}; ${who} ${Math.ceil(wait / 1000)} s`, {
       window: window.id,
       wait_seconds: wait / 1000,
-      holdAll,
+      hold_all: holdAll,
     })
   })
   worker.on('failed', ({ window, error }) => {

@@ -335,7 +335,7 @@ t.test('the schema knows options by name, in either spelling, and what must be a
     t.equal(valid(job(options)), fits, JSON.stringify(options))
   }
   t.ok(valid(job({ url: 'https://x', http_header_Authorization: 'x' }, 'rest')))
-  t.ok(valid(job({ anything: 1 }, 'kafka')), 'a connector of the user')
+  t.ok(valid(job({ anything: 1 }, 'acme')), 'a connector of the user')
   t.notOk(valid({ ...job(needed), transform: [] }))
 })
 

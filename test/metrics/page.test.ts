@@ -49,7 +49,12 @@ t.test('the page, in a browser', { skip: chromiumMissing }, async (t) => {
   await t.test('a job that is throttled', async (t) => {
     await using metrics = await serveMetrics({ listen: 0 })
     const trial = await WatchedQuery.start(t)
-    trial.hec.fail({ status: 429, body: '{"text":"Server is busy","code":9}', retryAfter: 0, times: 5 })
+    trial.hec.fail({
+      status: 429,
+      body: '{"text":"Server is busy <img src=x onerror=window.owned=1>","code":9}',
+      retryAfter: 0,
+      times: 5,
+    })
     trial.hec.failRow(2, 6)
     await page.goto(metrics.url)
     const query = trial.run()
@@ -58,6 +63,8 @@ t.test('the page, in a browser', { skip: chromiumMissing }, async (t) => {
     t.match(await watched.table('troubles'), [[/:/, 'splunk, retry', /429.*Server is busy/, '5']])
     t.strictSame(await watched.table('refusals'), [['splunk', '400, code 6', '1']])
     t.match(await page.$eval('#counts', ({ innerText }) => innerText), /5\s+retries/)
+    t.equal(await page.$$eval('img', ({ length }) => length), 0, "a server's text is no HTML")
+    t.equal(await page.evaluate('window.owned'), undefined)
     t.notMatch(await page.content(), inEachRow)
     await query.stop()
   })
