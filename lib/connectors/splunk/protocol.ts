@@ -4,10 +4,10 @@ import type { Health } from '../../core/health.ts'
 import { credentialsOf, type Redact, redactor } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
-import { HttpClient, type HttpResponse } from '../../http/client.ts'
+import { HttpClient, type HttpRequest, type HttpResponse } from '../../http/client.ts'
 import { plainText, waitOf } from '../../http/response.ts'
 import type { Attempt, Body, SinkProtocol } from '../../sink/protocol.ts'
-import { AckChannel, type AckOutcome } from './ack-channel.ts'
+import { AckChannel } from './ack-channel.ts'
 import { eventEncoder } from './event.ts'
 import type { SplunkSettings } from './options.ts'
 
@@ -35,29 +35,40 @@ export class HecProtocol implements SinkProtocol {
   }
 
   async send(body: Body, attempt: Attempt): Promise<SinkVerdict> {
-    const channel = this.#channel
-    const post = () => this.#post(body, attempt, channel)
-    const response = await (this.#settings.ack ? channel.first(post) : post())
-    const reply = readReply(response, this.#http.redact)
-    const verdict = hecVerdict(response, reply, body)
-    const rowsAreIn = verdict.kind === 'accepted' || (verdict.kind === 'partial' && verdict.accepted > 0)
-    return this.#settings.ack && rowsAreIn ? this.#acknowledged(channel, verdict, reply.ackId) : verdict
+    if (this.#settings.ack) return this.#sendAcknowledged(body, attempt)
+    const response = await this.#post(body, attempt, this.#channel)
+    return hecVerdict(response, readReply(response, this.#http.redact), body)
   }
 
   /** https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTinput */
   async health(timeout: number): Promise<Health> {
-    try {
-      const response = await this.#http.request({
-        method: 'GET',
-        url: this.#endpoint('health', this.#settings.ack ? 'ack=true' : ''),
-        headers: this.#headers(this.#channel),
+    const { ack } = this.#settings
+    const ask = (request: Pick<HttpRequest, 'method' | 'url' | 'body'>) =>
+      this.#http.request({
+        ...request,
+        headers: { ...this.#headers(this.#channel), 'content-type': request.body && 'application/json' },
         signal: this.#ended.signal,
         timeout,
         cut: true,
       })
+    try {
+      let response = await ask({ method: 'GET', url: this.#endpoint('health', ack ? 'ack=true' : '') })
+      // The health of HEC says nothing of the token's acknowledgement; a question for an id does, and sends no row.
+      if (ack && response.status === 200)
+        response = await ask({ method: 'POST', url: this.#endpoint('ack'), body: '{"acks":[0]}' })
       const { status } = response
       const { code, text } = readReply(response, this.#http.redact)
-      return { healthy: status === 200, status, code, text: text || `HTTP status ${status}` }
+      const advice = code === ackDisabled ? `ack: ${noAcknowledgement}: ` : ''
+      const healthy = status === 200
+      return {
+        healthy,
+        status,
+        code,
+        text:
+          healthy && ack
+            ? 'HEC takes events and acknowledges them'
+            : `${advice}${text || `HTTP status ${status}`}`,
+      }
     } catch (error) {
       return { healthy: false, text: (error as Error).message }
     }
@@ -68,10 +79,10 @@ export class HecProtocol implements SinkProtocol {
     this.#http.close()
   }
 
-  async #post(body: Body, { signal, timeout }: Attempt, channel: AckChannel): Promise<HttpResponse> {
+  #post(body: Body, { signal, timeout }: Attempt, channel: AckChannel): Promise<HttpResponse> {
     const { mode, auto_extract_timestamp } = this.#settings
     const query = auto_extract_timestamp ? 'auto_extract_timestamp=true' : body.group
-    const response = await this.#http.request({
+    return this.#http.request({
       method: 'POST',
       url: this.#endpoint(mode, query),
       headers: { ...this.#headers(channel), ...body.headers },
@@ -80,27 +91,35 @@ export class HecProtocol implements SinkProtocol {
       timeout,
       cut: true,
     })
-    if (this.#settings.ack) channel.keepCookies(response)
-    return response
   }
 
   /** With acknowledgement on, rows that HEC took are in only when an indexer says so. */
-  async #acknowledged(
-    channel: AckChannel,
-    verdict: SinkVerdict & { kind: 'accepted' | 'partial' },
-    ackId: number | undefined,
-  ): Promise<SinkVerdict> {
-    if (ackId === undefined) return unacknowledged(verdict)
+  async #sendAcknowledged(body: Body, attempt: Attempt): Promise<SinkVerdict> {
     const { ack_timeout } = this.#settings
-    const outcome: AckOutcome = await channel.indexed(ackId, ack_timeout * 1000)
-    if (outcome === 'indexed') return verdict
-    // What an old id may still say is no longer asked for: the rows go out again, on a channel of their own.
-    if (this.#channel === channel) this.#channel = this.#newChannel(randomUUID())
-    const text =
-      outcome === 'lost'
-        ? 'the ack id was given out anew'
-        : `no acknowledgement within ${ack_timeout} seconds`
-    return { kind: 'retry', reason: { text } }
+    for (;;) {
+      // What an old id may still say is no longer asked for: rows go out on a channel of their own.
+      if (this.#channel.lost) this.#channel = this.#newChannel(randomUUID())
+      const channel = this.#channel
+      const post = async () => {
+        const response = await this.#post(body, attempt, channel)
+        const reply = readReply(response, this.#http.redact)
+        const verdict = hecVerdict(response, reply, body)
+        const rowsAreIn = verdict.kind === 'accepted' || (verdict.kind === 'partial' && verdict.accepted > 0)
+        return { response, isOfHec: reply.code !== undefined, ackId: reply.ackId, rowsAreIn, verdict }
+      }
+      const sent = await channel.send(post, ack_timeout * 1000)
+      if (!sent) continue
+      const { answer, outcome } = sent
+      const { verdict, rowsAreIn } = answer
+      if (outcome === undefined) return rowsAreIn ? unacknowledged(verdict) : verdict
+      if (outcome === 'indexed') return verdict
+      if (outcome === 'timeout' && this.#channel === channel) this.#channel = this.#newChannel(randomUUID())
+      const text =
+        outcome === 'lost'
+          ? 'another indexer, or the same one started again, counts the ack ids anew: a load balancer has to keep a channel at one indexer'
+          : `no acknowledgement within ${ack_timeout} seconds`
+      return { kind: 'retry', reason: { text } }
+    }
   }
 
   #newChannel(id: string): AckChannel {
@@ -141,12 +160,18 @@ export class HecProtocol implements SinkProtocol {
   }
 }
 
+/** HEC's code for a question on a token without acknowledgement. */
+const ackDisabled = 14
+
+const noAcknowledgement = 'indexer acknowledgement is not enabled for this token'
+
 /** What follows from an answer that takes rows in and gives no id to ask for. */
-function unacknowledged(verdict: SinkVerdict & { kind: 'accepted' | 'partial' }): SinkVerdict {
+function unacknowledged(verdict: SinkVerdict): SinkVerdict {
   if (verdict.kind === 'accepted') {
-    const text = 'the answer has no ackId: indexer acknowledgement is not enabled for this token'
-    return { kind: 'fatal', error: fatalError({ status: verdict.value.status, code: 14, text }) }
+    const text = 'the answer has no ackId'
+    return { kind: 'fatal', error: fatalError({ status: verdict.value.status, code: ackDisabled, text }) }
   }
+  if (verdict.kind !== 'partial') return verdict
   // The rows before the one at fault may never reach an indexer: they go out again.
   if (verdict.refusesNext) return { kind: 'refused', reason: verdict.reason }
   return { ...verdict, kind: 'retry' }
@@ -278,15 +303,20 @@ export function fatalError({ status, code, text }: Reason): ConnectorError {
   const auth = code === undefined ? status === 401 || status === 403 : authCodes.has(code as number)
   const advice = auth ? 'the token was refused' : adviceOn(status, code)
   const said = `${text}${code === undefined ? '' : `, code ${code}`}`
-  return new DeliveryError(auth ? 'ERR_AUTH' : 'ERR_DELIVERY', `splunk: ${advice} (${status}: ${said})`, {
-    connector: 'splunk',
-    status,
-    serviceCode: code,
-    serviceText: text,
-  })
+  return new DeliveryError(
+    auth ? 'ERR_AUTH' : code === ackDisabled ? 'ERR_OPTION' : 'ERR_DELIVERY',
+    `splunk: ${advice} (${status}: ${said})`,
+    {
+      connector: 'splunk',
+      status,
+      serviceCode: code,
+      serviceText: text,
+    },
+  )
 }
 
 function adviceOn(status = 0, code: string | number | undefined): string {
+  if (code === ackDisabled) return `ack: ${noAcknowledgement}; enable it for the token, or leave \`ack\` out`
   if (status >= 300 && status < 400) return 'the URL redirects, which is not followed'
   return code === undefined && (status < 300 || status === 404 || status === 405)
     ? 'the URL does not seem to be a HEC endpoint'
