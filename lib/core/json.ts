@@ -17,9 +17,7 @@ export function isRow(value: unknown): value is Record<string, unknown> {
   // Nearly all rows are told by this alone.
   const prototype = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null) return true
-  return (
-    !Array.isArray(value) && !hasNoJsonForm(value) && !(value instanceof Date) && !ArrayBuffer.isView(value)
-  )
+  return !Array.isArray(value) && !hasNoJsonForm(value) && !types.isDate(value) && !ArrayBuffer.isView(value)
 }
 
 /** Sets a column of a row. Assigning to `__proto__` would set the row's prototype: as a column it is data. */

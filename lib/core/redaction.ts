@@ -3,17 +3,53 @@ export type Redact = (text: string) => string
 
 export const redacted = '[redacted]'
 
-/** A function that replaces each of these secrets, as they are and as they look inside a URL or JSON. */
+/**
+ * A function that replaces each of these secrets, as they are and as a service may quote them: percent-encoded, form-encoded,
+ * with escapes of JSON or HTML, in another case. To be called before a text is cut: a part of a secret is not recognised.
+ */
 export function redactor(secrets: Iterable<string | undefined>): Redact {
-  const forms = new Set<string>()
-  for (const secret of secrets) {
-    if (!secret) continue
-    for (const form of [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])
-      forms.add(form)
-  }
+  const given = [...new Set(secrets)].filter((secret) => secret !== undefined && secret !== '') as string[]
+  if (given.length === 0) return (text) => text
   // The longest first: one secret may hold another.
-  const ordered = [...forms].sort((a, b) => b.length - a.length)
-  return (text) => ordered.reduce((cleaned, secret) => cleaned.replaceAll(secret, redacted), text)
+  const forms = given.sort((a, b) => b.length - a.length).map((secret) => new RegExp(anyForm(secret), 'giu'))
+  return (text) => forms.reduce((cleaned, form) => cleaned.replace(form, redacted), text)
+}
+
+const htmlNames: Readonly<Record<string, string>> = {
+  '&': 'amp',
+  '<': 'lt',
+  '>': 'gt',
+  '"': 'quot',
+  "'": 'apos',
+}
+const jsonEscapes: Readonly<Record<string, string>> = {
+  '\b': 'b',
+  '\f': 'f',
+  '\n': 'n',
+  '\r': 'r',
+  '\t': 't',
+}
+
+/** A pattern for all forms of a text, character by character. */
+function anyForm(secret: string): string {
+  return Array.from(secret, (character) => {
+    const code = character.codePointAt(0)!
+    const hex = code.toString(16)
+    const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at))
+    const forms = [
+      character.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&').replaceAll('\\-', '\\x2d'),
+      [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''),
+      units.map((unit) => `\\\\u${unit.toString(16).padStart(4, '0')}`).join(''),
+      `&#0*${code};`,
+      `&#x0*${hex};`,
+    ]
+    if (character === ' ') forms.push('\\+')
+    if (htmlNames[character]) forms.push(`&${htmlNames[character]};`)
+    const escaped = '"\\/'.includes(character) ? character.replace(/[\\/]/, '\\$&') : jsonEscapes[character]
+    if (escaped) forms.push(`\\\\${escaped}`)
+    // The longest first: a backslash begins its own escape.
+    return `(?:${forms.sort((a, b) => b.length - a.length).join('|')})`
+  }).join('')
 }
 
 /** A part of a URL shorter than this is no secret by itself, and may be a word that texts are made of. */

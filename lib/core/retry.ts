@@ -249,6 +249,11 @@ export class RetryBudget {
     else if (this.#end !== undefined && this.#begun >= this.#end) this.#endedBy = 'max_retry_seconds'
     if (this.#endedBy) return undefined
     this.#end ??= this.#now() + max_retry_seconds * 1000
+    // The server will not be back within the budget.
+    if (asked !== undefined && asked > this.#end - this.#begun) {
+      this.#endedBy = 'max_retry_seconds'
+      return undefined
+    }
     return retryWait(this.#policy, this.#retries++, asked)
   }
 }

@@ -33,7 +33,14 @@ export type Verdict<Value, F extends Fault> =
   /**
    * The first `accepted` rows are in. If `refusesNext`, the row after them is refused; the engine sends the rest again.
    */
-  | (F & Hold & { readonly kind: 'partial'; readonly accepted: number; readonly refusesNext: boolean })
+  | (F &
+      Hold & {
+        readonly kind: 'partial'
+        readonly accepted: number
+        readonly refusesNext: boolean
+        /** Whether the reason speaks of the row that it names. Default: true. */
+        readonly aboutRow?: boolean
+      })
   /**
    * A transient fault.
    * - `cut`: the connection ended before the answer was complete.
@@ -49,8 +56,11 @@ export type Verdict<Value, F extends Fault> =
   | { readonly kind: 'wait'; readonly after: number; readonly page: unknown; readonly isProgress?: boolean }
   /** Too large: ask for halves, or send halves. */
   | (F & { readonly kind: 'split' })
-  /** Permanent, for what was sent alone: other rows or windows may pass. Of several rows the engine finds the one at fault. */
-  | (F & { readonly kind: 'refused' })
+  /**
+   * Permanent, for what was sent alone: other rows or windows may pass. Of several rows the engine finds the one at fault.
+   * `aboutRow`: the reason is known to speak of a row (default: false). Without it the endpoint may be at fault.
+   */
+  | (F & { readonly kind: 'refused'; readonly aboutRow?: boolean })
   /** Permanent for every request from here: the stream ends. */
   | { readonly kind: 'fatal'; readonly error: ConnectorError }
 

@@ -11,8 +11,11 @@ import { ownOrShared } from './sharing.ts'
 /** Splunk closes an idle connection after 12 s when it is busy: ours are closed before. */
 const idleSocketTimeout = 10_000
 
+/** Milliseconds for each address of a host: Node's 250 ms end every attempt at one that is far away. */
+export const addressTimeout = 2500
+
 /** After these the connection is not used again: behind a balancer the next one may come to a member that is well. */
-const statusesThatEndConnections = new Set([429, 502, 503, 504])
+const statusesThatEndConnections = new Set([401, 403, 429, 502, 503, 504])
 
 export interface AgentPair {
   readonly http: HttpAgent
@@ -71,7 +74,7 @@ export class Agents {
       const redact = this.redact
       const redactThis = redactor(credentialsOf(proxy))
       this.redact = (text) => redactThis(redact(text))
-      const kept = { keepAlive: true, timeout: idleSocketTimeout, scheduling: 'lifo' as const }
+      const kept = { keepAlive: true, timeout: idleSocketTimeout, scheduling: 'lifo' as const, autoSelectFamilyAttemptTimeout: addressTimeout } // biome-ignore format: a line
       const secureContext = this.#context()
       const http = new HttpAgent(kept)
       const https = new HttpsAgent({

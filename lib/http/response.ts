@@ -22,7 +22,10 @@ export function waitOf(response: Pick<HttpResponse, 'status' | 'headers'>): {
   after: number | undefined
   holdAll: boolean
 } {
-  return { after: retryAfter(headerOf(response, 'retry-after')), holdAll: holdsAll(response.status) }
+  // A date is meant by the clock of the server.
+  const date = Date.parse(headerOf(response, 'date') ?? '')
+  const now = Number.isNaN(date) ? Date.now() : date
+  return { after: retryAfter(headerOf(response, 'retry-after'), now), holdAll: holdsAll(response.status) }
 }
 
 /** Only this many characters are cleaned: stripping tags is quadratic. */

@@ -7,7 +7,7 @@ import { longestTimer } from '../core/retry.ts'
 import { remove } from '../core/short-list.ts'
 import { type Entry, mostOpen, type OpenBatch, OpenBatches, RowStore } from './batches.ts'
 import { framingBytes } from './body.ts'
-import { Delivery } from './delivery.ts'
+import { Delivery, type DeliveryFailure } from './delivery.ts'
 import { publishSink, type SinkEvents, type SinkStats } from './events.ts'
 import { firstRows } from './load.ts'
 import type { SinkSettings } from './options.ts'
@@ -88,6 +88,8 @@ export class BatchingWritable extends Writable {
   #lastWait: NodeJS.Timeout | undefined
   /** What Node still held when the stream was destroyed. */
   #dropped: readonly unknown[] | undefined
+  /** The stream is closed, and its error, if any, was emitted. */
+  #reported = false
   /** What is left over, once the stream is closed, and why. */
   #left: Remains | undefined
 
@@ -145,12 +147,14 @@ export class BatchingWritable extends Writable {
 
   /** Ends the stream and waits until every row is settled. @throws the stream's error */
   async [Symbol.asyncDispose](): Promise<void> {
+    // Its error has been reported: thrown once more, it would hide that one in a SuppressedError.
+    const reported = this.#reported
     if (!this.destroyed) this.end()
     try {
       await finished(this)
     } catch (error) {
       // Destroyed on purpose, with nothing left: Node calls that a premature close.
-      if (this.errored || this.unsettled.length > 0) throw error
+      if (!reported && (this.errored || this.unsettled.length > 0)) throw error
     }
   }
 
@@ -197,6 +201,10 @@ export class BatchingWritable extends Writable {
       this.#delivery.close()
       for (const flush of this.#flushes.splice(0)) this.#end(flush, this.#left)
       callback(reason)
+      // Node emits 'error' in the next turn.
+      process.nextTick(() => {
+        this.#reported = true
+      })
     }
     // A request that was cut settles at once; 'close' then means that none is in flight.
     if (requests) requests.then(end)
@@ -226,9 +234,20 @@ export class BatchingWritable extends Writable {
       }
     }
     const { inFlight } = this.stats
+    const isIdle = inFlight === 0 && this.#open.size === 0 && !this.#intake
+    if (
+      isIdle &&
+      this.#delivery.hasSuspects &&
+      !this.#failure &&
+      !this.destroyed &&
+      (this.#final || this.#flushes.length > 0)
+    ) {
+      this.#delivery.settleSuspects().then((failure) => this.#landed(failure))
+      return
+    }
     if (this.#failure) {
       if (inFlight === 0 && !this.#intake?.refusing) this.destroy(this.#failure)
-    } else if (this.#final && inFlight === 0 && this.#open.size === 0 && !this.#intake) {
+    } else if (this.#final && isIdle) {
       const callback = this.#final
       this.#final = undefined
       callback()
@@ -380,18 +399,26 @@ export class BatchingWritable extends Writable {
     this.#storeSize = store.size + spare
     this.#batches.push(batch)
     delivery.deliver(batch).then((failure) => {
-      if (batch.every(({ settled }) => settled)) {
-        remove(this.#batches, batch)
-        if (store.free && this.#stores.length <= delivery.maxInFlight) {
-          store.clear()
-          this.#stores.push(store)
-        }
+      if (
+        batch.every(({ settled }) => settled) &&
+        store.free &&
+        this.#stores.length <= delivery.maxInFlight
+      ) {
+        store.clear()
+        this.#stores.push(store)
       }
-      if (failure?.atOnce) this.destroy(failure.error)
-      else if (failure) this.#fail(failure.error)
-      if (!this.destroyed) this.#proceed()
+      this.#landed(failure)
     })
     return true
+  }
+
+  /** A batch is done, or another one has shown what becomes of its rows. */
+  #landed(failure: DeliveryFailure | undefined): void {
+    for (const batch of [...this.#batches])
+      if (batch.every(({ settled }) => settled)) remove(this.#batches, batch)
+    if (failure?.atOnce) this.destroy(failure.error)
+    else if (failure) this.#fail(failure.error)
+    if (!this.destroyed) this.#proceed()
   }
 
   /** Ends the stream with an error, once the requests under way have been answered: cut, their rows would be in doubt. */

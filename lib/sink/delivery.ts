@@ -18,6 +18,18 @@ export interface DeliveryFailure {
   readonly atOnce: boolean
 }
 
+/** A row that was refused alone, by a reason that may speak of the endpoint. */
+interface Suspect {
+  readonly entry: Entry
+  readonly reason: Reason
+}
+
+/** So many rows in a row that are refused alike speak of the endpoint. */
+const suspectsAlike = 3
+
+/** A firewall says these of one row, and a service of all. */
+const authStatuses = new Set<number | undefined>([401, 403])
+
 /** What became of rows that were sent together. */
 type Sent =
   | { readonly kind: 'accepted' | 'refused' }
@@ -28,6 +40,7 @@ type Sent =
   | {
       readonly kind: 'split'
       readonly reason: Reason
+      readonly aboutRow?: boolean | undefined
       readonly bounded?: boolean
       readonly cut?: boolean
     }
@@ -71,6 +84,10 @@ export class Delivery {
   #pausedUntil = 0
   /** When rows were delivered last. */
   #delivered = performance.now()
+  /** Whether the destination accepted a row at any time. */
+  #accepted = false
+  /** Rows that are held back from the dead letter: as long as no row is accepted, the endpoint may be at fault. */
+  readonly #suspects: Suspect[] = []
   #bodyBytes = Infinity
   /** As #bodyBytes, learned from connections that were cut; holds until #cutUntil. */
   #cutBytes = Infinity
@@ -136,11 +153,18 @@ export class Delivery {
     this.#deadLetter?.close()
   }
 
-  /** Delivers a batch. @returns what ends the sink; undefined if all rows are settled, or were left since it ends already */
-  async deliver(batch: readonly Entry[]): Promise<DeliveryFailure | undefined> {
+  /** Delivers a batch. @returns what ends the sink; undefined if all rows are settled or wait, or if it ends already */
+  deliver(batch: readonly Entry[]): Promise<DeliveryFailure | undefined> {
+    return this.#guarded(async () => {
+      await this.#deliver(batch)
+      await this.#judgeSuspects()
+    })
+  }
+
+  async #guarded(work: () => Promise<void>): Promise<DeliveryFailure | undefined> {
     this.#stats.inFlight++
     try {
-      return await this.#failureOf(this.#deliver(batch))
+      return await this.#failureOf(work())
     } finally {
       this.#stats.inFlight--
     }
@@ -175,6 +199,20 @@ export class Delivery {
     }
   }
 
+  /** Whether rows wait until more is known of why they were refused. */
+  get hasSuspects(): boolean {
+    return this.#suspects.length > 0
+  }
+
+  /** Decides on the rows that wait, since no more come for now. @returns what ends the sink */
+  settleSuspects(): Promise<DeliveryFailure | undefined> {
+    return this.#guarded(async () => {
+      const [first] = this.#suspects
+      if (authStatuses.has(first?.reason.status)) throw this.#endpointAtFault()
+      await this.#refuseSuspects()
+    })
+  }
+
   /** Hands a refused row to the dead letter. @throws DeliveryError if there is none, or it fails */
   refuse(row: unknown, reason: Reason): Promise<void> {
     return this.#track(this.#refuse(row, reason))
@@ -207,9 +245,48 @@ export class Delivery {
     this.#stats.rejected++
   }
 
-  async #refuseEntry(entry: Entry, reason: Reason): Promise<void> {
+  async #refuseEntry(entry: Entry, reason: Reason, aboutRow: boolean): Promise<void> {
+    // Without a dead letter the first refused row ends the stream in any case.
+    const waits = authStatuses.has(reason.status) || (!this.#accepted && this.#deadLetter !== undefined)
+    if (!aboutRow && waits) {
+      this.#suspects.push({ entry, reason })
+      return
+    }
     await this.#refuse(entry.row, reason)
     entry.settled = true
+  }
+
+  /** The destination accepts rows, so that what was refused is at fault itself. */
+  async #refuseSuspects(): Promise<void> {
+    for (const { entry, reason } of this.#suspects.splice(0)) await this.#refuseEntry(entry, reason, true)
+  }
+
+  /** Of a batch that is done: if all its rows were refused alike, and none was ever accepted, the endpoint is at fault. */
+  async #judgeSuspects(): Promise<void> {
+    const [first] = this.#suspects
+    if (!first) return
+    const { status, code } = first.reason
+    const alike = this.#suspects.every(({ reason }) => reason.status === status && reason.code === code)
+    if (!alike) await this.#refuseSuspects()
+    else if (this.#suspects.length >= suspectsAlike) throw this.#endpointAtFault()
+  }
+
+  #endpointAtFault(): ConnectorError {
+    const { connector } = this.#protocol
+    const count = this.#suspects.length
+    const { status, code, text } = this.#suspects[0]!.reason
+    const isAuth = authStatuses.has(status)
+    const said = `${status}: ${code === undefined ? '' : `${code}: `}${text}`
+    const what = isAuth
+      ? 'the credentials were refused'
+      : `${count} rows in a row got the same refusal, and none was ever accepted: the endpoint or an option is at fault, not the rows`
+    const details = { connector, status, serviceCode: code, serviceText: text }
+    this.#fatal = new DeliveryError(
+      isAuth ? 'ERR_AUTH' : 'ERR_DELIVERY',
+      `${connector}: ${what} (${said})`,
+      details,
+    )
+    return this.#fatal
   }
 
   /** @throws Stopped, or the error that ends the stream */
@@ -227,6 +304,7 @@ export class Delivery {
         continue
       }
       const sent = await this.#send(part)
+      if (this.#suspects.length > 0 && sent.kind === 'accepted') await this.#refuseSuspects()
       overspent++
       if (sent.kind !== 'split') {
         overspent -= part.length
@@ -238,9 +316,11 @@ export class Delivery {
         continue
       }
       // Some may be in already, or refused by name, before the rest was found to be too much.
-      const rest = part.filter(({ settled }) => !settled)
+      const rest = part.filter(
+        (entry) => !entry.settled && !this.#suspects.some((suspect) => suspect.entry === entry),
+      )
       overspent -= part.length - rest.length
-      if (rest.length === 1) await this.#refuseEntry(rest[0]!, sent.reason)
+      if (rest.length === 1) await this.#refuseEntry(rest[0]!, sent.reason, sent.aboutRow ?? true)
       else if (sent.bounded && overspent > allowance) parts.unshift(...rest.map((entry) => [entry]))
       else {
         const halves = halvesOf(rest)
@@ -282,8 +362,9 @@ export class Delivery {
             return verdict
           case 'refused':
             // Only a row that is refused alone is at fault.
-            if (entries.length > 1) return { kind: 'split', bounded: true, reason: verdict.reason }
-            await this.#refuseEntry(entries[0]!, verdict.reason)
+            if (entries.length > 1)
+              return { kind: 'split', bounded: true, reason: verdict.reason, aboutRow: verdict.aboutRow }
+            await this.#refuseEntry(entries[0]!, verdict.reason, verdict.aboutRow ?? false)
             return verdict
           case 'split':
             return verdict
@@ -300,7 +381,7 @@ export class Delivery {
             const accepted = isNumber ? Math.max(0, Math.min(verdict.accepted, entries.length)) : 0
             this.#settle(entries.slice(0, accepted), attempts, since, verdict.reason)
             const next = entries[accepted]
-            if (refusesNext && next) await this.#refuseEntry(next, verdict.reason)
+            if (refusesNext && next) await this.#refuseEntry(next, verdict.reason, verdict.aboutRow ?? true)
             entries = entries.slice(refusesNext ? accepted + 1 : accepted)
             if (entries.length === 0) return { kind: 'accepted' }
             if (accepted > 0 || refusesNext) {
@@ -406,6 +487,7 @@ export class Delivery {
   #settle(entries: readonly Entry[], attempts: number, since: number, { status }: Reason): void {
     if (entries.length === 0) return
     this.#delivered = performance.now()
+    this.#accepted = true
     let bytes = 0
     for (const entry of entries) {
       entry.settled = true

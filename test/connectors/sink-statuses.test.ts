@@ -39,6 +39,7 @@ function expected(connector: string, status: number, body: BodyName): SinkVerdic
     if (body === 'a HEC token refused') return 'fatal'
     if (body === 'HEC is busy') return 'retry'
     if (isSuccess(status)) return body === 'a page' ? 'fatal' : 'accepted'
+    if ([401, 403].includes(status) && body !== 'a HEC success') return 'refused'
     return isTransient(status) ? 'retry' : 'fatal'
   }
   if (isTransient(status)) return 'retry'
@@ -46,10 +47,11 @@ function expected(connector: string, status: number, body: BodyName): SinkVerdic
   if (connector === 'sentinel') {
     if (status === 204) return 'accepted'
     if (status === 401) return 'again'
+    if (status === 400 && body === 'a page') return 'fatal'
     return [400, 422].includes(status) ? 'refused' : 'fatal'
   }
   if (isSuccess(status)) return 'accepted'
-  const endpoint = [401, 403, 404, 405, 406, 407, 410, 411, 415, 421, 426]
+  const endpoint = [404, 405, 406, 407, 410, 411, 415, 421, 426]
   return status >= 400 && status < 500 && !endpoint.includes(status) ? 'refused' : 'fatal'
 }
 

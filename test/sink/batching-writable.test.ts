@@ -249,7 +249,7 @@ t.test('verdicts', async (t) => {
   t.test('refused: all rows of the request go to the dead letter', async (t) => {
     const trial = new Trial()
     const box = new LetterBox()
-    trial.answer = () => ({ kind: 'refused', reason })
+    trial.answer = () => ({ kind: 'refused', reason, aboutRow: true })
     const sink = sinkOf(trial, { dead_letter: box })
     const { rejected, batches } = watch(sink)
     t.equal(await deliver(rowsOf(3), sink), undefined)
@@ -258,6 +258,54 @@ t.test('verdicts', async (t) => {
     t.same(batches, [])
     t.match(sink.stats, { written: 3, rejected: 3, delivered: 0 })
   })
+  t.test(
+    'refused alike by a reason that need not be about rows, and none ever accepted: the endpoint',
+    async (t) => {
+      for (const batch_size of [10, 1]) {
+        const trial = new Trial()
+        const box = new LetterBox()
+        trial.answer = () => ({ kind: 'refused', reason })
+        const error = await deliver(rowsOf(10), sinkOf(trial, { batch_size, dead_letter: box }))
+        t.match(error, { code: 'ERR_DELIVERY', status: 400, serviceCode: 'X', message: /the endpoint or an option is at fault/ }) // biome-ignore format: a line
+        t.same(box.letters, [])
+        t.same(error?.rows?.slice(0, 3), rowsOf(3))
+        if (batch_size === 10) t.equal(error?.rows?.length, 10)
+        if (batch_size === 1) t.equal(trial.sent.length, 3, 'three in a row are enough')
+      }
+      for (const [status, code] of [
+        [401, 'ERR_AUTH'],
+        [403, 'ERR_AUTH'],
+        [400, undefined],
+      ] as const) {
+        // biome-ignore format: a line
+        const trial = new Trial()
+        const box = new LetterBox()
+        trial.answer = () => ({ kind: 'refused', reason: { status, text: 'no' } })
+        const error = await deliver(rowsOf(1), sinkOf(trial, { batch_size: 1, dead_letter: box }))
+        t.equal(error?.code, code, `one row in all, ${status}`)
+        t.equal(box.letters.length, code ? 0 : 1)
+      }
+      for (const status of [400, 403]) {
+        const trial = new Trial()
+        const box = new LetterBox()
+        trial.answer = (ids) =>
+          ids.some((id) => id < 2 || id === 7)
+            ? { kind: 'refused', reason: { status, text: 'no' } }
+            : accepted
+        const sink = sinkOf(trial, { batch_size: 1, dead_letter: box })
+        for (const row of rowsOf(2)) sink.write(row)
+        for (const row of rowsOf(10).slice(2)) sink.write(row)
+        sink.end()
+        await finished(sink)
+        t.same(box.letters.map(({ row }) => (row as Row)['id']), [0, 1, 7], `${status}: rows that pass show that the others are at fault`) // biome-ignore format: a line
+        const flushed = sinkOf(trial, { batch_size: 1, dead_letter: box })
+        flushed.write({ id: 0 })
+        if (status === 400) await flushed.flush()
+        else await t.rejects(flushed.flush(), { code: 'ERR_AUTH' })
+        flushed.on('error', () => {}).destroy()
+      }
+    },
+  )
   t.test('the search for a row at fault finds it, and only it', async (t) => {
     for (const bad of [[0], [17], [49], [3, 4, 30]]) {
       const trial = new Trial()
@@ -367,7 +415,7 @@ t.test('a row is refused for good only where it was refused alone, or by name', 
           }
           if (ids.length === 1) alone.add(ids[0]!)
           if (kind === 'garbled') return { kind: 'partial', accepted: Number.NaN, refusesNext: true, reason }
-          return { kind: 'refused', reason }
+          return { kind: 'refused', reason, aboutRow: true }
         }
         const sink = sinkOf(trial, { batch_size, dead_letter: box })
         const error = await deliver(plan.map((_, id) => ({ id })), sink) // biome-ignore format: a list

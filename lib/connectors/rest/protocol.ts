@@ -54,6 +54,8 @@ export class RestProtocol implements SinkProtocol {
       method: http_method,
       url: withQuery(url, body.group ?? ''),
       headers: {
+        // The status is the answer: what stands in the body is for messages.
+        'accept-encoding': 'identity',
         ...body.headers,
         ...this.#headers,
         ...(idempotency_header !== undefined && { [idempotency_header]: body.key }),
@@ -62,7 +64,13 @@ export class RestProtocol implements SinkProtocol {
       signal,
       timeout,
       cut: true,
+      headCounts: () => true,
     })
+    // A receiver that knows the key says so while the first request is still at work: another try may find it done.
+    if (response.status === 409 && idempotency_header !== undefined) {
+      const text = plainText(this.#http.redact(response.text)) || 'HTTP status 409'
+      return { kind: 'retry', reason: { status: 409, text }, ...waitOf(response) }
+    }
     return restVerdict(response, url, this.#http.redact)
   }
 
@@ -80,7 +88,9 @@ export function restVerdict(response: HttpResponse, url: string, redact: Redact)
   if (status >= 200 && status < 300) return { kind: 'accepted', value: reason }
   if (status === 413) return { kind: 'split', reason }
   if (isTransientStatus(status)) return { kind: 'retry', reason, ...waitOf(response) }
-  const isOfRows = status >= 400 && status < 500 && !authStatuses.has(status) && !endpointStatuses.has(status)
+  const isOfRows =
+    firewallStatuses.has(status) ||
+    (status >= 400 && status < 500 && !authStatuses.has(status) && !endpointStatuses.has(status))
   if (isOfRows) return { kind: 'refused', reason }
   const code = authStatuses.has(status) ? 'ERR_AUTH' : 'ERR_DELIVERY'
   const message = `rest: ${advice(response, url)} (${status}: ${text})`
@@ -89,6 +99,9 @@ export function restVerdict(response: HttpResponse, url: string, redact: Redact)
 }
 
 const authStatuses = new Set([401, 403, 407])
+
+/** Of these a firewall may speak of what one row holds. */
+const firewallStatuses = new Set([401, 403])
 
 /** Of the rest of 4xx, those that speak of the request line or its headers, so of no row: all requests would meet them. */
 const endpointStatuses = new Set([404, 405, 406, 410, 411, 415, 421, 426])
@@ -120,8 +133,12 @@ const openHeaders = new Set(['accept', 'accept-language', 'content-type', 'user-
 /** What of a header may be secret: its value, and the credentials in `Bearer …` by themselves. */
 function headerSecrets([name, value]: [string, string]): string[] {
   if (openHeaders.has(name.toLowerCase())) return []
-  const [, credentials] = value.split(/^\S+\s+/)
-  return [value, ...(credentials ? [credentials] : [])].filter((secret) => secret.length > 3)
+  const [, credentials = ''] = value.split(/^\S+\s+/)
+  const basic = /^basic\s/i.test(value) ? Buffer.from(credentials, 'base64').toString() : ''
+  const password = basic.slice(basic.indexOf(':') + 1)
+  const cookies =
+    name.toLowerCase() === 'cookie' ? value.split(/;\s*/).map((cookie) => cookie.replace(/^[^=]*=/, '')) : []
+  return [value, credentials, basic, password, ...cookies].filter((secret) => secret.length > 3)
 }
 
 /** How rows become the body of a request. */

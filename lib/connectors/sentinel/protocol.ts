@@ -88,7 +88,7 @@ export class SentinelProtocol implements SinkProtocol {
         return { healthy: false, status: verdict.error.status, text: verdict.error.message }
       const { status, code, text } = verdict.kind === 'accepted' ? verdict.value : verdict.reason
       // How the service takes an empty array is not documented. Whoever gets so far is known, and so is the rule.
-      const healthy = verdict.kind === 'accepted' || status === 400
+      const healthy = verdict.kind === 'accepted' || (status === 400 && rowCode.test(String(code)))
       return {
         healthy,
         status,
@@ -122,6 +122,7 @@ export function ingestionVerdict(response: HttpResponse, context: IngestionConte
   const { status } = response
   if (status === 204) return { kind: 'accepted', value: { status, text: 'HTTP status 204' } }
   const said = saidBy(response)
+  const { code } = said
   const { redact } = context
   const reason: Reason = {
     status,
@@ -133,7 +134,7 @@ export function ingestionVerdict(response: HttpResponse, context: IngestionConte
   if (status === 413) return { kind: 'split', reason }
   const advice = adviceOf(said, context)
   // The body as a whole is refused for what may be one row, and it is not told which.
-  if (advice === undefined) return { kind: 'refused', reason }
+  if (advice === undefined) return { kind: 'refused', reason, aboutRow: rowCode.test(String(code)) }
   return { kind: status === 401 ? 'again' : 'fatal', error: fatalError(reason, advice) }
 }
 
@@ -155,12 +156,20 @@ function adviceOf(
       ? `there is no ${rule.slice(4)} at ${dce}`
       : `${rule} or its stream ${dcs} is not known at ${dce}`
   }
+  if (endpointCode.test(String(code)) || (status === 400 && /^\s*</.test(text)))
+    return `${dce} does not take log calls: it has to be the logs ingestion URL of the data collection endpoint, not its metrics or configuration URL`
   if (status < 300) return `${dce} does not answer as a data collection endpoint does, which is with 204`
   if (status < 400)
     return `${dce} redirects; redirects are not followed, rows and tokens go to no other place`
   if (status >= 500) return 'the service failed'
   return status === 400 || status === 422 ? undefined : 'the request was refused'
 }
+
+/** Codes that speak of the endpoint, the API's version, the rule or the stream. */
+const endpointCode = /ApiVersion|Endpoint|CollectionRule|Dcr|Stream/i
+
+/** Codes that speak of the rows. */
+const rowCode = /^(Invalid(Payload|Record|RequestBody|Content)|RecordsTimeRangeIsMoreThan30Minutes)$/i
 
 /** The service's own words. They may quote secrets, which are taken out once code and text are told apart. */
 function saidBy(response: HttpResponse): Reason {
@@ -171,8 +180,10 @@ function saidBy(response: HttpResponse): Reason {
   } catch {
     body = undefined
   }
-  const { error = body } = (body ?? {}) as { error?: unknown }
-  const { code, message } = (error ?? {}) as Record<string, unknown>
+  // The metrics endpoint writes the names with capitals.
+  const { error, Error: capital = body } = (body ?? {}) as { error?: unknown; Error?: unknown }
+  const words = (error ?? capital ?? {}) as Record<string, unknown>
+  const { code = words['Code'], message = words['Message'] } = words
   return {
     status,
     code: typeof code === 'string' && code !== '' ? code : headerOf(response, 'x-ms-error-code'),

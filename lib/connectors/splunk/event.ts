@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import { RefusedRow } from '../../core/errors.ts'
 import { describe, isBytes, isRow, serialize, setColumn } from '../../core/json.ts'
 import { formatSeconds, parseInstant, type Ticks, ticksPerSecond, toDate } from '../../core/time.ts'
@@ -160,7 +161,7 @@ function add(fields: Row, name: string, value: unknown): void {
 /** What a value stands for in JSON: a text for a Date, say. */
 function plainValue(value: unknown): unknown {
   const { toJSON } = (value ?? {}) as { toJSON?: unknown }
-  const isPlain = value instanceof Date || isBytes(value)
+  const isPlain = isDate(value) || isBytes(value)
   return typeof toJSON === 'function' && !isPlain ? toJSON.call(value) : value
 }
 
@@ -180,7 +181,7 @@ const secondsForm = /^[1-9]\d{8,11}(\.\d{1,9})?$/
 
 /** HEC's `time`: seconds since the epoch, as a plain decimal number. @throws RefusedRow for what is no time */
 function eventTime(value: unknown, column: string): string {
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return secondsOf(value.getTime())
+  if (isDate(value) && !Number.isNaN(value.getTime())) return secondsOf(value.getTime())
   if (typeof value === 'string') {
     const text = value.trim()
     const instant = parseLogTime(text)

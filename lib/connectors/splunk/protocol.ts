@@ -11,6 +11,9 @@ import { AckChannel } from './ack-channel.ts'
 import { eventEncoder } from './event.ts'
 import type { SplunkSettings } from './options.ts'
 
+/** How often a token that was good is tried again. */
+const triesElsewhere = 5
+
 /** HEC: concatenated JSON objects (or lines of text) by POST, answered with a code of Splunk's own. */
 export class HecProtocol implements SinkProtocol {
   readonly connector = 'splunk'
@@ -23,6 +26,8 @@ export class HecProtocol implements SinkProtocol {
   readonly #endpoint: (name: string, query?: string) => string
   readonly #ended = new AbortController()
   #channel: AckChannel
+  /** How often the token was refused since rows were accepted; undefined as long as none were. */
+  #refusals: number | undefined
 
   constructor(settings: SplunkSettings) {
     this.#settings = settings
@@ -37,7 +42,7 @@ export class HecProtocol implements SinkProtocol {
   async send(body: Body, attempt: Attempt): Promise<SinkVerdict> {
     if (this.#settings.ack) return this.#sendAcknowledged(body, attempt)
     const response = await this.#post(body, attempt, this.#channel)
-    return hecVerdict(response, readReply(response, this.#http.redact), body)
+    return this.#orElsewhere(hecVerdict(response, readReply(response, this.#http.redact), body))
   }
 
   /** https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTinput */
@@ -74,6 +79,15 @@ export class HecProtocol implements SinkProtocol {
     }
   }
 
+  /** A token that was good is tried again on fresh connections: one member behind a balancer may lack a new one. */
+  #orElsewhere(verdict: SinkVerdict): SinkVerdict {
+    if (verdict.kind === 'accepted') this.#refusals = 0
+    if (verdict.kind !== 'fatal' || verdict.error.code !== 'ERR_AUTH') return verdict
+    if (this.#refusals === undefined || this.#refusals++ >= triesElsewhere) return verdict
+    const { status, serviceCode: code, serviceText = '' } = verdict.error
+    return { kind: 'retry', reason: { status, code, text: serviceText } }
+  }
+
   close(): void {
     this.#ended.abort()
     this.#http.close()
@@ -103,7 +117,7 @@ export class HecProtocol implements SinkProtocol {
       const post = async () => {
         const response = await this.#post(body, attempt, channel)
         const reply = readReply(response, this.#http.redact)
-        const verdict = hecVerdict(response, reply, body)
+        const verdict = this.#orElsewhere(hecVerdict(response, reply, body))
         const rowsAreIn = verdict.kind === 'accepted' || (verdict.kind === 'partial' && verdict.accepted > 0)
         return { response, isOfHec: reply.code !== undefined, ackId: reply.ackId, rowsAreIn, verdict }
       }
@@ -173,7 +187,8 @@ function unacknowledged(verdict: SinkVerdict): SinkVerdict {
   }
   if (verdict.kind !== 'partial') return verdict
   // The rows before the one at fault may never reach an indexer: they go out again.
-  if (verdict.refusesNext) return { kind: 'refused', reason: verdict.reason }
+  if (verdict.refusesNext)
+    return { kind: 'refused', reason: verdict.reason, aboutRow: verdict.aboutRow ?? true }
   return { ...verdict, kind: 'retry' }
 }
 
@@ -277,11 +292,13 @@ export function hecVerdict(
   if (code !== undefined && faultyEventCodes.has(code)) {
     if (code === 6 && number === 0 && request.rows > 1 && request.size > safeBodyBytes)
       return { kind: 'split', reason }
-    return faultyEvent(number, request.rows, reason)
+    return faultyEvent(number, request.rows, reason, true)
   }
   // Measured on Splunk 10: this code names the event after the one with the wrong index.
-  if (code === wrongIndex) return faultyEvent(number && number - 1, request.rows, reason)
-  if (code === noData) return { kind: 'refused', reason }
+  if (code === wrongIndex) return faultyEvent(number && number - 1, request.rows, reason, false)
+  if (code === noData) return { kind: 'refused', reason, aboutRow: true }
+  // A firewall says so of what a row holds; HEC itself gives a code.
+  if (code === undefined && (status === 401 || status === 403)) return { kind: 'refused', reason }
   if (code === busy && number !== undefined && number > 0 && number <= request.rows) {
     // Whether the number counts from 0 or 1 is not known. One less loses nothing in either case.
     return { kind: 'partial', accepted: number - 1, refusesNext: false, reason, ...waitOf(response) }
@@ -290,12 +307,17 @@ export function hecVerdict(
   return { kind: 'fatal', error: fatalError(reason) }
 }
 
-function faultyEvent(number: number | undefined, rows: number, reason: Reason): SinkVerdict {
+function faultyEvent(
+  number: number | undefined,
+  rows: number,
+  reason: Reason,
+  aboutRow: boolean,
+): SinkVerdict {
   if (number !== undefined && number >= 0 && number < rows) {
-    return { kind: 'partial', accepted: number, refusesNext: true, reason }
+    return { kind: 'partial', accepted: number, refusesNext: true, reason, aboutRow }
   }
   // Which event is not told, or it is none of ours: look for it.
-  return { kind: 'refused', reason }
+  return { kind: 'refused', reason, aboutRow }
 }
 
 /** The error of an answer after which nothing will ever be taken. */

@@ -212,16 +212,23 @@ t.test('what each status means', async (t) => {
       { status, retryAfter: 0 },
       { ...accepted, requests: 2, retries: 1 },
     ]),
-    ...(['before', 'within', 'after'] as const).map((reset): (typeof cases)[number] => [
+    // The head of the answer says that the rows are in.
+    [{ reset: 'within' }, accepted],
+    ...(['before', 'after'] as const).map((reset): (typeof cases)[number] => [
       { reset },
       { requests: 2, received: reset === 'before' ? 4 : 8, retries: 1 },
     ]),
     [{ status: 413 }, { requests: 3, received: 4 }],
-    ...[400, 402, 409, 414, 418, 422, 431, 451].map((status): (typeof cases)[number] => [
+    // A firewall may say 401 or 403 of one row: those that pass show that the credentials hold.
+    ...[400, 401, 402, 403, 409, 414, 418, 422, 431, 451].map((status): (typeof cases)[number] => [
       { status },
       { requests: 3, received: 4 },
     ]),
-    ...[401, 403, 407].map((status): (typeof cases)[number] => [
+    ...[401, 403].map((status): (typeof cases)[number] => [
+      { status, times: Infinity },
+      { requests: 7, received: 0, code: 'ERR_AUTH', message: /credentials were refused/ },
+    ]),
+    ...[407].map((status): (typeof cases)[number] => [
       { status },
       { requests: 1, received: 0, code: 'ERR_AUTH', message: /credentials were refused/ },
     ]),
@@ -259,7 +266,12 @@ t.test('what each status means', async (t) => {
     ],
     [
       { status: 400, times: Infinity },
-      { requests: 7, received: 0, dead: 4 },
+      {
+        requests: 7,
+        received: 0,
+        code: 'ERR_DELIVERY',
+        message: /4 rows in a row got the same refusal, and none was ever accepted/,
+      },
     ],
     [
       // The second half goes row by row: what its size means is known by then.
@@ -328,12 +340,12 @@ t.test('rows at fault are found among those of a batch', async (t) => {
   // Of a batch full of rows at fault each is refused by itself, at little more than a request a row.
   rest.count = 0
   const all = new LetterBox()
-  const many = Array.from({ length: 300 }, (_, id) => ({ id, bad: true }))
+  const many = Array.from({ length: 300 }, (_, id) => ({ id, bad: id > 0 }))
   t.equal(
     await deliver(many, new RestWritable({ url: rest.url, batch_size: 300, dead_letter: all })),
     undefined,
   )
-  t.equal(all.letters.length, 300)
+  t.equal(all.letters.length, 299)
   t.ok(rest.count < 330, `${rest.count} requests`)
 })
 
@@ -398,7 +410,10 @@ t.test('Retry-After, in seconds and as a date', async (t) => {
     '0 is not below our own first wait',
   )
   t.ok(retries[2]!.wait <= 2, 'one that has passed leaves it to us')
-  t.ok(retries[3]!.wait > 0 && retries[3]!.wait <= soon.getTime() - start, 'a date')
+  t.ok(
+    retries[3]!.wait > 0 && retries[3]!.wait <= soon.getTime() - start + 1000,
+    'a date, by the clock of the answer, which has whole seconds',
+  )
   t.ok(rest.requests[4]!.at >= soon.getTime() - 20, 'not before that date')
   t.ok(retries[4]!.wait <= 2, 'one that can not be read leaves it to us')
 })
@@ -516,7 +531,7 @@ t.test('nothing shows the webhook, its query, a header or the password of a prox
       })
       t.match(await run({}), { message: /elsewhere/ })
       rest.answer = undefined
-      for (const fault of [{ reset: 'before' }, { reset: 'after' }, { reset: 'within' }] as const) {
+      for (const fault of [{ reset: 'before' }, { reset: 'after' }] as const) {
         rest.clearFaults().fail({ ...fault, times: Infinity })
         t.match(await run({}), { code: 'ERR_DELIVERY' })
       }

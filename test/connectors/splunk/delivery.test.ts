@@ -26,7 +26,7 @@ const byCode: Record<number, Outcome> = {
   0: accepted, 24: accepted, 25: accepted,
   8: again, 9: again, 18: again, 19: again, 20: again, 23: again, 26: again, 27: again,
   1: auth, 2: auth, 3: auth, 4: auth, 21: auth, 22: auth,
-  10: fatal, 11: fatal, 14: fatal, 16: fatal, 17: fatal, 28: fatal,
+  10: fatal, 11: fatal, 14: { ...fatal, error: 'ERR_OPTION' }, 16: fatal, 17: fatal, 28: fatal,
   5: halves, 6: halves, 7: halves, 12: halves, 13: halves, 15: halves,
 } // biome-ignore format: a table
 
@@ -179,7 +179,7 @@ t.test('HTTP statuses without a code of HEC', async (t) => {
   const page = '<html><head><title>no</title></head><body><h1>A page</h1></body></html>'
   const outcomes: Record<number, Outcome> = {
     300: fatal, 301: fatal, 302: fatal, 303: fatal, 304: fatal, 307: fatal, 308: fatal,
-    400: fatal, 401: auth, 402: fatal, 403: auth, 404: fatal, 405: fatal, 406: fatal, 407: fatal, 408: again,
+    400: fatal, 401: halves, 402: fatal, 403: halves, 404: fatal, 405: fatal, 406: fatal, 407: fatal, 408: again,
     409: fatal, 410: fatal, 411: fatal, 413: halves, 415: fatal, 418: fatal, 422: fatal, 429: again, 431: fatal,
     500: again, 501: fatal, 502: again, 503: again, 504: again, 505: fatal, 507: again, 511: again, 599: again,
   } // biome-ignore format: a table

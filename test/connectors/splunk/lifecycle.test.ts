@@ -244,7 +244,8 @@ t.test('Symbol.asyncDispose', async (t) => {
     const sink = splunkSink(hec, { token: 'wrong' })
     sink.write({ id: 0 })
     await t.rejects(sink[Symbol.asyncDispose](), { code: 'ERR_AUTH', rows: [{ id: 0 }] })
-    await t.rejects(sink[Symbol.asyncDispose](), { code: 'ERR_AUTH' })
+    // An error that was reported is not thrown again: it would hide the first one in a SuppressedError.
+    await sink[Symbol.asyncDispose]()
   })
   t.test('of a stream destroyed on purpose: fine with nothing left, else an error', async (t) => {
     const hec = await startHec(t)
