@@ -68,6 +68,14 @@ export const targetSpecs: typeof requestSpecs & typeof azureSpecs & typeof retry
 }
 
 const kqlSpecs = {
+  /**
+   * Whether to ask at `/search` instead of `/query`: tables of the plans Basic and Auxiliary answer there only.
+   * https://learn.microsoft.com/azure/azure-monitor/logs/basic-logs-query
+   * @default false
+   */
+  basic_tables: option.flag({ default: false }),
+  /** Column that gets the name of the table of the answer that a row came from. It replaces one of that name. */
+  table_column: option.text(),
   /** KQL query, sent as it is. The time range goes with the request, next to it. */
   query: option.text({ verbatim: true, required: true }),
   /**

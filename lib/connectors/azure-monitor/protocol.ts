@@ -42,14 +42,16 @@ export interface Question {
   readonly divisible?: boolean
 }
 
+type ClientValues = TargetValues & Partial<Pick<QueryValues, 'held_bytes' | 'basic_tables'>>
+
 /** The connection of one source, and single requests over it. */
 export class KqlClient {
   readonly #connection: AzureConnection
   readonly #client: QueryClient
-  readonly #values: TargetValues & { readonly held_bytes?: number }
+  readonly #values: ClientValues
   readonly #onRequest: () => void
 
-  constructor(values: TargetValues & { readonly held_bytes?: number }, onRequest: () => void = () => {}) {
+  constructor(values: ClientValues, onRequest: () => void = () => {}) {
     this.#values = values
     this.#onRequest = onRequest
     const cloud = azureClouds[values.azure_cloud]
@@ -85,12 +87,13 @@ export class KqlClient {
   ): Promise<WholeAnswer | QueryFailure> {
     const { redact, tokens } = this.#connection
     const { request_timeout, stall_timeout, held_bytes = defaultHeldBytes } = this.#values
+    const at = metadata ? 'metadata' : this.#values.basic_tables ? 'search' : 'query'
     const { token } = await tokens.get(signal)
     this.#onRequest()
     const { status, body, gzip, text, retryAfter } = await withDeadline(
       request_timeout * 1000,
       signal,
-      (until) => this.#client.send({ query, timespan, wait: request_timeout, metadata }, token, until),
+      (until) => this.#client.send({ query, timespan, wait: request_timeout, at }, token, until),
     )
     if (status === 200 && body) {
       return WholeAnswer.receive({ body, gzip }, { stall_timeout, held_bytes, rowLimit }, signal)

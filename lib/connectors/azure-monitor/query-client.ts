@@ -22,8 +22,8 @@ export interface QueryRequest {
   readonly timespan: Window | undefined
   /** Seconds that the service may take, at most 600. */
   readonly wait: number
-  /** Ask for the tables that there are, with their columns, instead of a query. */
-  readonly metadata: boolean
+  /** `metadata` lists the tables with their columns, in place of a query; `search` asks tables of other plans. */
+  readonly at: 'query' | 'search' | 'metadata'
 }
 
 export interface QueryAnswer {
@@ -76,7 +76,7 @@ export class QueryClient {
         audience: this.#target.endpoint,
         additionalPolicies: [
           ...clientOptions.additionalPolicies,
-          { position: 'perRetry', policy: takeAnswer(exchange, request.metadata) },
+          { position: 'perRetry', policy: takeAnswer(exchange, request.at) },
         ],
       },
     )
@@ -107,14 +107,14 @@ function interval({ start, end }: Window): { startTime: Date; endTime: Date } {
   }
 }
 
-function takeAnswer(exchange: Exchange, metadata: boolean): Policy {
+function takeAnswer(exchange: Exchange, at: QueryRequest['at']): Policy {
   return {
     name: 'cyberConnectorsTakeAnswer',
     async sendRequest(request, next) {
-      if (metadata) {
+      request.url = request.url.replace(/\/query$/, `/${at}`)
+      if (at === 'metadata') {
         // The client has no public method for it.
         request.method = 'GET'
-        request.url = request.url.replace(/\/query$/, '/metadata')
         delete request.body
         request.headers.delete('content-type')
       }

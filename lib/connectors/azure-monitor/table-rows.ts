@@ -1,4 +1,5 @@
 import { ConnectorError } from '../../core/errors.ts'
+import { setColumn } from '../../core/json.ts'
 import { isStandardSchema, type StandardSchema } from '../../core/standard-schema.ts'
 import { asText, type CellReader, cellCaster, type ValueForms } from '../../source/column-values.ts'
 import type { Row } from '../../source/protocol.ts'
@@ -10,17 +11,21 @@ import type { RowFilter } from './query-windows.ts'
 
 export interface RowForm extends ValueForms {
   readonly schema: Map<string, ColumnType> | StandardSchema | undefined
+  /** Column that gets the table's name. */
+  readonly table_column?: string | undefined
 }
 
 /** Makes rows of the cells of one table. */
 export class TableRows {
   readonly schema: TableSchema
   readonly #reader: RowReader
+  readonly #nameColumn: string | undefined
   readonly #standard: StandardSchema | undefined
   /** Rows of this table read so far, for errors. */
   #count = 0
 
-  constructor(table: AnswerTable, { schema, ...forms }: RowForm) {
+  constructor(table: AnswerTable, { schema, table_column, ...forms }: RowForm) {
+    this.#nameColumn = table_column
     const found = namedColumns(table)
     const columns =
       schema instanceof Map
@@ -34,7 +39,12 @@ export class TableRows {
       throw this.#error(`: column "${name}" holds ${shown.slice(0, 100)}, which is no ${type}`)
     })
     if (isStandardSchema(schema)) this.#standard = schema
-    this.schema = { table: table.name, columns: columns.map(({ name, type }) => ({ name, type })) }
+    const named: Column[] = table_column === undefined ? [] : [{ name: table_column, type: 'string' }]
+    const others = columns.filter(({ name }) => name !== table_column)
+    this.schema = {
+      table: table.name,
+      columns: [...others.map(({ name, type }) => ({ name, type })), ...named],
+    }
   }
 
   /**
@@ -52,6 +62,7 @@ export class TableRows {
       this.#count++
       if (filter && !filter(cells[timestampIndex])) continue
       const row = this.#reader.ofCells(cells)
+      if (this.#nameColumn !== undefined) setColumn(row, this.#nameColumn, this.schema.table)
       rows.push(this.#standard ? await this.#validated(row, this.#standard) : row)
     }
     return rows

@@ -67,9 +67,9 @@ export interface PartialFault {
   match?: (query: QueryRequest) => boolean
 }
 
-const pathForm = /^\/v1\/(?:workspaces\/([^/]+)|(.+))\/(query|metadata)$/
+const pathForm = /^\/v1\/(?:workspaces\/([^/]+)|(.+))\/(query|search|metadata)$/
 
-/** The Log Analytics query API: `POST /v1/workspaces/{id}/query` and `/v1/{resource id}/query`. */
+/** The Log Analytics query API: `POST /v1/workspaces/{id}/query` and `/v1/{resource id}/query`; `/search` answers as `/query` does. */
 export class LogAnalyticsEmulator extends Emulator {
   /** Settable at any time. */
   bounds!: 'inclusive' | 'exclusive'

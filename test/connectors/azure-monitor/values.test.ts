@@ -570,3 +570,39 @@ t.test('the type of rows follows the schema', async (t) => {
   t.strictSame(row, { int: -2147483648 })
   paused.destroy()
 })
+
+t.test('tables of other plans are asked at /search; a column says which table a row is of', async (t) => {
+  const trial = await AzureTrial.start(t)
+  const columns = [{ name: 'TimeGenerated', type: 'datetime' }] as const
+  trial.service.addTable('Basic_CL', columns, [['2024-05-01T12:00:00Z']])
+  const query = 'Basic_CL'
+  const rows = await trial.read({ query, basic_tables: 'true', table_column: 'Table' })
+  t.match(rows, [{ Table: 'PrimaryResult' }])
+  t.match(trial.service.requests.at(-1), { path: '/v1/workspaces/workspace-1/search', method: 'POST' })
+  trial.service.fail({
+    body: {
+      tables: [
+        { name: 'A', columns: [{ name: '__proto__', type: 'string' }], rows: [['a']] },
+        { name: 'B', columns: [{ name: 'Table', type: 'long' }], rows: [[2]] },
+      ],
+    },
+  })
+  const source = trial.source({ table_column: '__proto__' })
+  const schemas: unknown[] = []
+  source.on('schema', (schema) => schemas.push(schema))
+  const named = (await source.toArray()) as object[]
+  t.strictSame(
+    named.map((row) => Object.entries(row)),
+    [
+      [['__proto__', 'A']],
+      [
+        ['Table', 2],
+        ['__proto__', 'B'],
+      ],
+    ],
+  )
+  t.match(schemas, [
+    { table: 'A', columns: [{ name: '__proto__', type: 'string' }] },
+    { table: 'B', columns: [{ name: 'Table' }, { name: '__proto__' }] },
+  ])
+})
