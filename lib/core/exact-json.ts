@@ -44,12 +44,14 @@ export function parseExactly(text: string): unknown {
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
   // An integer that was damaged is a large number now. In a long text, to look at numbers is quicker than at every digit.
-  if (text.length > longText && !mayBeDamaged(value)) return value
+  if (text.length > longText && !mayBeDamaged(value, 0)) return value
   return /\d{16}/.test(text) ? parseExactly(text) : value
 }
 
-function mayBeDamaged(value: unknown): boolean {
+function mayBeDamaged(value: unknown, depth: number): boolean {
   if (typeof value === 'number') return value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER
   if (typeof value !== 'object' || value === null) return false
-  return Array.isArray(value) ? value.some(mayBeDamaged) : Object.values(value).some(mayBeDamaged)
+  // Deeper, and the stack might not do.
+  if (depth > 500) return true
+  return Object.values(value).some((member) => mayBeDamaged(member, depth + 1))
 }

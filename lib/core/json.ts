@@ -161,6 +161,7 @@ function write(value: unknown, path: string, above: Set<object>): string | undef
       throw new UnserializableValue(path, `a ${typeof value}, which has no form in JSON`)
   }
   if (value === null) return 'null'
+  if (above.size >= deepest) throw new UnserializableValue(columnOf(path), `nested more than ${deepest} deep`)
   if (above.has(value))
     throw new UnserializableValue(path, 'a reference to an object that holds it (a cycle)')
   if (types.isDate(value) && Number.isNaN(value.getTime()))
@@ -173,6 +174,14 @@ function write(value: unknown, path: string, above: Set<object>): string | undef
   } finally {
     above.delete(value)
   }
+}
+
+/** Objects and arrays within each other: services refuse far fewer, and the stack does not hold many more. */
+const deepest = 1000
+
+/** The column that a path starts with. */
+function columnOf(path: string): string {
+  return path.slice(0, path.search(/[.[]|$/))
 }
 
 /** Bytes, of which a Buffer's own `toJSON` would make a list of numbers. */

@@ -243,3 +243,23 @@ t.test('a Date is written as its own toJSON writes it', async (t) => {
   ])
     t.equal(serialize({ at: new Date(at) }), JSON.stringify({ at: new Date(at) }))
 })
+
+t.test('a row nested very deep is a row that is refused, with its column', (t) => {
+  const nested = (depth: number): unknown => {
+    let value: unknown = 1
+    for (let level = 0; level < depth; level++) value = level % 2 ? [value] : { a: value }
+    return value
+  }
+  t.equal(JSON.stringify(JSON.parse(serialize({ deep: nested(900) }))), JSON.stringify({ deep: nested(900) }))
+  for (const depth of [1001, 100_000])
+    t.throws(() => serialize({ n: 1, deep: nested(depth) }), {
+      name: 'UnserializableValue',
+      message: 'deep is nested more than 1000 deep',
+    })
+  t.throws(() => serialize(nested(100_000)), { message: /^(the row|a) is nested more than 1000 deep$/ })
+  const text = `${'['.repeat(100_000)}12345678901234567890${']'.repeat(100_000)}`
+  let value = parseJson(text)
+  for (let level = 0; level < 100_000; level++) [value] = value as unknown[]
+  t.equal(value, 12345678901234567890n)
+  t.end()
+})

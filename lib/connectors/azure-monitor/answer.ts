@@ -32,6 +32,9 @@ export class StalledBody extends Error {
 /** A row has 500 columns at most, and a string cell 64 KiB: a longer element is no row. */
 const longestRow = 64_000_000
 
+/** The service gives 100 MiB at most: an answer that is longer by far never ends. */
+const longestAnswer = 1_000_000_000
+
 /** Bytes of rows that are parsed at a time, at least: about a millisecond. */
 const batchBytes = 32_768
 
@@ -238,6 +241,8 @@ class QuickLook {
   #start = -1
   /** Brackets that may end a row: there are no more rows than these. */
   #brackets = 0
+  /** Bytes since the last one, about. */
+  #sinceBracket = 0
   /** There may be something behind the rows that is neither a row nor the end. */
   #isOdd = false
   /** The last bytes that came, whose brackets are not looked at yet. */
@@ -255,6 +260,9 @@ class QuickLook {
       if (this.#head.isInside) this.#start = this.#offset + from
     }
     this.#offset += chunk.length
+    this.#sinceBracket += chunk.length
+    if (this.#offset > longestAnswer || (this.#start >= 0 && this.#sinceBracket > longestRow))
+      throw new MalformedJson('the answer, or a row of it, is too long')
     if (this.#start >= 0 && !this.#isOdd) this.#look(chunk.subarray(from))
   }
 
@@ -291,6 +299,7 @@ class QuickLook {
       at = bytes.indexOf(closeBracket, at + 1)
     ) {
       this.#brackets++
+      this.#sinceBracket = 0
       // Behind a row there is no name. Another table has its columns before its rows, or rows before its columns.
       if (bytes[at + 1] === comma && bytes[at + 2] === quote) this.#isOdd = true
     }

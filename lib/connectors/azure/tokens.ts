@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Readable } from 'node:stream'
 import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/core-auth'
 import type { HttpClient, PipelineRequest, PipelineResponse } from '@azure/core-rest-pipeline'
 import { ConnectorError, type ErrorDetails } from '../../core/errors.ts'
@@ -7,6 +8,7 @@ import { untilAborted } from '../../core/on-abort.ts'
 import { cleanError, type Redact } from '../../core/redaction.ts'
 import { isTransientFault, isTransientStatus, retryAfter } from '../../core/retry.ts'
 import type { Agents } from '../../http/agents.ts'
+import { noteOf } from '../../source/packed.ts'
 
 /** A token is asked anew this many milliseconds before it runs out. */
 const renewBefore = 120_000
@@ -132,7 +134,7 @@ export class AzureTokens implements TokenCredential {
     // The clients' errors have the status 400 where they got no answer at all.
     const status = fault ? fault.status : statusOf(error)
     const transient = fault ? fault.transient : isTransientFailure(error, status)
-    const text = this.redact(reasonOf(error, fault))
+    const text = reasonOf(error, fault, this.redact)
     return new AuthError(`${connector}: no token for Azure: ${text}`, transient, fault?.wait, {
       connector,
       status,
@@ -171,17 +173,21 @@ function isTransientFailure(error: unknown, status: number | undefined): boolean
 }
 
 /** One line that says why there is no token; of a chain, why by each way. */
-function reasonOf(error: unknown, fault: TokenFault | undefined): string {
+function reasonOf(error: unknown, fault: TokenFault | undefined, redact: Redact): string {
   const ways = waysOf(error)
-  if (ways.length < 2) return fault?.text ?? firstLine(ways[0] ?? error)
-  const said = ways.map((way, at) => `(${at + 1}) ${firstLine(way)}`).join('; ')
-  const why = fault && !said.includes(fault.text) ? `; ${fault.text}` : ''
+  const happened = fault && redact(fault.text)
+  if (ways.length < 2) return happened ?? firstLine(ways[0] ?? error, redact)
+  const said = ways.map((way, at) => `(${at + 1}) ${firstLine(way, redact)}`).join('; ')
+  const why = happened !== undefined && !said.includes(happened) ? `; ${happened}` : ''
   return `none of ${ways.length} ways to sign in worked: ${said}${why}`
 }
 
-/** The clients' texts run over several lines: trace ids, times, advice for other languages. */
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? cleanError(error, (text) => text).message : String(error)
+/**
+ * The clients' texts run over several lines: trace ids, times, advice for other languages. Redacted before it is cut: a
+ * part of a secret would not be recognized.
+ */
+function firstLine(error: unknown, redact: Redact): string {
+  const text = error instanceof Error ? cleanError(error, redact).message : redact(String(error))
   return (text.split(/\r?\n| Trace ID:| To (?:troubleshoot|mitigate)\b/)[0] ?? '').trim().slice(0, 300)
 }
 
@@ -279,10 +285,15 @@ export class TokenRequests {
     const until = AbortSignal.timeout(requestTimeout)
     const signals = [stop, until, request.abortSignal as AbortSignal | undefined]
     request.abortSignal = AbortSignal.any(signals.filter((signal) => signal !== undefined))
+    // The client itself would read an answer of any length.
+    request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
     const local = hostname.startsWith('169.254.')
     this.#faults = this.#faults.filter((fault) => fault.host !== host)
     try {
       const response = await base.sendRequest(request)
+      const body = response.readableStreamBody as Readable | undefined
+      if (body) response.bodyAsText = await noteOf(body, false)
+      delete response.readableStreamBody
       const { status, bodyAsText, headers } = response
       if (local) this.#present.add(host)
       const answer = { status, body: bodyAsText ?? '', header: headers.get('retry-after') }

@@ -171,8 +171,8 @@ function starts(bytes: Buffer, start: number, end: number, head: Buffer): boolea
   return true
 }
 
-/** Characters of a line that is quoted in an error. */
-const longestQuote = 200
+/** Bytes of a line that are kept for an error: more than it shows, so that secrets are redacted before it is cut. */
+const longestQuote = 10_000
 
 /** Messages of one answer that are kept: a search over many peers may repeat itself. */
 const mostMessages = 100

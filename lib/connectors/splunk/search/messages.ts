@@ -16,7 +16,7 @@ export interface SplunkMessage {
   readonly text: string
 }
 
-/** Characters of a message that are looked at. */
+/** Characters of a message that are kept and looked at. */
 const longestLook = 10_000
 
 /** What a message means for the answer that it came with. */
@@ -141,7 +141,7 @@ export function messagesIn(value: unknown): SplunkMessage[] {
   return Object.entries(given).flatMap(([type, texts]) =>
     (Array.isArray(texts) ? texts : [texts]).map((text) => ({
       type: type.toUpperCase(),
-      text: String(text),
+      text: String(text).slice(0, longestLook),
     })),
   )
 }
@@ -149,5 +149,10 @@ export function messagesIn(value: unknown): SplunkMessage[] {
 function oneMessage(value: unknown): SplunkMessage[] {
   if (typeof value !== 'object' || value === null) return []
   const { type, text } = value as Record<string, unknown>
-  return [{ type: typeof type === 'string' ? type : 'INFO', text: typeof text === 'string' ? text : '' }]
+  return [
+    {
+      type: typeof type === 'string' ? type : 'INFO',
+      text: typeof text === 'string' ? text.slice(0, longestLook) : '',
+    },
+  ]
 }

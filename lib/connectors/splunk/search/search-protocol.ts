@@ -206,7 +206,10 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     const verdict = judged(messages, client)
     if (verdict) return verdict
     if (garbled !== undefined)
-      return { kind: 'retry', error: client.error(`the answer has a line that is no JSON: ${garbled}`) }
+      return {
+        kind: 'retry',
+        error: client.error(`the answer has a line that is no JSON: ${client.redact(garbled).slice(0, 200)}`),
+      }
     if (torn !== undefined)
       return { kind: 'retry', error: client.error('the answer ends in mid-line'), divide: true }
     if (!ended)

@@ -109,7 +109,7 @@ export class SplunkdClient {
     }
     const value = jsonOrUndefined(text)
     if (value !== undefined) return { kind: 'accepted', value }
-    return { kind: 'retry', error: this.error(`the answer can not be read: ${saidBy(text)}`) }
+    return { kind: 'retry', error: this.error(`the answer can not be read: ${saidBy(this.redact(text))}`) }
   }
 
   /** What follows from a fault of the connection. */
@@ -132,7 +132,7 @@ export class SplunkdClient {
 
   #refused(response: HttpStream, text: string, header: string): SourceFailure {
     const { status } = response
-    const said = this.redact(saidBy(text))
+    const said = saidBy(this.redact(text))
     const details: ErrorDetails = { connector: 'splunk', status, serviceText: said || undefined }
     const shown = `status ${status}${said ? `: ${said}` : ''}`
     const messages = messagesIn(jsonOrUndefined(text))
@@ -261,7 +261,7 @@ class SignIn {
       if (this.#keys.push(key) > 2) this.#keys.shift()
       return { kind: 'accepted', value: `Splunk ${key}` }
     }
-    const said = http.redact(saidBy(text))
+    const said = saidBy(http.redact(text))
     const details = { connector: 'splunk', status, serviceText: said || undefined }
     const message = `splunk: signing in as ${JSON.stringify(username)} failed: status ${status}${said ? `: ${said}` : ''}`
     const error = new ConnectorError('ERR_AUTH', message, details)
@@ -283,7 +283,7 @@ function sessionKey(text: string): string | undefined {
   return typeof sessionKey === 'string' && sessionKey !== '' ? sessionKey : undefined
 }
 
-/** What splunkd says in the body of an answer that is no result. */
+/** What splunkd says in the body of an answer that is no result; redacted before, as it is cut. */
 function saidBy(text: string): string {
   const body = jsonObject(text)
   const messages = messagesIn(body).map(({ text }) => text.trim())
