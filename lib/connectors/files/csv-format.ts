@@ -8,8 +8,6 @@ import { utf8MarkOf } from './encoding.ts'
 import { notUtf8, tooLong } from './line-formats.ts'
 import { Fault, type Format, type Places, type Records, type TextHeader } from './records.ts'
 
-const require = createRequire(import.meta.url)
-
 /** How CSV is written: Spark's names. */
 export interface CsvSettings {
   readonly header: boolean
@@ -26,9 +24,16 @@ export interface CsvSettings {
 /** What a field is, as far as the file's start tells. */
 type FieldType = 'string' | 'long' | 'real' | 'bool'
 
+let loaded: typeof import('csv-parse/sync') | undefined
+
+/** Loaded with the first CSV: few programs read any. A bundle in CommonJS has no `import.meta.url`. */
+function csvParser(): typeof import('csv-parse/sync') {
+  loaded ??= createRequire(import.meta.url ?? `${process.cwd()}/`)('csv-parse/sync')
+  return loaded!
+}
+
 function parsed(text: Buffer, { sep, quote, escape: escapeBy, comment }: CsvSettings): string[][] {
-  // Loaded with the first CSV: few programs read any.
-  const { parse } = require('csv-parse/sync') as typeof import('csv-parse/sync')
+  const { parse } = csvParser()
   return parse(text, {
     delimiter: sep,
     quote: quote === '' ? false : quote,
