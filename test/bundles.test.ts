@@ -3,15 +3,12 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { rollup } from 'rollup'
 import t, { type Test } from 'tap'
 import webpack from 'webpack'
 import { startHec } from './fixtures/splunk-trial.ts'
-
-const root = fileURLToPath(new URL('..', import.meta.url))
 
 const program = `
 import { SplunkWritable } from 'cyber-connectors'
