@@ -71,6 +71,7 @@ export {
   RefusedRow,
 } from './core/errors.ts'
 export type { Health } from './core/health.ts'
+export { JsonRow } from './core/json-row.ts'
 export type { Json, Offset, Slice } from './core/slice.ts'
 export type { EitherSpelling, StreamOptions } from './core/spelling.ts'
 export type { StandardIssue, StandardResult, StandardSchema } from './core/standard-schema.ts'

@@ -49,6 +49,8 @@ export function addConnectorFlags(
     }
   }
   for (const [name, { flag, spec, sides }] of shared) {
+    // The command's own flag of this name means something else.
+    if (command.options.some(({ long }) => long === `--${flag}`)) continue
     add(flag, spec, (value) => {
       for (const side of sides) plain[side][name] = value
     })

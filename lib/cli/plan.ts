@@ -42,6 +42,7 @@ export async function planJob(job: Job): Promise<Plan> {
   // A dead letter file is open only during a write, so nothing needs closing.
   const sourceOptions = () => ({
     ...letter.others,
+    ...(isWrittenAsItStands(job, source, sink) && { rows: 'json' }),
     ...(letter.deadLetter && { [letter.deadLetter.name]: new DeadLetterFile(letter.deadLetter.path) }),
   })
   if (job.follow && source.connector === '-') report('follow: standard input is always read to its end')
@@ -65,6 +66,31 @@ export async function planJob(job: Job): Promise<Plan> {
     makeStages,
     deadLetterPath: deadLetter?.path,
   }
+}
+
+/** Sinks that write a row's text unchanged. */
+const sinksOfText = new Set(['-', 'splunk', 'rest', 'ms-sentinel', 'sentinel'])
+
+/** Options by which rows are no longer the lines of a file. */
+const changing = new Set([
+  'rows',
+  'format',
+  'schema',
+  'filepathcolumn',
+  'fileoffsetcolumn',
+  'filemodificationtimecolumn',
+])
+
+/** Whether lines of JSON go from files to a sink with nothing in between: then nobody needs to take them apart. */
+function isWrittenAsItStands({ transforms }: Job, source: Endpoint, sink: Endpoint): boolean {
+  const isChanged = ([name, value]: [string, unknown]) =>
+    changing.has(name.replaceAll('_', '').toLowerCase()) && !(name === 'format' && value === 'ndjson')
+  return (
+    source.connector === 'files' &&
+    sinksOfText.has(sink.connector) &&
+    transforms.length === 0 &&
+    !Object.entries(source.options).some(isChanged)
+  )
 }
 
 /** Opens the plan's dead letter. @throws OptionError if its file can't be written */

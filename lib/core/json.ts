@@ -11,6 +11,19 @@ export class UnserializableValue extends RefusedRow {
   }
 }
 
+/** A row that is kept as the text of one JSON object, and written as it stands. `JsonRow` is the one there is. */
+export abstract class JsonText {
+  /** UTF-8 of the text. */
+  abstract readonly bytes: Buffer
+  abstract readonly text: string
+  /** The members. */
+  abstract readonly value: Record<string, unknown>
+  /** A member's value; undefined if there is none. */
+  abstract member(name: string): unknown
+  /** A member's value as it stands. */
+  abstract memberText(name: string): string | undefined
+}
+
 /** Whether a value is a row: a plain object of columns, not a text, number, array, Date, Map, Buffer… */
 export function isRow(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
@@ -63,6 +76,7 @@ export function describe(value: unknown): string {
  * @throws UnserializableValue for what JSON can't hold: a cycle, a function, a symbol, an invalid Date, a Map or Set, an Error (JSON would leave its message out)
  */
 export function serialize(row: unknown, path = ''): string {
+  if (row instanceof JsonText) return row.text
   // The native serializer is much the fastest, but drops or turns into null what it can't write: so look first.
   const text = isNative(row, Array.isArray(row) ? 1 : 0) ? writeNative(row) : write(row, path, new Set())
   if (text === undefined) throw new UnserializableValue(path, 'undefined')
@@ -162,6 +176,7 @@ function write(value: unknown, path: string, above: Set<object>): string | undef
   }
   if (value === null) return 'null'
   if (above.size >= deepest) throw new UnserializableValue(columnOf(path), `nested more than ${deepest} deep`)
+  if (value instanceof JsonText) return value.text
   if (above.has(value))
     throw new UnserializableValue(path, 'a reference to an object that holds it (a cycle)')
   if (types.isDate(value) && Number.isNaN(value.getTime()))

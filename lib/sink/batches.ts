@@ -1,4 +1,4 @@
-import type { Framing } from './protocol.ts'
+import type { EncodedRow, Framing } from './protocol.ts'
 
 /** Bytes left before each row and after the last, for what goes between rows and around them. */
 const gap = 1
@@ -46,11 +46,21 @@ export class RowStore {
   }
 
   /** Writes a row behind those that are kept. @returns its bytes */
-  write(wire: string): number {
+  write({ wire, raw, after = '' }: EncodedRow): number {
     // A UTF-16 unit has at most 3 bytes in UTF-8.
     const most = wire.length > longText ? Buffer.byteLength(wire) : wire.length * 3
-    this.#provide(this.#used + most + gap)
-    return this.#bytes.write(wire, this.#used)
+    this.#provide(this.#used + most + (raw === undefined ? 0 : raw.length + after.length * 3) + gap)
+    const bytes = this.#bytes.write(wire, this.#used)
+    if (raw === undefined) return bytes
+    raw.copy(this.#bytes, this.#used + bytes)
+    const end = bytes + raw.length
+    return after === '}' ? this.#close(end) : end + this.#bytes.write(after, this.#used + end)
+  }
+
+  /** Writes the brace that most rows end with: for one byte a call of the system takes long. */
+  #close(end: number): number {
+    this.#bytes[this.#used + end] = 0x7d
+    return end + 1
   }
 
   /** Keeps the row that was written last, of so many bytes. @param place its number among all rows of the sink */

@@ -1,7 +1,7 @@
 import { addAbortSignal, type Readable, Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { attachRows, ConnectorError, DeliveryError } from '../core/errors.ts'
-import { describe, isRow } from '../core/json.ts'
+import { describe, isRow, JsonText } from '../core/json.ts'
 import { type StreamOptionValues, streamOptions } from '../core/options.ts'
 import { longestTimer } from '../core/retry.ts'
 import { remove } from '../core/short-list.ts'
@@ -333,20 +333,21 @@ export class BatchingWritable extends Writable {
         )
       return false
     }
-    const { wire, group } = intake.encoded
+    const { encoded } = intake
+    const { group } = encoded
     const { around, between } = this.#framing
     const open = this.#open
     let batch = open.of(group)
     const joint = batch ? between : around
     const left = open.size === 0 ? Number.POSITIVE_INFINITY : this.#batchBytes - open.bytes - joint
     // A text has at least as many bytes as characters: what can't fit is not even written.
-    if (wire.length > left) return this.#launch(open.fullest!)
+    if (lengthOf(encoded) > left) return this.#launch(open.fullest!)
     if (!batch) {
-      const noRoom = open.size >= mostOpen || (open.size > 0 && Buffer.byteLength(wire) > left)
+      const noRoom = open.size >= mostOpen || (open.size > 0 && bytesOf(encoded) > left)
       if (noRoom) return this.#launch(open.fullest!)
       batch = this.#begin(group)
     }
-    const bytes = batch.store.write(wire)
+    const bytes = batch.store.write(encoded)
     if (bytes > left) return this.#launch(open.fullest!)
     const entry = batch.store.keep(row, group, bytes, intake.first + intake.next)
     open.add(batch, entry, joint + bytes)
@@ -374,11 +375,15 @@ export class BatchingWritable extends Writable {
 
   #encode(row: unknown, at: number): EncodedRow {
     if (!isRow(row)) throw new Error(`expected a row (a plain object), got ${describe(row)}`)
-    const encoded = this.#protocol.encode(row, at)
-    const { maxRowBytes } = this.#protocol
+    const protocol = this.#protocol
+    const encoded =
+      row instanceof JsonText
+        ? (protocol.encodeText?.(row, at) ?? protocol.encode(row.value, at))
+        : protocol.encode(row, at)
+    const { maxRowBytes } = protocol
     // A UTF-16 unit has no more than 3 bytes in UTF-8: mostly there is no need to count.
-    if (maxRowBytes !== undefined && encoded.wire.length * 3 > maxRowBytes) {
-      const bytes = Buffer.byteLength(encoded.wire)
+    if (maxRowBytes !== undefined && lengthOf(encoded) * 3 > maxRowBytes) {
+      const bytes = bytesOf(encoded)
       if (bytes > maxRowBytes)
         throw new Error(`the row has ${bytes} bytes as JSON, the most that can be sent is ${maxRowBytes}`)
     }
@@ -521,4 +526,13 @@ export interface BatchingWritable {
   once(event: 'error', listener: Listener<[Error]>): this
   once(event: 'pipe' | 'unpipe', listener: Listener<[Readable]>): this
   once(event: string | symbol, listener: Listener<never[]>): this
+}
+
+/** Characters and bytes of a row as it goes over the wire: no more than its bytes. */
+function lengthOf({ wire, raw, after = '' }: EncodedRow): number {
+  return raw === undefined ? wire.length : wire.length + raw.length + after.length
+}
+
+function bytesOf({ wire, raw, after = '' }: EncodedRow): number {
+  return Buffer.byteLength(wire) + (raw?.length ?? 0) + Buffer.byteLength(after)
 }

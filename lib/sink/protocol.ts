@@ -1,8 +1,12 @@
+import type { JsonText } from '../core/json.ts'
 import type { SinkVerdict } from '../core/verdict.ts'
 
 /** One row as it goes over the wire. */
 export interface EncodedRow {
   readonly wire: string
+  /** UTF-8 that stands behind `wire`, of a row that is written as it stands, and what stands behind that. */
+  readonly raw?: Buffer | undefined
+  readonly after?: string | undefined
   /** Rows of different groups never share a request (their request line or headers differ). */
   readonly group?: string | undefined
 }
@@ -65,6 +69,11 @@ export interface SinkProtocol {
    * again if it asks for a retry. Default: nothing is needed.
    */
   prepare?(attempt: Attempt): Promise<SinkVerdict>
+  /**
+   * The same for a row that is kept as the text of a JSON object: writes that as it stands.
+   * @returns undefined if its members have to be written again
+   */
+  encodeText?(row: JsonText, at: number): EncodedRow | undefined
   /** Sends one request. Throws faults of the connection as they come, cleaned of secrets. */
   send(body: Body, attempt: Attempt): Promise<SinkVerdict>
   /** Lets go of connections and waits; called once, when the stream has ended or is destroyed. */

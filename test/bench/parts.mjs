@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { auto } from './auto.mjs'
 import { faults } from './faults.mjs'
 import { files } from './files.mjs'
+import { forward } from './forward.mjs'
 import { alternate, startServer, trial } from './harness.mjs'
 import { linePlot } from './plot.mjs'
 import { processes } from './processes.mjs'
@@ -670,6 +671,7 @@ ${names.map((name) => goal(`seconds, ${name}, warm`, seconds(name, true), 3.75, 
 }
 
 export const parts = {
+  forward,
   start,
   faults,
   source,

@@ -15,7 +15,7 @@ function maker(compression: 'gzip' | 'none', framing = lines): BodyMaker {
 /** A store with one row of this text. */
 function storeOf(text: string) {
   const store = new RowStore(100)
-  const row = store.keep({}, undefined, store.write(text), 0)
+  const row = store.keep({}, undefined, store.write({ wire: text }), 0)
   return { store, rows: [row] }
 }
 
@@ -56,7 +56,7 @@ t.test('a store can hold other rows when nobody reads the bytes of its own', asy
   t.ok(store.free, 'what was compressed has been read')
   store.clear()
   const [large, small] = ['b'.repeat(3000), 'c'].map((text) =>
-    store.keep({}, undefined, store.write(text), 0),
+    store.keep({}, undefined, store.write({ wire: text }), 0),
   )
   const { bytes } = await maker('gzip', array).make([large!, small!])
   t.equal(gunzipSync(bytes).toString(), `[${'b'.repeat(3000)},c]`)

@@ -1,6 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { JsonBytes } from '../../core/json-bytes.ts'
 import { findJsonFault } from '../../core/json-fault.ts'
+import { isJsonObject, JsonRow } from '../../core/json-row.ts'
 import type { Row } from '../../source/protocol.ts'
 import { utf8MarkOf } from './encoding.ts'
 import { Fault, type Format, type Records } from './records.ts'
@@ -14,9 +15,11 @@ export interface LineLimits {
 /** JSON lines: an object each. Blank lines are passed over. */
 export class NdjsonFormat implements Format {
   readonly #limit: number
+  readonly #keepsText: boolean
 
-  constructor({ max_line_bytes }: LineLimits) {
+  constructor({ max_line_bytes, rows }: LineLimits & { readonly rows: 'objects' | 'json' }) {
     this.#limit = max_line_bytes
+    this.#keepsText = rows === 'json'
   }
 
   read(bytes: Buffer, offset: number, records: Records): void {
@@ -30,7 +33,8 @@ export class NdjsonFormat implements Format {
   }
 
   #read(bytes: Buffer, offset: number, records: Records): void {
-    const json = new JsonBytes(bytes)
+    // Made when a line has to be parsed.
+    let json: JsonBytes | undefined
     const isWhole = isAscii(bytes) || isUtf8(bytes)
     const length = bytes.length
     for (let at = offset === 0 ? utf8MarkOf(bytes) : 0; at < length; ) {
@@ -40,7 +44,11 @@ export class NdjsonFormat implements Format {
         records.addFault(tooLong(bytes, at, this.#limit), at, end)
       } else if (!isWhole && !isUtf8(bytes.subarray(at, end))) {
         records.addFault(notUtf8(bytes, at, end), at, end)
+      } else if (this.#keepsText && isJsonObject(bytes, at, end)) {
+        const last = bytes[end - 1] === carriageReturn ? end - 1 : end
+        records.add(new JsonRow(bytes.subarray(at, last)) as unknown as Row, at, end)
       } else if (end > at) {
+        json ??= new JsonBytes(bytes)
         readObject(json, at, end, records)
       }
       at = end + 1

@@ -117,6 +117,12 @@ const ownSpecs = {
    */
   ignoreCorruptFiles: option.flag(),
   /**
+   * Form of the rows of `ndjson`: `objects`, or `json` for a `JsonRow` per line, whose text sinks write as it stands:
+   * numbers, order and repeated members arrive unchanged.
+   * @default "objects"
+   */
+  rows: option.oneOf(['objects', 'json'], { default: 'objects' }),
+  /**
    * Columns of the rows and their types: values are cast, columns missing in a record are null, others are left out. Or
    * a Standard Schema (zod, valibot, arktype…), which checks and types each row. A record that does not fit counts as
    * unreadable.
@@ -201,6 +207,14 @@ const sharedSpecs: SharedSpecs = { ...ownSpecs, ...retrySpecs }
 /** Options of the bounded source of files. */
 export type FilesReadableOptions = OptionsOf<SharedSpecs> & StreamOptions
 
+/** Options by which a row is changed. */
+export const takingApart = [
+  'schema',
+  'file_path_column',
+  'file_offset_column',
+  'file_modification_time_column',
+]
+
 /** Options of CSV alone. */
 const csvNames = ['header', 'sep', 'quote', 'escape', 'nullValue', 'comment', 'header_prefix', 'inferSchema']
 
@@ -217,6 +231,10 @@ function checkShared(
     for (const name of csvNames) {
       if (given.has(name)) report(`${name}: is for format "csv" only`)
     }
+  }
+  if (values.rows === 'json') {
+    if (format !== undefined && format !== 'ndjson') report('rows: "json" is for format "ndjson" only')
+    for (const name of takingApart) if (given.has(name)) report(`${name}: needs rows "objects"`)
   }
   if (sep !== undefined && sep === quote) report('quote: is the same as sep')
   if (given.has('columnNameOfCorruptRecord') && values.mode !== 'permissive') {

@@ -18,6 +18,7 @@ export type FormatName = 'ndjson' | 'json' | 'csv' | 'text' | 'zeek'
 
 export interface RecordSettings extends CsvSettings, ValueForms {
   readonly format: FormatName
+  readonly rows: 'objects' | 'json'
   readonly schema: ReadonlyMap<string, ColumnType> | StandardSchema | undefined
   readonly file_path_column: string | undefined
   readonly file_offset_column: string | undefined

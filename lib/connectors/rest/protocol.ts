@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { DeliveryError, RefusedRow } from '../../core/errors.ts'
-import { serialize } from '../../core/json.ts'
+import { type JsonText, serialize } from '../../core/json.ts'
 import { type Redact, redactor, urlSecrets } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
@@ -46,6 +46,14 @@ export class RestProtocol implements SinkProtocol {
     if (left !== undefined)
       throw new RefusedRow(`${left}: would be lost: get sends no body, and url_query_params does not name it`)
     return { wire: query, group: query }
+  }
+
+  encodeText(row: JsonText): EncodedRow | undefined {
+    const { http_method, url_query_params = [] } = this.#settings
+    const isWhole = this.#write === serialize && http_method !== 'get' && url_query_params.length === 0
+    // A line feed between members would end a line.
+    const isLine = this.framing.separator !== '\n' || !row.bytes.includes(10)
+    return isWhole && isLine ? { wire: '', raw: row.bytes, group: '' } : undefined
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {

@@ -1,6 +1,6 @@
 import { DeliveryError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
-import { serialize } from '../../core/json.ts'
+import { type JsonText, serialize } from '../../core/json.ts'
 import { cleanError, type Redact } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
@@ -50,6 +50,10 @@ export class SentinelProtocol implements SinkProtocol {
 
   encode(row: Record<string, unknown>, at: number): EncodedRow {
     return { wire: serialize(this.#rows.check(row, at)) }
+  }
+
+  encodeText(row: JsonText, at: number): EncodedRow | undefined {
+    return this.#rows.check(row.value, at) === row.value ? { wire: '', raw: row.bytes } : undefined
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {

@@ -1,6 +1,6 @@
 import { isDate } from 'node:util/types'
 import { RefusedRow } from '../../core/errors.ts'
-import { describe, isBytes, isRow, serialize, setColumn } from '../../core/json.ts'
+import { describe, isBytes, isRow, JsonText, serialize, setColumn } from '../../core/json.ts'
 import { formatSeconds, parseInstant, type Ticks, ticksPerSecond, toDate } from '../../core/time.ts'
 import type { SinkProtocol } from '../../sink/protocol.ts'
 import type { SplunkSettings } from './options.ts'
@@ -15,11 +15,14 @@ const metadataNames = ['host', 'source', 'sourcetype', 'index'] as const
  * key at the top, and all after it, Splunk says 200 and keeps nothing.
  * https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEventCollector
  */
-export function eventEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
+export function eventEncoder(settings: SplunkSettings): EventEncoder {
   return settings.mode === 'raw' ? rawEncoder(settings) : envelopeEncoder(settings)
 }
 
-function envelopeEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
+/** Rows to the wire: those that are objects, and those that are kept as text. */
+export type EventEncoder = Required<Pick<SinkProtocol, 'encode' | 'encodeText'>>
+
+function envelopeEncoder(settings: SplunkSettings): EventEncoder {
   const { single_event_column, time_column, indexed_fields, remove_indexed_fields } = settings
   const metadataOf = metadataReader(settings)
   const perRow = metadataNames.some((name) => settings[`${name}_column`] !== undefined)
@@ -30,17 +33,13 @@ function envelopeEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
   let head = ''
   let headTime: string | undefined
   let headMetadata: string | undefined
-  const timeOf = (row: Row, at: number): string => {
+  const timeOf = (row: Row | JsonText, at: number): string => {
     if (settings.auto_extract_timestamp) return ''
     return time_column === undefined ? secondsOf(at) : eventTime(cell(row, time_column), time_column)
   }
-  return (row, at) => {
+  const headOf = (row: Row | JsonText, at: number): string => {
     const time = timeOf(row, at)
     const metadata = constant ?? written(metadataOf(row))
-    const event =
-      single_event_column === undefined
-        ? serialize(withoutColumns(row, removed))
-        : serialize(soleEvent(row, single_event_column), single_event_column)
     if (time !== headTime || metadata !== headMetadata) {
       // Without a time the comma before the first of the others has to go.
       const before = time === '' ? metadata.slice(1) : `"time":${time}${metadata}`
@@ -48,12 +47,29 @@ function envelopeEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
       headTime = time
       headMetadata = metadata
     }
-    let tail = '}'
-    if (indexed.length > 0) {
-      const fields = flatFields(row, indexed)
-      if (Object.keys(fields).length > 0) tail = `,"fields":${serialize(fields)}}`
-    }
-    return { wire: head + event + tail }
+    return head
+  }
+  const tailOf = (row: Row): string => {
+    const fields = flatFields(row, indexed)
+    return Object.keys(fields).length > 0 ? `,"fields":${serialize(fields)}}` : '}'
+  }
+  return {
+    encode(row, at) {
+      const start = headOf(row, at)
+      const event =
+        single_event_column === undefined
+          ? serialize(withoutColumns(row, removed))
+          : serialize(soleEvent(row, single_event_column), single_event_column)
+      return { wire: start + event + (indexed.length > 0 ? tailOf(row) : '}') }
+    },
+    encodeText(row, at) {
+      if (removed.length > 0 && single_event_column === undefined) return undefined
+      const start = headOf(row, at)
+      const after = indexed.length > 0 ? tailOf(row.value) : '}'
+      if (single_event_column === undefined) return { wire: start, raw: row.bytes, after }
+      soleEvent(row, single_event_column)
+      return { wire: `${start}${row.memberText(single_event_column)}${after}` }
+    },
   }
 }
 
@@ -61,19 +77,22 @@ function written(metadata: Iterable<[name: string, value: string]>): string {
   return [...metadata].map(([name, value]) => `,"${name}":${JSON.stringify(value)}`).join('')
 }
 
-function rawEncoder(settings: SplunkSettings): SinkProtocol['encode'] {
+function rawEncoder(settings: SplunkSettings): EventEncoder {
   const metadata = metadataReader(settings)
-  return (row) => {
+  const encode = (row: Row | JsonText) => {
     const column = settings.single_event_column!
     const event = soleEvent(row, column)
     if (typeof event !== 'string') throw new RefusedRow(`${column}: expected a text, got ${describe(event)}`)
     const group = new URLSearchParams([...metadata(row)]).toString()
     return { wire: event, group }
   }
+  return { encode, encodeText: encode }
 }
 
 /** Gives a row's metadata: the column's value where there is one, else the option's. */
-function metadataReader(settings: SplunkSettings): (row: Row) => Iterable<[name: string, value: string]> {
+function metadataReader(
+  settings: SplunkSettings,
+): (row: Row | JsonText) => Iterable<[name: string, value: string]> {
   const text = settings.single_event_column === undefined ? '_json' : 'text'
   const fixed = { ...settings, sourcetype: settings.sourcetype ?? text }
   const constant = metadataNames.flatMap((name): [string, string][] =>
@@ -96,11 +115,12 @@ function metadataReader(settings: SplunkSettings): (row: Row) => Iterable<[name:
 }
 
 /** The value of a column. What every object inherits (`constructor`) is no column. */
-function cell(row: Row, column: string): unknown {
+function cell(row: Row | JsonText, column: string): unknown {
+  if (row instanceof JsonText) return row.member(column)
   return Object.hasOwn(row, column) ? row[column] : undefined
 }
 
-function soleEvent(row: Row, column: string): unknown {
+function soleEvent(row: Row | JsonText, column: string): unknown {
   const event = cell(row, column)
   if (event === null || event === undefined || (typeof event === 'string' && event.trim() === '')) {
     throw new RefusedRow(`${column}: is blank, and HEC takes no blank event`)
@@ -184,6 +204,8 @@ function eventTime(value: unknown, column: string): string {
   if (isDate(value) && !Number.isNaN(value.getTime())) return secondsOf(value.getTime())
   if (typeof value === 'string') {
     const text = value.trim()
+    const quick = quickTime(text)
+    if (quick !== undefined) return quick
     const instant = parseLogTime(text)
     if (instant !== undefined) return formatSeconds(instant)
     if (secondsForm.test(text) && Number(text) <= lastSecond) return text
@@ -195,6 +217,34 @@ function eventTime(value: unknown, column: string): string {
   }
   const got = typeof value === 'string' ? JSON.stringify(value.slice(0, 100)) : describe(value)
   throw new RefusedRow(`${column}: expected a Date, an ISO 8601 text or seconds since the epoch, got ${got}`)
+}
+
+/** The second of the last instant in the usual form, `2026-12-01T00:00:00`, and its seconds since the epoch. */
+let lastStart = ''
+let lastSeconds = ''
+
+/** Seconds of an instant such as `2026-12-01T00:00:00.123456Z`: most rows share their second with the row before. */
+function quickTime(text: string): string | undefined {
+  const { length } = text
+  // Ticks have seven digits of a second.
+  if (length < 20 || length > 28 || text.charCodeAt(length - 1) !== 0x5a) return undefined
+  let end = length - 1
+  if (length > 20) {
+    if (length === 21 || text.charCodeAt(19) !== 0x2e) return undefined
+    for (let at = 20; at < end; at++) {
+      const digit = text.charCodeAt(at) - 0x30
+      if (digit < 0 || digit > 9) return undefined
+    }
+    while (end > 20 && text.charCodeAt(end - 1) === 0x30) end--
+  }
+  if (lastStart === '' || !text.startsWith(lastStart)) {
+    const instant = parseLogTime(`${text.slice(0, 19)}Z`)
+    // Before 1970 the fraction counts the other way.
+    if (instant === undefined || instant < 0n || instant % ticksPerSecond !== 0n) return undefined
+    lastStart = text.slice(0, 19)
+    lastSeconds = formatSeconds(instant)
+  }
+  return end > 20 ? lastSeconds + text.slice(19, end) : lastSeconds
 }
 
 let lastMilliseconds = 0

@@ -8,7 +8,7 @@ import { HttpClient, type HttpRequest, type HttpResponse } from '../../http/clie
 import { plainText, waitOf } from '../../http/response.ts'
 import type { Attempt, Body, SinkProtocol } from '../../sink/protocol.ts'
 import { AckChannel } from './ack-channel.ts'
-import { eventEncoder } from './event.ts'
+import { type EventEncoder, eventEncoder } from './event.ts'
 import type { SplunkSettings } from './options.ts'
 
 /** How often a token that was good is tried again. */
@@ -21,6 +21,7 @@ export class HecProtocol implements SinkProtocol {
   readonly contentType: string
   readonly compression: 'gzip' | 'none'
   readonly encode: SinkProtocol['encode']
+  readonly encodeText: EventEncoder['encodeText']
   readonly #settings: SplunkSettings
   readonly #http: HttpClient
   readonly #endpoint: (name: string, query?: string) => string
@@ -31,7 +32,9 @@ export class HecProtocol implements SinkProtocol {
 
   constructor(settings: SplunkSettings) {
     this.#settings = settings
-    this.encode = eventEncoder(settings)
+    const { encode, encodeText } = eventEncoder(settings)
+    this.encode = encode
+    this.encodeText = encodeText
     this.contentType = settings.mode === 'raw' ? 'text/plain; charset=utf-8' : 'application/json'
     this.compression = settings.compression
     this.#http = new HttpClient(settings, redactor([settings.token, ...credentialsOf(settings.url)]))
