@@ -30,15 +30,19 @@ async function fileOf(folder, fixture, bytes) {
 /** Runs a program to its end. @returns its CPU seconds, and the largest memory it had in MB */
 async function costOf(args, env = {}) {
   const child = spawn(process.execPath, ['--import', here('forward-cost.mjs'), ...args], {
-    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     env: { ...process.env, SPLUNK_TOKEN: 'token', ...env },
   })
   let text = ''
   child.stdio[3].on('data', (chunk) => {
     text += chunk
   })
+  let errors = ''
+  child.stderr.on('data', (chunk) => {
+    errors += chunk
+  })
   const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}`)
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${errors}`)
   return JSON.parse(text)
 }
 
@@ -90,7 +94,7 @@ export async function forward({ quick, rounds }) {
         ]
         const programs = {
           loop: [here('forward-loop.mjs'), path, url, compression, time],
-          copy: [...copy, ...options, '--quiet'],
+          copy: [...copy, ...options],
         }
         const costs = { loop: [], copy: [] }
         let bytes = 0
