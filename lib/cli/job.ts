@@ -40,12 +40,50 @@ export interface Job {
   readonly undelivered?: string | undefined
   /** A file that replaces standard input if the source is `-`. */
   readonly input?: InputFile | undefined
+  /** How `verify` reads the destination back. */
+  readonly verify?: VerifySettings | undefined
   /** Base of relative paths in the options of source and sink. Default: the working directory. */
   readonly folder?: string | undefined
   /** Problems of the job file, to be reported with those of its options. */
   readonly problems?: readonly string[] | undefined
   /** Members without a value because a variable is missing, such as `source.options.url`. */
   readonly unresolved?: ReadonlySet<string> | undefined
+}
+
+/** How the destination of a job is read back, and by which time its rows are counted. */
+export interface VerifySettings {
+  /** Source that reads it. Default: the connector of the sink. */
+  readonly connector?: string
+  readonly options?: Readonly<Record<string, unknown>>
+  /** Column of the destination with the time of an event. */
+  readonly time_column?: string
+  /** Column of the source with the time of an event. */
+  readonly source_time_column?: string
+}
+
+const verifySettings = {
+  form: 'an object of connector, options, time_column and source_time_column',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      connector: { type: 'string' },
+      options: { type: 'object' },
+      time_column: { type: 'string' },
+      source_time_column: { type: 'string' },
+    },
+  },
+  parse(value: unknown): VerifySettings | undefined {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+    const { options, ...names } = value as Record<string, unknown>
+    const known = ['connector', 'time_column', 'source_time_column']
+    const right = Object.entries(names).every(
+      ([name, each]) => known.includes(name) && typeof each === 'string',
+    )
+    const object =
+      options === undefined || (typeof options === 'object' && options !== null && !Array.isArray(options))
+    return right && object ? (value as VerifySettings) : undefined
+  },
 }
 
 const endpointSchema = (names: string) => ({
@@ -117,6 +155,11 @@ const jobSpecs = {
    * @default beside the dead letter, else a new file in the working directory
    */
   undelivered: option.text(),
+  /**
+   * How `verify` reads the destination back: connector and options of a source (default: those that follow from the
+   * sink), and the columns with the time of an event.
+   */
+  verify: option.custom<VerifySettings>(verifySettings),
   /** Paths of modules to load first, such as one that registers a connector. */
   imports: option.custom<readonly string[]>(paths),
 } satisfies OptionSpecs
@@ -150,11 +193,12 @@ export async function readJobFile(path: string, environment: NodeJS.ProcessEnv):
   }
   const folder = path === '-' ? process.cwd() : dirname(resolve(path))
   const absolute = (relative: string) => resolve(folder, relative)
-  const { source, sink, transforms = [], imports = [], checkpoint, trigger, undelivered } = job
+  const { source, sink, transforms = [], imports = [], checkpoint, trigger, undelivered, verify } = job
   return {
     name: path,
     source,
     sink,
+    verify,
     undelivered: undelivered === undefined ? undefined : absolute(undelivered),
     folder,
     problems,

@@ -46,6 +46,10 @@ const commands: Record<
     summary: 'writes the ARM template of a Sentinel table for sample rows',
     load: async () => () => new Command('sentinel-template'),
   },
+  verify: {
+    summary: "counts a job's source and destination, and says where they differ",
+    load: async () => (await import('./verify-command.ts')).verifyCommand,
+  },
   emulate: {
     summary: 'runs emulators of the services, to try things on',
     load: async () => (await import('./emulate-command.ts')).emulateCommand,

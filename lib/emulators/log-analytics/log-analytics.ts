@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream'
-import { fromDate, parseDuration, parseInstant, type Ticks, toDate } from '../../core/time.ts'
+import { fromDate, parseDuration, parseInstant, type Ticks, ticksPerSecond, toDate } from '../../core/time.ts'
 import type { Answer } from '../answer.ts'
 import { Emulator, type EmulatorOptions } from '../emulator.ts'
 import { bearerToken, type TokenAuthority } from '../entra.ts'
 import type { RecordedRequest } from '../fault.ts'
+import type { IngestedRow, IngestionEmulator } from '../ingestion.ts'
 import { type QueryMatch, RegisteredAnswers } from '../registered-answers.ts'
-import type { Column } from './cells.ts'
+import { type Column, toCell } from './cells.ts'
 import { evaluateOperators, evaluateQuery, type Result, runs } from './kql.ts'
 import { KqlError } from './kql-tokens.ts'
 import { encodeResponse, errorAnswer, memoryBudget, type PartialError } from './response.ts'
@@ -112,6 +113,25 @@ export class LogAnalyticsEmulator extends Emulator {
     table.append(rows, (row, index) =>
       typeof ingestedAt === 'function' ? instantToTicks(ingestedAt(row, index)) : fixed!,
     )
+    return this
+  }
+
+  /**
+   * From now on, rows that a data collection endpoint accepts for the stream `Custom-NAME` are rows of the table NAME, if
+   * there is one. As in the service, columns that the table lacks are dropped, a value that does not fit its column is
+   * null, and a TimeGenerated that is missing, more than 2 days old or a day ahead becomes the time of ingestion.
+   *
+   * @param transform the rule's transformation: what it makes of a row
+   */
+  follow(ingestion: IngestionEmulator, transform: (row: IngestedRow) => IngestedRow = (row) => row): this {
+    ingestion.on('taken', (rows, request) => {
+      const name = decodeURIComponent(request.path.split('/').at(-1) ?? '').replace(/^Custom-/, '')
+      const table = this.#tables.get(name)
+      if (!table) return
+      const now = this.#now()
+      const stored = (rows as IngestedRow[]).map((row) => storedRow(transform(row), table.columns, now))
+      this.append(name, stored)
+    })
     return this
   }
 
@@ -290,6 +310,24 @@ export class LogAnalyticsEmulator extends Emulator {
 }
 
 const hint = `(This is the emulator. It runs ${runs}; for any other query register an answer: logAnalytics.answer(text, pattern or predicate, rows or a function of the timespan).)`
+
+/** A row as a table keeps it, cells in the order of its columns. */
+function storedRow(row: IngestedRow, columns: readonly Column[], now: Ticks): unknown[] {
+  return columns.map(({ name, type }) => {
+    const value = Object.hasOwn(row, name) ? row[name] : null
+    let cell: unknown
+    try {
+      cell = toCell(type === 'string' && typeof value === 'number' ? String(value) : value, type)
+    } catch {
+      cell = null
+    }
+    if (name !== 'TimeGenerated') return cell === null ? null : type === 'string' ? String(value) : value
+    const [oldest, newest] = [now - 2n * day, now + day]
+    return typeof cell === 'bigint' && cell >= oldest && cell <= newest ? cell : now
+  })
+}
+
+const day = 86_400n * ticksPerSecond
 
 /** Columns for rows that came without. */
 function columnsOf(rows: readonly RowInput[]): readonly Column[] {
