@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Ajv } from 'ajv'
-import { errorCodes } from 'cyber-connectors'
+import { errorCodes, sentinelTemplate } from 'cyber-connectors'
 import { startEmulators } from 'cyber-connectors/emulators'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
@@ -170,7 +170,11 @@ t.test('the job file fits its schema', async (t) => {
 })
 
 t.test('each command line runs as written, against emulators in place of the services', async (t) => {
-  const emulators = await startEmulators()
+  const sample = readFileSync(join(root, 'fixtures/sentinel/zeek-dns.ndjson'), 'utf8')
+  const records = sample.trim().split('\n').map((line) => JSON.parse(line))
+  const { columns } = await sentinelTemplate(records, { table: 'ZeekDns_CL', time_column: 'ts' })
+  const declared = { 'Custom-ZeekDns_CL': columns.map(({ name }) => name) }
+  const emulators = await startEmulators({ ingestion: { rules: { [`dcr-${'0'.repeat(32)}`]: declared } } })
   t.teardown(() => emulators.close())
   const { entra, logAnalytics, ingestion, hec } = emulators
   logAnalytics.addTable('SecurityAlert', [
@@ -189,7 +193,7 @@ t.test('each command line runs as written, against emulators in place of the ser
       .replace('https://splunk.example:8088', `${hec.endpoint} --ca ${emulators.caFile}`)
       .replace('jq .AlertName', 'cat')
   const folder = t.testdir({
-    'dns.log': '{"ts":"2026-11-01T00:00:00Z","query":"example.com"}\n',
+    'dns.log': sample,
     'events.ndjson': '{"a":9223372036854775807}\n{"b":2}\n',
   })
   await run('gzip', ['dns.log'], { cwd: folder })
@@ -209,7 +213,11 @@ t.test('each command line runs as written, against emulators in place of the ser
     [{ a: 9223372036854775807n }, { b: 2 }],
   )
   await sh('zcat dns.log.gz')
-  t.match(ingestion.rows, [{ query: 'example.com' }])
+  t.match(ingestion.rows, [
+    { id_orig_h: '10.1.2.100', id_resp_h: '10.1.0.53', query: 'intranet.example.org' },
+    { id_orig_h: '10.1.2.101', query: 'bücher.example' },
+  ])
+  t.same(ingestion.dropped, {}, 'the addresses are not dropped')
 })
 
 t.test('the job of README runs, with its transform, and is stopped', async (t) => {

@@ -5,6 +5,7 @@ import { createGunzip } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { readNdjson } from '../../lib/cli/ndjson.ts'
 import { type SentinelColumn, sentinelTemplate } from '../../lib/connectors/sentinel/template.ts'
+import { serialize } from '../../lib/core/json.ts'
 import { type Column, type Emulators, startEmulators } from '../../lib/emulators/index.ts'
 import { command, lastLine, RunningCommand } from '../fixtures/command.ts'
 
@@ -59,7 +60,7 @@ async function prepare(t: Test, events: readonly Event[]) {
       time: seconds(event),
       index: 'windows',
       host: 'wec',
-      event: JSON.stringify(event),
+      event: serialize(event),
     })),
     // A history that was loaded into Splunk over three hours.
     () => loaded + Math.floor((placed++ * 3 * hour) / events.length),
