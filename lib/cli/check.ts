@@ -6,6 +6,7 @@ import type { Health } from '../core/health.ts'
 import { openStore } from '../stores/open-store.ts'
 import { adviceFor, exitCodeOf, exitCodes, isAboutSecret, printable, type Trouble } from './failures.ts'
 import { openDeadLetter, type Plan } from './plan.ts'
+import { firstRows, previewOf } from './trial-rows.ts'
 
 /** The result of checking one part of a job. */
 interface Finding {
@@ -26,6 +27,8 @@ export async function checkPlan(plan: Plan): Promise<number> {
     ...(await checkCheckpoint(plan)),
     await checkSink(plan),
   ]
+  // A row can be tried only if both ends can.
+  if (findings.every(({ code }) => code === exitCodes.done)) findings.push(...(await checkRow(plan)))
   for (const { what, text, code } of findings) {
     process.stdout.write(printable(`${code === exitCodes.done ? 'ok  ' : 'FAIL'}  ${what}: ${text}\n`))
   }
@@ -100,6 +103,27 @@ async function checkSink(plan: Plan): Promise<Finding> {
     return failed(what, error)
   }
 }
+
+/** Reads a row and encodes it, so that its time, its names and its fields are tried. */
+async function checkRow(plan: Plan): Promise<Finding[]> {
+  const what = 'row'
+  // Standard input could not be read again; a stream with a checkpoint of its own would lock it.
+  const own = plan.makeStream?.()
+  const locks = own?.checkpointLocation !== undefined
+  own?.destroy()
+  if (locks || (!plan.makeSource && !plan.makeStream)) return []
+  try {
+    const [row] = await firstRows(plan, 1, rowPatience)
+    if (row === undefined) return [{ what, text: 'the source has none to try', code: exitCodes.done }]
+    const bytes = Buffer.byteLength(await previewOf(plan, [row]))
+    return [{ what, text: `one was read and encoded, ${bytes} bytes; it was not sent`, code: exitCodes.done }]
+  } catch (error) {
+    return [failed(what, error)]
+  }
+}
+
+/** Milliseconds that a check waits for a row. */
+const rowPatience = 5_000
 
 function failed(what: string, error: unknown): Finding {
   const { message, status } = error as ConnectorError

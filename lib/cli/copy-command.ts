@@ -14,6 +14,7 @@ import { endpointOf, type Job } from './job.ts'
 import { planJob } from './plan.ts'
 import { addLogFlags, type LogFlags, runJob } from './run-command.ts'
 import { loadModules } from './transforms.ts'
+import { dryRun } from './trial-rows.ts'
 
 interface CopyFlags extends LogFlags {
   readonly from?: string
@@ -24,6 +25,7 @@ interface CopyFlags extends LogFlags {
   readonly checkpointEnv?: string
   readonly trigger?: string
   readonly check?: boolean
+  readonly dryRun?: boolean
   readonly follow?: boolean
   readonly undelivered?: string
   readonly rows?: 'plain' | 'dead-letter'
@@ -127,8 +129,10 @@ export async function runCopy(
     checkpoint,
     trigger,
     follow: flags.follow,
+    limit: flags.limit,
   }
   const plan = await planJob(job)
+  if (flags.dryRun) return dryRun(plan, flags.limit)
   return flags.check ? checkPlan(plan) : runJob(plan, flags)
 }
 
@@ -172,7 +176,8 @@ function baseCommand(): Command {
         'dead-letter',
       ]),
     )
-    .option('--check', 'checks options, credentials and endpoints without moving a row')
+    .option('--check', 'checks options, credentials and endpoints, and encodes a row, without sending it')
+    .option('--dry-run', 'prints the body of the first request (10 rows, or --limit) and sends nothing')
   return addLogFlags(command)
 }
 

@@ -40,6 +40,8 @@ export interface Job {
   readonly undelivered?: string | undefined
   /** A file that replaces standard input if the source is `-`. */
   readonly input?: InputFile | undefined
+  /** Most rows that a job without a checkpoint reads. Default: all. */
+  readonly limit?: number | undefined
   /** How `verify` reads the destination back. */
   readonly verify?: VerifySettings | undefined
   /** Base of relative paths in the options of source and sink. Default: the working directory. */

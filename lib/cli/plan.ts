@@ -45,6 +45,8 @@ export async function planJob(job: Job): Promise<Plan> {
     ...(isWrittenAsItStands(job, source, sink) && { rows: 'json' }),
     ...(letter.deadLetter && { [letter.deadLetter.name]: new DeadLetterFile(letter.deadLetter.path) }),
   })
+  if (job.limit !== undefined && streaming)
+    report('limit: a job with a checkpoint moves whole windows; leave out one of them')
   if (job.follow && source.connector === '-') report('follow: standard input is always read to its end')
   if (streaming && source.connector === '-') report('checkpoint: standard input has no offsets to keep')
   const { deadLetter, others } = splitDeadLetter(sink, 'sink', report)

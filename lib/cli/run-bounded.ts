@@ -36,7 +36,12 @@ export async function runBounded(
   const { input } = plan.job
   const rows = source ?? (input ? fileInput(input, onBadLine) : standardInput(onBadLine))
   const halt = new AbortController()
-  const feed = new RowFeed(rows, AbortSignal.any([signals.stop, halt.signal]), () => tally.read++)
+  const feed = new RowFeed(
+    rows,
+    AbortSignal.any([signals.stop, halt.signal]),
+    () => tally.read++,
+    plan.job.limit,
+  )
   const sink = makeSink(plan, deadLetter, tally)
   notes.watch(sink)
   const onFailure = () => {
@@ -146,14 +151,17 @@ class RowFeed extends Readable {
   readonly #source: RowSource
   readonly #rows: AsyncIterator<unknown>
   readonly #count: () => void
+  /** Rows that may still be read. */
+  #left: number
   #stopped = false
   #busy = false
 
-  constructor(source: RowSource, stop: AbortSignal, count: () => void) {
+  constructor(source: RowSource, stop: AbortSignal, count: () => void, limit = Number.POSITIVE_INFINITY) {
     super({ objectMode: true, highWaterMark: 64 })
     this.#source = source
     this.#rows = source[Symbol.asyncIterator]()
     this.#count = count
+    this.#left = limit
     const halt = () => this.#halt()
     if (stop.aborted) halt()
     else {
@@ -188,6 +196,11 @@ class RowFeed extends Readable {
         return
       }
       this.#count()
+      if (--this.#left <= 0) {
+        this.push(value)
+        this.#halt()
+        return
+      }
       if (!this.push(value)) {
         this.#busy = false
         return

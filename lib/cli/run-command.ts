@@ -34,14 +34,14 @@ export function runCommand(finish: (code: number) => void, topic: HelpTopic): Co
   const command = new Command('run')
     .description(about)
     .argument('<file>', 'the job file, .yaml or .json; "-" reads it from standard input')
-    .option('--check', 'checks options, credentials and endpoints without moving a row')
+    .option('--check', 'checks options, credentials and endpoints, and encodes a row, without sending it')
     .addOption(listenFlag())
     .addHelpText('after', () => {
       if (!topic) return `\n${example}\n\n${membersText}`
       return `\n${membersHelp('Members of a job file', jobOptions)}\n\n${sectionsOf(topic, {}, 'members')}`
     })
   return addLogFlags(command).action(async (path: string, flags: LogFlags & { check?: boolean }) => {
-    const plan = await planJob(await readJobFile(path, process.env))
+    const plan = await planJob({ ...(await readJobFile(path, process.env)), limit: flags.limit })
     finish(flags.check ? await checkPlan(plan) : await runJob(plan, flags))
   })
 }
@@ -49,6 +49,8 @@ export function runCommand(finish: (code: number) => void, topic: HelpTopic): Co
 export interface LogFlags {
   readonly log?: LogKind
   readonly logInterval: number
+  /** Most rows that are read. */
+  readonly limit?: number
   /** Address for metrics and the page. */
   readonly listen?: string
 }
@@ -62,7 +64,13 @@ export function addLogFlags(command: Command): Command {
         'progress on standard error: "live" is one line that is updated, "json" a line of JSON at each interval, "off" errors only (default: live on a terminal, else json)',
       ).choices(logKinds),
     )
+    .option('--limit <rows>', 'reads so many rows at most; not with a checkpoint', rowCount)
     .option('--log-interval <seconds>', 'seconds between two lines of JSON', seconds, 10)
+}
+
+function rowCount(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
+  throw new OptionError('flags', ['--limit: expected an integer of 1 or more'])
 }
 
 function seconds(text: string): number {

@@ -114,6 +114,15 @@ export class BatchingWritable extends Writable {
   }
 
   /**
+   * The body of a request with these rows as it would be sent, before compression. Nothing is sent or counted.
+   * @throws Error for a row that can't be sent
+   */
+  preview(rows: readonly unknown[]): string {
+    const { open, separator, close } = this.#protocol.framing
+    return `${open}${rows.map((row) => this.#encode(row, Date.now()).wire).join(separator)}${close}`
+  }
+
+  /**
    * Sends what was written so far, full batches or not, and waits until each of these rows is settled: acknowledged by
    * the destination or taken by the dead letter. The stream stays open; rows that are written later are not waited for.
    * Where the destination fails it waits as long as the sink tries again.
