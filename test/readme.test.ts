@@ -171,7 +171,10 @@ t.test('the job file fits its schema', async (t) => {
 
 t.test('each command line runs as written, against emulators in place of the services', async (t) => {
   const sample = readFileSync(join(root, 'fixtures/sentinel/zeek-dns.ndjson'), 'utf8')
-  const records = sample.trim().split('\n').map((line) => JSON.parse(line))
+  const records = sample
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
   const { columns } = await sentinelTemplate(records, { table: 'ZeekDns_CL', time_column: 'ts' })
   const declared = { 'Custom-ZeekDns_CL': columns.map(({ name }) => name) }
   const emulators = await startEmulators({ ingestion: { rules: { [`dcr-${'0'.repeat(32)}`]: declared } } })
