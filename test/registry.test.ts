@@ -56,7 +56,7 @@ t.test('names', async (t) => {
     t.ok(registered().has(name), name)
   const unknown = (name: string) => () => createWritable(name as 'splunk', { url: 'https://x', token: 'y' })
   t.throws(unknown('splnk'), { name: 'OptionError', code: 'ERR_OPTION', message: /did you mean "splunk"/ })
-  t.throws(unknown('kafka'), { message: /there are "splunk"/ })
+  t.throws(unknown('syslog'), { message: /there are "splunk"/ })
   t.throws(() => createReadable('rest' as 'azure-monitor', {} as never), {
     message: /no source of this name/,
   })
