@@ -322,7 +322,9 @@ export class KafkaSinkProtocol implements SinkProtocol {
     if (tooLarge.has(String(serviceCode))) return { kind: 'split', reason }
     const isWholeTopic = serviceCode === unknownTopic && this.#values.topic_column === undefined
     const isOfRows = code === 'ERR_QUERY' && serviceCode !== undefined && !isWholeTopic
-    return isOfRows ? { kind: 'refused', reason } : { kind: 'fatal', error: this.#fatal(error) }
+    return isOfRows
+      ? { kind: 'refused', reason, aboutRow: true }
+      : { kind: 'fatal', error: this.#fatal(error) }
   }
 
   #fatal({ message, code, serviceCode, serviceText, cause }: KafkaFailure): DeliveryError {

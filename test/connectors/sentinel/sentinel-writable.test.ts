@@ -235,8 +235,25 @@ t.test('what each status means', async (t) => {
       { requests: 3, received: 4 },
     ],
     [
+      // A reason that need not be about rows, and none was ever accepted.
       { status: 400, times: Infinity },
+      { requests: 7, received: 0, code: 'ERR_DELIVERY' },
+      /the endpoint or an option is at fault/,
+    ],
+    [
+      { status: 400, body: { error: { code: 'InvalidRecord', message: 'no' } }, times: Infinity },
       { requests: 7, received: 0, dead: 4 },
+    ],
+    [
+      // What the metrics endpoint of a DCE says to a call with logs.
+      { status: 400, body: { Error: { Code: 'InvalidApiVersion', Message: 'no' } } },
+      { requests: 1, received: 0, code: 'ERR_DELIVERY' },
+      /it has to be the logs ingestion URL/,
+    ],
+    [
+      { status: 400, body: '<html>Bad Request</html>' },
+      { requests: 1, received: 0, code: 'ERR_DELIVERY' },
+      /it has to be the logs ingestion URL/,
     ],
     [
       // The second half goes row by row: what its size means is known by then.
