@@ -9,7 +9,11 @@ import { windowsRecords, zeekRecords } from './records.mjs'
 const root = new URL('../', import.meta.url)
 
 /** The modules of the types that have a table and are not exported from the entry point. */
-const modules = { SinkOptions: 'sink/options', HttpOptions: 'http/options' }
+const modules = {
+  SinkOptions: 'sink/options',
+  HttpOptions: 'http/options',
+  AzureOptions: 'connectors/azure/options',
+}
 
 /** What a generated file holds now. */
 export function current(file) {

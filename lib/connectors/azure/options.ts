@@ -1,6 +1,6 @@
 import type { TokenCredential } from '@azure/core-auth'
 import { type OptionSpecs, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
-import type { AnyOf } from '../../core/spelling.ts'
+import type { AnyOf, OptionsOf } from '../../core/spelling.ts'
 import { checkHttpOptions, httpSpecs, pem } from '../../http/options.ts'
 import { missingDatabricksVariables } from './databricks-credential.ts'
 
@@ -141,6 +141,9 @@ export type SignIn = AnyOf<
   | readonly ['tenant_id', 'client_id', 'federated_token_file']
   | readonly ['tenant_id', 'client_id', 'client_certificate']
 >
+
+/** Options of every connector that speaks to Azure. */
+export type AzureOptions = OptionsOf<typeof azureSpecs>
 
 export type AzureOptionValues = OptionValues<typeof azureSpecs>
 
