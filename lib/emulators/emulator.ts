@@ -172,6 +172,8 @@ export abstract class Emulator extends EventEmitter<EmulatorEvents> {
       at: Date.now(),
       connection: this.#connections.get(message.socket) ?? 0,
     }
+    // By the clock of the program, which a test may have set.
+    response.setHeader('date', new Date().toUTCString())
     response.once('close', () => {
       if (response.writableFinished) return
       this.emit('abort', request)

@@ -69,6 +69,9 @@ export function noSourceStats(): SourceStats {
   return { rows: 0, requests: 0, retries: 0, splits: 0, bytes: 0 }
 }
 
+/** Milliseconds that an answer's `Date` may lie back without a meaning. */
+const clockTolerance = 3000
+
 /** Streams whose rows a query or worker reports: their windows are not published a second time. */
 const reportedElsewhere = new WeakSet<Readable>()
 
@@ -91,6 +94,9 @@ export class SourceReporter implements SourceObserver {
   readonly #stream: Readable
   readonly #connector: string
   readonly #stats: SourceStats
+  /** Milliseconds that our clock is ahead of the service's, by its last answer; 0 within some seconds. */
+  clockAhead = 0
+  #warned = false
 
   constructor(stream: Readable, connector: string, stats: SourceStats) {
     this.#stream = stream
@@ -100,6 +106,24 @@ export class SourceReporter implements SourceObserver {
 
   request(): void {
     this.#stats.requests++
+  }
+
+  answered(date: string | undefined): void {
+    const time = Date.parse(date ?? '')
+    if (Number.isNaN(time)) return
+    const ahead = Date.now() - time
+    // The header has whole seconds, and an answer may take some time to come.
+    this.clockAhead = ahead > clockTolerance ? ahead : 0
+  }
+
+  /** Warns, once, that a window is read again because our clock is ahead of the service's. */
+  clockIsAhead(): void {
+    if (this.#warned) return
+    this.#warned = true
+    process.emitWarning(
+      `${this.#connector}: this host's clock is about ${Math.round(this.clockAhead / 1000)} s ahead of the service's: windows are held back by as long. Set the clock`,
+      { code: 'CYBER_CONNECTORS_CLOCK_AHEAD' },
+    )
   }
 
   response(bytes: number): void {

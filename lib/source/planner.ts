@@ -12,6 +12,11 @@ export interface Divider<S extends Slice = Slice> {
   readonly indivisible?: string
   /** The ends of a slice, for errors. */
   ends?(slice: S): ErrorDetails['window']
+  /**
+   * Milliseconds until a slice may be read: 0 unless our clock is ahead of the service's, by which it was laid. Called
+   * with each answer. @param clockAhead milliseconds that our clock is ahead
+   */
+  early?(slice: S, clockAhead: number): number
 }
 
 /**

@@ -48,6 +48,8 @@ export interface SourceProtocol<S extends Slice = Slice, O extends Offset = Offs
 export interface SourceObserver {
   /** A request is sent. */
   request(): void
+  /** An answer came. @param date its `Date` header: windows are held back while our clock is ahead of the service's */
+  answered(date: string | undefined): void
   /** Emits an event of the connector's own, such as `schema`. */
   tell(event: string, payload: object): void
 }

@@ -255,9 +255,8 @@ export class SliceRequester<S extends Slice, O extends Offset> extends Requester
   #askFor(part: Part<S>, signal: AbortSignal, onRetry: (() => void) | undefined): Promise<Answered<Page>> {
     const { slice, exact, because, page: first } = part
     const divisible = this.#divider.halves?.(slice) !== undefined
-    part.answer = this.ask(
-      (page, until) => this.#protocol.ask({ slice, exact, divisible, because, page }, until),
-      {
+    const once = () =>
+      this.ask((page, until) => this.#protocol.ask({ slice, exact, divisible, because, page }, until), {
         signal,
         window: this.#divider.ends?.(slice),
         divisible,
@@ -266,11 +265,29 @@ export class SliceRequester<S extends Slice, O extends Offset> extends Requester
           onRetry?.()
           this.#reporter.retry(retry, slice)
         },
-      },
-    )
+      })
+    part.answer = this.#onceDue(slice, once, signal)
     // It is looked at when its turn comes, and may fail before.
     part.answer.catch(() => {})
     return part.answer
+  }
+
+  /** Asks again after a wait, as long as the service's clock says that the slice is not due. */
+  async #onceDue(
+    slice: S,
+    once: () => Promise<Answered<Page>>,
+    signal: AbortSignal,
+  ): Promise<Answered<Page>> {
+    for (;;) {
+      const answer = await once()
+      if ('split' in answer) return answer
+      const wait = this.#divider.early?.(slice, this.#reporter.clockAhead) ?? 0
+      if (wait <= 0) return answer
+      // Rows of its last part may still arrive.
+      answer.value.release?.()
+      this.#reporter.clockIsAhead()
+      await pause(wait, signal)
+    }
   }
 
   #tooLarge(slice: S, cause: ConnectorError): ConnectorError {

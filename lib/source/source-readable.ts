@@ -111,6 +111,12 @@ export abstract class SourceReadable<
     return iterator
   }
 
+  /** Destroys the stream. Node would throw the error of one that failed again, which its reader has had. */
+  override async [Symbol.asyncDispose](): Promise<void> {
+    this.destroy()
+    if (!this.closed) await new Promise<void>((resolve) => this.once('close', resolve))
+  }
+
   override _read(): void {
     this.#wanted = true
     if (this.#pumping) return

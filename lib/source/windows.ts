@@ -88,6 +88,8 @@ export interface WindowPlan {
 /** Windows of time that abut, each at most `partition_duration` long, up to `safety_lag_seconds` ago. */
 export class WindowPlanner extends WindowDivider implements Planner<PlainWindow, WindowOffset> {
   readonly #plan: WindowPlan
+  /** Milliseconds that windows are held back by. */
+  #clockAhead = 0
 
   constructor(plan: WindowPlan) {
     super(plan)
@@ -126,11 +128,24 @@ export class WindowPlanner extends WindowDivider implements Planner<PlainWindow,
     windowOf(slice)
   }
 
+  early(slice: PlainWindow, clockAhead: number): number {
+    if (clockAhead === 0) {
+      this.#clockAhead = 0
+      return 0
+    }
+    const due = windowOf(slice).end + secondsToTicks(this.#plan.safety_lag_seconds)
+    const wait =
+      Number(due / ticksPerMillisecond) - Number(fromDate(Date.now() - clockAhead) / ticksPerMillisecond)
+    // A slow answer has an old date as well; only a window that is not due shows that the clock is ahead.
+    if (wait > 0) this.#clockAhead = clockAhead
+    return Math.max(0, wait)
+  }
+
   lag(slice: PlainWindow): number {
     return Number((fromDate(Date.now()) - windowOf(slice).end) / ticksPerMillisecond)
   }
 
   #latest(): WindowOffset {
-    return toOffset(fromDate(Date.now()) - secondsToTicks(this.#plan.safety_lag_seconds))
+    return toOffset(fromDate(Date.now() - this.#clockAhead) - secondsToTicks(this.#plan.safety_lag_seconds))
   }
 }

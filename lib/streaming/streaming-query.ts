@@ -33,7 +33,7 @@ export class StreamingQuery<
   O extends Offset = WindowOffset,
 > extends EventEmitter<QueryEvents<S, O>> {
   readonly #done: Promise<void>
-  /** Whether somebody has `done`, and so hears of a failure. */
+  /** Whether somebody has `done`, or iterated to the end, and so hears of a failure. */
   #awaited = false
   #iterators = 0
   readonly #settings: QuerySettings
@@ -78,8 +78,12 @@ export class StreamingQuery<
     return this.done
   }
 
+  /** Stops the query. A failure that `done` or an iterator has reported is not thrown again. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop()
+    this.#run.stop()
+    await this.#done.catch((error: unknown) => {
+      if (!this.#awaited) throw error
+    })
   }
 
   /** The progress of each window until the query ends; throws where it fails. To stop iterating does not stop the query. */
@@ -112,7 +116,10 @@ export class StreamingQuery<
     } finally {
       this.off('progress', take)
       this.#iterators--
-      if (ended) await this.#done
+      if (ended) {
+        this.#awaited = true
+        await this.#done
+      }
     }
   }
 

@@ -47,7 +47,7 @@ t.test('every status from 201 to 599, with and without a body, for splunkd', asy
   const { signal } = new AbortController()
   for (const [body, marked] of bodies) {
     const wrong: string[] = []
-    const client = new SplunkdClient(values, () => {})
+    const client = new SplunkdClient(values, { request() {}, answered() {} })
     for (let status = 202; status < 600; status++) {
       splunk.fail({ status, ...(body === undefined ? {} : { body }) })
       const { kind } = await client.ask({ method: 'GET', path: 'server/info', signal })

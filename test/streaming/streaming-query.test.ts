@@ -11,6 +11,7 @@ import { windowCourse } from '../../lib/source/windows.ts'
 import type { QueryProgress } from '../../lib/streaming/query-events.ts'
 import { type StreamingQuery, streamingQuery } from '../../lib/streaming/streaming-query.ts'
 import { MemorySource } from '../fixtures/memory-source.ts'
+import { AlertReadable } from '../fixtures/page-source.ts'
 
 /** Makes sinks that keep what they take, and fail as they are told. */
 function memorySink() {
@@ -500,6 +501,40 @@ t.test('the end', async (t) => {
     const late = streamingQuery({ source, sink, checkpointLocation, signal: controller.signal })
     await t.rejects(late.done, { name: 'AbortError' }, 'aborted before it began')
     await (await Checkpoint.open(checkpointLocation, source.identity, windowCourse)).close()
+  })
+
+  await t.test('await using reports a failure once, with its code', async (t) => {
+    const refuse = () =>
+      new Writable({
+        objectMode: true,
+        write: (_row, _encoding, callback) => callback(new ConnectorError('ERR_REJECTED', 'no')),
+      })
+    const make = () =>
+      streamingQuery({ source: new MemorySource(5), sink: refuse, checkpointLocation: t.testdir() })
+    const ways: Record<string, () => Promise<void>> = {
+      async done() {
+        await using query = make()
+        await query.done
+      },
+      async iterating() {
+        await using query = make()
+        for await (const _ of query);
+      },
+    }
+    for (const [how, run] of Object.entries(ways))
+      await t.rejects(run(), { name: 'StreamingError', code: 'ERR_REJECTED' }, how)
+
+    const source = new AlertReadable({
+      url: 'http://127.0.0.1:9/',
+      token: 'x',
+      start_time: 'earliest',
+      max_retries: 0,
+    })
+    const reading = async () => {
+      await using rows = source
+      for await (const _ of rows);
+    }
+    await t.rejects(reading(), { name: 'QueryError', code: 'ERR_QUERY' }, 'a source')
   })
 
   await t.test('await using stops it', async (t) => {

@@ -49,11 +49,11 @@ export class KqlClient {
   readonly #connection: AzureConnection
   readonly #client: QueryClient
   readonly #values: ClientValues
-  readonly #onRequest: () => void
+  readonly #observer: Pick<SourceObserver, 'request' | 'answered'> | undefined
 
-  constructor(values: ClientValues, onRequest: () => void = () => {}) {
+  constructor(values: ClientValues, observer?: Pick<SourceObserver, 'request' | 'answered'>) {
     this.#values = values
-    this.#onRequest = onRequest
+    this.#observer = observer
     const cloud = azureClouds[values.azure_cloud]
     this.#connection = new AzureConnection(connectorName, values, cloud.queryAudience)
     const { workspace_id, resource_id, endpoint = cloud.queryEndpoint } = values
@@ -89,12 +89,13 @@ export class KqlClient {
     const { request_timeout, stall_timeout, held_bytes = defaultHeldBytes } = this.#values
     const at = metadata ? 'metadata' : this.#values.basic_tables ? 'search' : 'query'
     const { token } = await tokens.get(signal)
-    this.#onRequest()
-    const { status, body, gzip, text, retryAfter } = await withDeadline(
+    this.#observer?.request()
+    const { status, body, gzip, text, retryAfter, date } = await withDeadline(
       request_timeout * 1000,
       signal,
       (until) => this.#client.send({ query, timespan, wait: request_timeout, at }, token, until),
     )
+    this.#observer?.answered(date)
     if (status === 200 && body) {
       return WholeAnswer.receive({ body, gzip }, { stall_timeout, held_bytes, rowLimit }, signal)
     }
@@ -156,7 +157,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
   constructor(settings: KqlSettings, observer: SourceObserver) {
     this.#settings = settings
     this.#observer = observer
-    this.#client = new KqlClient(settings, () => observer.request())
+    this.#client = new KqlClient(settings, observer)
     if (settings.window_by === 'ingestion_time') this.#byIngestion = ingestionTimeQuery(settings.query)
   }
 

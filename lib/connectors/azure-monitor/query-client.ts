@@ -29,6 +29,8 @@ export interface QueryRequest {
 export interface QueryAnswer {
   readonly status: number
   readonly retryAfter: string | undefined
+  /** The service's clock, as a `Date` header has it. */
+  readonly date: string | undefined
   /** The bytes on the wire, for status 200. Whoever has them must read or destroy them. */
   readonly body?: Readable
   readonly gzip: boolean
@@ -127,17 +129,18 @@ function takeAnswer(exchange: Exchange, at: QueryRequest['at']): Policy {
       const body = response.readableStreamBody as Readable | undefined
       const gzip = /\bgzip\b/i.test(headers.get('content-encoding') ?? '')
       const retryAfter = headers.get('retry-after')
+      const date = headers.get('date')
       delete response.readableStreamBody
       // Else the client would take the body for one that somebody else reads.
       delete request.streamResponseStatusCodes
       if (status === 200 && body) {
-        exchange.answer = { status, retryAfter, body, gzip, text: '' }
+        exchange.answer = { status, retryAfter, date, body, gzip, text: '' }
         response.bodyAsText = '{"tables":[]}'
         return response
       }
       // Of an answer that is cut, the status still tells enough.
       const text = body ? await noteOf(body, gzip).catch(() => '') : ''
-      exchange.answer = { status, retryAfter, gzip, text }
+      exchange.answer = { status, retryAfter, date, gzip, text }
       response.bodyAsText = text
       return response
     },

@@ -68,8 +68,9 @@ const anyNumber = 1_000_000_000
  * all workers; `refused` leaves it in the queue as failed; `fatal` puts it back, pauses the queue and ends the worker.
  */
 export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<WorkerEvents<S>> {
-  /** Resolves when the worker has ended by `stop()` or `available_now`; rejects with the error that no window can pass. */
-  readonly done: Promise<void>
+  readonly #done: Promise<void>
+  /** Whether somebody has `done`, and so hears of a failure. */
+  #awaited = false
   readonly #options: WorkerOptions<S>
   readonly #settings: WorkerSettings
   readonly #runner: WindowRunner<S>
@@ -87,13 +88,19 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     this.#runner = new WindowRunner(options.source, true)
     setMaxListeners(0, this.#stop.signal)
     this.#notify('open', {})
-    this.done = this.#run().then(
+    this.#done = this.#run().then(
       () => this.#notify('end', {}),
       (error: unknown) => {
         this.#notify('end', { error })
         throw error
       },
     )
+  }
+
+  /** Resolves when the worker has ended by `stop()` or `available_now`; rejects with the error that no window can pass. */
+  get done(): Promise<void> {
+    this.#awaited = true
+    return this.#done
   }
 
   /** Windows under way here. */
@@ -107,8 +114,12 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     return this.done
   }
 
+  /** Stops the worker. A failure that `done` has reported is not thrown again. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop()
+    this.#stop.abort()
+    await this.#done.catch((error: unknown) => {
+      if (!this.#awaited) throw error
+    })
   }
 
   async #run(): Promise<void> {

@@ -79,7 +79,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
   constructor(settings: SearchSettings, observer: SourceObserver) {
     this.#settings = settings
     this.#observer = observer
-    this.#client = new SplunkdClient(settings, () => observer.request())
+    this.#client = new SplunkdClient(settings, observer)
     const { text, spl } = searchOf(settings)
     const unused = searchParts.filter((name) => settings[name] !== undefined)
     if (settings.query !== undefined && unused.length > 0) {

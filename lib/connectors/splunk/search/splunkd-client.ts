@@ -6,6 +6,7 @@ import type { SourceFailure, SourceVerdict } from '../../../core/verdict.ts'
 import { HttpClient, type HttpSettings, type HttpStream } from '../../../http/client.ts'
 import { headerOf, plainText, waitOf } from '../../../http/response.ts'
 import { isGzip, noteOf } from '../../../source/packed.ts'
+import type { SourceObserver } from '../../../source/protocol.ts'
 import { decisive, messagesIn } from './messages.ts'
 import { type SearchValues, tokenVariable } from './options.ts'
 
@@ -29,15 +30,15 @@ export class SplunkdClient {
   readonly #values: SplunkdValues
   readonly #http: HttpClient
   readonly #signIn: SignIn
-  readonly #onRequest: () => void
+  readonly #observer: Pick<SourceObserver, 'request' | 'answered'>
   readonly #base: string
   readonly #ended = new AbortController()
   /** This splunkd has only the endpoints of version 1: found out once. */
   #isOld = false
 
-  constructor(values: SplunkdValues, onRequest: () => void) {
+  constructor(values: SplunkdValues, observer: Pick<SourceObserver, 'request' | 'answered'>) {
     this.#values = values
-    this.#onRequest = onRequest
+    this.#observer = observer
     this.#signIn = new SignIn(values)
     const fromUrl = credentialsOf(values.splunkd_url)
     this.#http = new HttpClient(values, (text) => redactor([...this.#signIn.secrets, ...fromUrl])(text))
@@ -56,10 +57,10 @@ export class SplunkdClient {
   /** Sends one request. Its answer's body is yet to be read, and may be compressed by gzip. */
   async open({ method, path, parameters = {}, signal }: SplunkdRequest): Promise<SourceVerdict<HttpStream>> {
     try {
-      const header = await this.#signIn.header(this.#http, this.#onRequest, this.#ended.signal)
+      const header = await this.#signIn.header(this.#http, () => this.#observer.request(), this.#ended.signal)
       signal.throwIfAborted()
       if (header.kind !== 'accepted') return header
-      this.#onRequest()
+      this.#observer.request()
       const query = new URLSearchParams({ ...parameters, output_mode: 'json' }).toString()
       const inBody = method === 'POST'
       const response = await this.#http.stream({
@@ -76,6 +77,7 @@ export class SplunkdClient {
         decompress: false,
       })
       const { status } = response
+      this.#observer.answered(headerOf(response, 'date'))
       if (status === 200 || status === 201) return { kind: 'accepted', value: response }
       const text = await noteOf(response.body, isPacked(response))
       return this.#refused(response, text, header.value)
