@@ -37,7 +37,7 @@ export type {
   KafkaReadableOptions,
   KafkaStreamReadableOptions,
 } from './connectors/kafka/options.ts'
-export type { DataLossEvent, KafkaOffset, KafkaSlice } from './connectors/kafka/planner.ts'
+export type { DataLossEvent, KafkaOffset, KafkaSlice, LagEvent } from './connectors/kafka/planner.ts'
 export type { MalformedMessageEvent } from './connectors/kafka/rows.ts'
 export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 export {

@@ -52,7 +52,7 @@ t.test('a connector of one file, which has registered itself, is made by its nam
 })
 
 t.test('names', async (t) => {
-  for (const name of ['splunk', 'rest', 'azure-monitor', 'ms-sentinel', 'lines'])
+  for (const name of ['splunk', 'rest', 'azure-monitor', 'ms-sentinel', 'kafka', 'lines'])
     t.ok(registered().has(name), name)
   const unknown = (name: string) => () => createWritable(name as 'splunk', { url: 'https://x', token: 'y' })
   t.throws(unknown('splnk'), { name: 'OptionError', code: 'ERR_OPTION', message: /did you mean "splunk"/ })

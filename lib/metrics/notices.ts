@@ -12,6 +12,13 @@ export interface Notices {
   'source-window': { readonly connector: string; readonly rows: number; readonly id?: string }
   'source-retry': SourceRetryEvent
   'source-split': SourceSplitEvent
+  'source-lag': {
+    readonly connector: string
+    readonly topic: string
+    readonly partition: number
+    readonly messages: number
+    readonly seconds: number
+  }
   query: QueryNotice
 }
 

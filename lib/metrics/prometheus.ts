@@ -101,6 +101,14 @@ export function prometheusMetrics(
       for (const [connector, lag] of lags) own.set({ connector }, lag)
     },
   )
+  const partitionLag = (unit: string) =>
+    new Gauge({
+      name: `cyber_connectors_partition_lag_${unit}`,
+      help: `How far what is committed of a partition of Kafka is behind its end, in ${unit}.`,
+      labelNames: ['connector', 'topic', 'partition'],
+      registers,
+    })
+  const [lagMessages, lagSeconds] = [partitionLag('messages'), partitionLag('seconds')]
   if (queue) {
     gauge('queue_windows', 'Windows of the queue, over all workers.', ['state'], async (own) => {
       for (const [state, count] of Object.entries((await queue()) ?? {})) own.set({ state }, count)
@@ -151,6 +159,11 @@ export function prometheusMetrics(
     },
     'source-retry': ({ connector, status }) => retried(connector, 'source', reasonOf({ status })),
     'source-split': ({ connector }) => splits.inc({ connector }),
+    'source-lag': ({ connector, topic, partition: number, messages, seconds: behind }) => {
+      const labels = { connector, topic, partition: String(number) }
+      lagMessages.set(labels, messages)
+      lagSeconds.set(labels, behind)
+    },
     query: (notice) => {
       const connector = notice.source ?? 'a function'
       startSource(connector)

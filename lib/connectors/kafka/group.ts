@@ -11,6 +11,7 @@ import {
   type KafkaOffset,
   type KafkaSlice,
   kafkaSlice,
+  type LagEvent,
   type OffsetsOption,
   type PartitionNotes,
   requireKafkaSlice,
@@ -44,6 +45,7 @@ interface Owned {
 
 export interface GroupHooks {
   lost(loss: DataLossEvent): void
+  lag(lag: LagEvent): void
   rebalanced(event: RebalanceEvent): void
   retry(error: KafkaFailure, attempts: number, wait: number): void
 }
@@ -78,7 +80,15 @@ export class GroupPlanner implements Planner<KafkaSlice, KafkaOffset> {
   async latestOffset(signal: AbortSignal): Promise<KafkaOffset> {
     await this.#joined().place(signal)
     await this.#commitStarts()
-    return this.#ask('latest', signal)
+    const latest = await this.#ask('latest', signal)
+    // Of partitions that others have, it is not known how far they are.
+    for (const lag of this.#notes.lags(latest.offsets))
+      if (this.#owned.has(`${lag.topic}/${lag.partition}`)) this.#hooks.lag(lag)
+    return latest
+  }
+
+  lag({ topic, partition }: KafkaSlice): number | undefined {
+    return this.#notes.ageOf(topic, partition)
   }
 
   async *slices(_from: KafkaOffset, until: KafkaOffset): AsyncGenerator<KafkaSlice> {
@@ -132,7 +142,10 @@ export class GroupPlanner implements Planner<KafkaSlice, KafkaOffset> {
     for (const { part, at } of due)
       offsets.set(part.topic, (offsets.get(part.topic) ?? new Map()).set(part.partition, at))
     if (!(await this.#joined().commit(offsets, this.#stop.signal))) return false
-    for (const { part, at } of due) part.committed = Math.max(part.committed ?? at, at)
+    for (const { part, at } of due) {
+      part.committed = Math.max(part.committed ?? at, at)
+      this.#notes.noteCommitted(part.topic, part.partition, part.committed)
+    }
     return true
   }
 
@@ -223,6 +236,7 @@ export class GroupPlanner implements Planner<KafkaSlice, KafkaOffset> {
         this.#hooks.lost({ topic, partition, offset: position, continuesAt })
         position = continuesAt
       }
+      if (found !== undefined) this.#notes.noteCommitted(topic, partition, found)
       const owner = ++this.#times
       this.#owned.set(`${topic}/${partition}`, { topic, partition, owner, position, committed: found })
     }

@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { OptionError } from '../../core/errors.ts'
 import type { EitherSpelling } from '../../core/spelling.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
@@ -23,6 +24,7 @@ import {
   type DataLossEvent,
   type KafkaOffset,
   type KafkaSlice,
+  type LagEvent,
   OffsetPlanner,
   offsetsOf,
   PartitionNotes,
@@ -30,6 +32,8 @@ import {
 import type { MalformedMessageEvent } from './rows.ts'
 import { KafkaSinkProtocol } from './sink-protocol.ts'
 import { failureVerdict, KafkaSourceProtocol, reportLoss } from './source-protocol.ts'
+
+const lagChannel = channel('cyber-connectors:source-lag')
 
 /** The events of Kafka's sources besides those of every source, with their arguments. */
 export interface KafkaSourceEvents {
@@ -131,13 +135,14 @@ export class KafkaReadable extends BoundedReadable<KafkaSlice, Row, KafkaSourceE
 /**
  * The messages of Kafka topics or event hubs as rows, as they come, with offsets that survive a crash.
  *
- * Events besides those of a Readable: `malformed`, `data_loss`, `window`, `retry`, `idle`.
+ * Events besides those of a Readable: `malformed`, `data_loss`, `window`, `retry`, `idle`, `lag` (a {@link LagEvent})
+ * at each look, and with a group `rebalance` (a {@link RebalanceEvent}).
  */
 export class KafkaStreamReadable extends StreamReadable<
   KafkaSlice,
   KafkaOffset,
   Row,
-  KafkaSourceEvents & { rebalance: [event: RebalanceEvent] }
+  KafkaSourceEvents & { lag: [event: LagEvent]; rebalance: [event: RebalanceEvent] }
 > {
   /** Messages so far that could not be read and were left out or put aside. */
   malformed = 0
@@ -159,12 +164,17 @@ export class KafkaStreamReadable extends StreamReadable<
     }
     const tell = (event: string, payload: object) => this.emit(event, payload)
     const lost = (loss: DataLossEvent) => reportLoss(values, { tell }, loss)
+    const report = (lag: LagEvent) => {
+      lagChannel.publish({ connector: connectorName, ...lag })
+      this.emit('lag', lag)
+    }
     const ask = offsetsAsker(values, cluster, onRetry)
     const group =
       group_id === undefined
         ? undefined
         : new GroupPlanner(ask, { ...values, group_id }, notes, {
             lost,
+            lag: report,
             rebalanced: (event) => this.emit('rebalance', event),
             retry: ({ message: text }, attempts, wait) =>
               onRetry({ connector: connectorName, attempts, wait, text }),
@@ -182,7 +192,7 @@ export class KafkaStreamReadable extends StreamReadable<
             () => this.malformed++,
             group && ((slice, signal) => group.confirm(slice, signal)),
           ),
-        planner: group ?? new OffsetPlanner(ask, values, notes, lost),
+        planner: group ?? new OffsetPlanner(ask, values, notes, lost, report),
       },
       group_id === undefined ? values : { ...values, checkpoint: new MemoryCheckpoint(group_id) },
     )

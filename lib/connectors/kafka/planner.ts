@@ -54,6 +54,8 @@ export type OffsetsOption = 'earliest' | 'latest' | Offsets
 /** What the stream and its requests know of a partition. */
 export class PartitionNotes {
   readonly #starts = new Map<string, number>()
+  readonly #committed = new Map<string, number>()
+  readonly #times = new Map<string, number>()
   #messages = 0
   #bytes = 0
 
@@ -70,6 +72,32 @@ export class PartitionNotes {
     }
     this.#messages += messages
     this.#bytes += bytes
+  }
+
+  /** @param time that of the newest message of a page, in milliseconds since 1970 */
+  noteRead(topic: string, partition: number, time: number): void {
+    this.#times.set(`${topic}/${partition}`, time)
+  }
+
+  noteCommitted(topic: string, partition: number, offset: number): void {
+    this.#committed.set(`${topic}/${partition}`, offset)
+  }
+
+  /** Milliseconds from the newest message that was read to now; undefined if none was. */
+  ageOf(topic: string, partition: number): number | undefined {
+    const time = this.#times.get(`${topic}/${partition}`)
+    return time === undefined ? undefined : Math.max(0, Date.now() - time)
+  }
+
+  /** How far partitions are behind their end: those of which something was committed. */
+  *lags(ends: Offsets): Generator<LagEvent> {
+    for (const [topic, partition, end] of partitionsIn(ends)) {
+      const committed = this.#committed.get(`${topic}/${partition}`)
+      if (committed === undefined) continue
+      const messages = Math.max(0, end - committed)
+      const seconds = messages === 0 ? 0 : (this.ageOf(topic, partition) ?? 0) / 1000
+      yield { topic, partition, messages, seconds }
+    }
   }
 
   noteStart(topic: string, partition: number, start: number): void {
@@ -92,6 +120,15 @@ export interface DataLossEvent {
   readonly continuesAt: number
 }
 
+/** Event `lag`, at each look for new messages: how far what is committed of a partition is behind its end. */
+export interface LagEvent {
+  readonly topic: string
+  readonly partition: number
+  readonly messages: number
+  /** Age of the newest message that was read; 0 once caught up. */
+  readonly seconds: number
+}
+
 export type AskOffsets = (wanted: OffsetsOption, signal: AbortSignal) => Promise<KafkaOffset>
 
 export interface PlannerSettings {
@@ -106,6 +143,7 @@ export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
   readonly #settings: PlannerSettings
   readonly #notes: PartitionNotes
   readonly #lost: (loss: DataLossEvent) => void
+  readonly #report: (lag: LagEvent) => void
 
   /**
    * @param ask asks the cluster for offsets, with retries
@@ -116,11 +154,13 @@ export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
     settings: PlannerSettings,
     notes: PartitionNotes,
     lost: (loss: DataLossEvent) => void,
+    report: (lag: LagEvent) => void = () => {},
   ) {
     this.#ask = ask
     this.#settings = settings
     this.#notes = notes
     this.#lost = lost
+    this.#report = report
   }
 
   async initialOffset(_earliest: unknown, signal: AbortSignal): Promise<KafkaOffset> {
@@ -128,7 +168,18 @@ export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
   }
 
   async latestOffset(signal: AbortSignal): Promise<KafkaOffset> {
-    return this.#ask('latest', signal)
+    const latest = await this.#ask('latest', signal)
+    for (const lag of this.#notes.lags(latest.offsets)) this.#report(lag)
+    return latest
+  }
+
+  async committed({ offsets }: KafkaOffset): Promise<void> {
+    for (const [topic, partition, offset] of partitionsIn(offsets))
+      this.#notes.noteCommitted(topic, partition, offset)
+  }
+
+  lag({ topic, partition }: KafkaSlice): number | undefined {
+    return this.#notes.ageOf(topic, partition)
   }
 
   *slices(from: KafkaOffset, until: KafkaOffset): Generator<KafkaSlice> {

@@ -157,8 +157,11 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
     from: number,
     batches: RecordBatches,
   ): AsyncGenerator<Row[]> {
-    for (const batch of batches.batches(from, end, this.#rows.needsHeaders))
+    for (const batch of batches.batches(from, end, this.#rows.needsHeaders)) {
+      const newest = batch.messages.at(-1)
+      if (newest) this.#notes.noteRead(topic, partition, newest.timestamp)
       yield await this.#rows.rows({ topic, partition }, batch)
+    }
   }
 
   /** An answer without a message: the broker holds this client back, or there is nothing up to the end of the log. */

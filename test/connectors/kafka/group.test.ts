@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { Writable } from 'node:stream'
 import t from 'tap'
@@ -64,6 +65,10 @@ t.test('a consumer group', { skip: kafkaMissing }, async (t) => {
     await topics.produceNumbers(topic, 120)
     const first = collect(member(topic, 'alone', { available_now: true }))
     await first.query.done
+    const lags: object[] = []
+    const listen = (notice: unknown) => lags.push(notice as object)
+    subscribe('cyber-connectors:source-lag', listen)
+    t.teardown(() => unsubscribe('cyber-connectors:source-lag', listen))
     t.equal(new Set(first.seen).size, 120)
     t.equal(first.seen.length, 120)
     t.equal(
@@ -74,6 +79,13 @@ t.test('a consumer group', { skip: kafkaMissing }, async (t) => {
     const second = collect(member(topic, 'alone', { available_now: true }))
     await second.query.done
     t.same(second.seen.sort(), [120, 121, 122])
+    const third = collect(member(topic, 'alone'))
+    await once(third.query, 'idle')
+    await topics.produceNumbers(topic, 1, 123)
+    await until(third.query, () => third.seen.length === 1)
+    while (!lags.some((lag) => 'messages' in lag && lag.messages === 1)) await once(third.query, 'idle')
+    await third.query.stop()
+    t.match(lags.at(-1), { connector: 'kafka', topic, partition: Number, messages: Number, seconds: Number })
   })
 
   await t.test('what the sink has not settled is not committed', async (t) => {
