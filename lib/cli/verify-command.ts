@@ -4,7 +4,7 @@ import { OptionError } from '../core/errors.ts'
 import { otherSpelling } from '../core/options.ts'
 import { formatInstant, fromDate, parseDuration, parseInstant, ticksPerSecond } from '../core/time.ts'
 import { maker } from '../registry.ts'
-import { instantOf, keyText } from '../streaming/interval-counts.ts'
+import { instantOf, keyText, membersOf } from '../streaming/interval-counts.ts'
 import { runWindow } from '../streaming/run-window.ts'
 import { type VerifiedInterval, type VerifyEnd, type VerifyOptions, verify } from '../streaming/verify.ts'
 import { exitCodes } from './failures.ts'
@@ -222,10 +222,12 @@ async function repair(
       ? maker(source.connector, 'readable', 'source').create(options)
       : plan.makeSource!()
   async function* lacking() {
-    for await (const row of make() as AsyncIterable<Record<string, unknown>>) {
+    for await (const given of make() as AsyncIterable<object>) {
+      const row = membersOf(given)
       const instant = instantOf(row[time])
       if (instant === undefined || instant < from || instant >= to) continue
-      if (key === undefined || wanted.has(JSON.stringify(names.map((name) => keyText(row[name]))))) yield row
+      if (key === undefined || wanted.has(JSON.stringify(names.map((name) => keyText(row[name])))))
+        yield given
     }
   }
   const deadLetter = await openDeadLetter(plan)

@@ -119,7 +119,11 @@ export class BatchingWritable extends Writable {
    */
   preview(rows: readonly unknown[]): string {
     const { open, separator, close } = this.#protocol.framing
-    return `${open}${rows.map((row) => this.#encode(row, Date.now()).wire).join(separator)}${close}`
+    const texts = rows.map((row) => {
+      const { wire, raw, after = '' } = this.#encode(row, Date.now())
+      return `${wire}${raw?.toString() ?? ''}${after}`
+    })
+    return `${open}${texts.join(separator)}${close}`
   }
 
   /**

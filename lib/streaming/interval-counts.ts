@@ -2,6 +2,7 @@ import { AzureMonitorReadable } from '../connectors/azure-monitor/azure-monitor-
 import { pipedOn } from '../connectors/azure-monitor/query-windows.ts'
 import { composedSearch } from '../connectors/splunk/search/spl.ts'
 import { SplunkReadable } from '../connectors/splunk/splunk-readable.ts'
+import { JsonText } from '../core/json.ts'
 import {
   firstInstant,
   floorDivide,
@@ -213,7 +214,8 @@ class ReadCounter implements Counter {
     this.#intervals = new Map()
     const { rows, time_column } = this.#end as Extract<VerifyEnd, { rows: unknown }>
     const dates = { start: dateOf(range.start), end: dateOf(range.end) }
-    for await (const row of rows(dates) as AsyncIterable<Record<string, unknown>>) {
+    for await (const given of rows(dates)) {
+      const row = membersOf(given)
       signal?.throwIfAborted()
       const time = instantOf(row[time_column])
       if (time === undefined || time < range.start || time >= range.end) continue
@@ -238,6 +240,11 @@ class ReadCounter implements Counter {
 
 function dateOf(ticks: Ticks): Date {
   return new Date(Number(floorDivide(ticks, ticksPerMillisecond)[0]))
+}
+
+/** The members of a row that may be kept as text. */
+export function membersOf(row: object): Record<string, unknown> {
+  return row instanceof JsonText ? row.value : (row as Record<string, unknown>)
 }
 
 /** The instant that a time column holds; undefined if it is none. */

@@ -52,8 +52,9 @@ export class SentinelProtocol implements SinkProtocol {
     return { wire: serialize(this.#rows.check(row, at)) }
   }
 
-  encodeText(row: JsonText, at: number): EncodedRow | undefined {
-    return this.#rows.check(row.value, at) === row.value ? { wire: '', raw: row.bytes } : undefined
+  encodeText(row: JsonText, at: number): EncodedRow {
+    const sent = this.#rows.check(row.value, at)
+    return sent === row.value ? { wire: '', raw: row.bytes } : { wire: serialize(sent) }
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {

@@ -1,4 +1,5 @@
 import { OptionError } from '../../core/errors.ts'
+import { JsonText } from '../../core/json.ts'
 import { parseInstant } from '../../core/time.ts'
 import { ColumnNames } from './column-names.ts'
 
@@ -128,7 +129,7 @@ async function shapesOf(
   let count = 0
   for await (const row of rows) {
     count++
-    for (const [name, value] of Object.entries(row)) {
+    for (const [name, value] of Object.entries(row instanceof JsonText ? row.value : row)) {
       let shape = shapes.get(name)
       if (!shape) {
         shape = new ColumnShape()

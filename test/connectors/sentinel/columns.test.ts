@@ -10,6 +10,7 @@ import {
   type UndeclaredEvent,
 } from '../../../lib/connectors/sentinel/index.ts'
 import { sentinelTemplate } from '../../../lib/connectors/sentinel/template.ts'
+import { JsonRow } from '../../../lib/core/json-row.ts'
 import { startEmulators } from '../../../lib/emulators/index.ts'
 import { deliver, LetterBox } from '../../fixtures/sink-trial.ts'
 
@@ -138,4 +139,32 @@ t.test('times that the service replaces are reported once, with the count at the
     { connector: 'ms-sentinel', rows: 1, time: rows[2]!.TimeGenerated.toISOString() },
     { rows: 4, time: '2020-01-01T00:00:00.000Z', text: /4 rows have such a time/ },
   ])
+})
+
+t.test('rows that are kept as text are looked at, renamed and counted like others', async (t) => {
+  const { ingestion, sink } = await rule(t, ['TimeGenerated', 'a_b'])
+  const texts = [
+    '{"TimeGenerated":"2020-01-01T00:00:00Z","a.b":1.0}',
+    '{"TimeGenerated":"2020-01-01T00:00:00Z","a.b":2}',
+  ]
+  const plain = sink()
+  t.equal(
+    await deliver(
+      texts.map((text) => JsonRow.of(text)),
+      plain.made,
+    ),
+    undefined,
+  )
+  t.match(plain.undeclared, [{ column: 'a.b' }])
+  t.match(ingestion.requests.at(-1)?.body.toString(), '"a.b":1.0')
+  const renamed = sink({ column_names: 'azure' })
+  t.equal(
+    await deliver(
+      texts.map((text) => JsonRow.of(text)),
+      renamed.made,
+    ),
+    undefined,
+  )
+  t.match(renamed.times, [{ rows: 1 }, { rows: 2 }])
+  t.match(ingestion.rows.slice(-2), [{ a_b: 1 }, { a_b: 2 }])
 })
