@@ -46,7 +46,7 @@ const appendedLimit = 1 << 16
 const changeLimit = 1000
 
 /**
- * Which slices of a stream are committed and which are under way, kept in a store. A change is appended to the state and
+ * Which slices of a stream are committed and which are pending, kept in a store. A change is appended to the state and
  * durable once its promise resolves; it costs the same however many slices are planned. One process has it at a time,
  * until `close()`.
  */
@@ -58,7 +58,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   /** The offset once all planned slices are done. */
   #end: O | undefined
   #planned = new PlannedSlices<S>()
-  /** The text in the store, undefined where it must be written whole before more is added. */
+  /** The text in the store; undefined if it must be rewritten before lines are appended. */
   #written: WrittenText | undefined
   #turn: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | undefined
@@ -72,7 +72,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   /**
    * Opens a checkpoint.
    *
-   * @param place a directory, which is made where it is not there, or a store
+   * @param place a directory, created if missing, or a store
    * @param identity what the checkpoint must belong to
    * @throws CheckpointError (`ERR_CHECKPOINT`) where another process holds it, it belongs to something else, can't be
    *   read or is not a checkpoint. Nothing is changed then.
@@ -142,7 +142,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   }
 
   /**
-   * Notes slices as under way, before any of their rows is handed on. Each must follow on what was planned before.
+   * Records slices as pending, before any of their rows is emitted. Each must follow on what was planned before.
    *
    * @throws CheckpointError, also what the planner throws for a slice that does not follow; nothing is changed then
    */
@@ -177,7 +177,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
     })
   }
 
-  /** Gives the checkpoint free for others, after changes under way. */
+  /** Releases the checkpoint, after pending changes. */
   async close(): Promise<void> {
     this.#closed ??= this.#turn.then(() => this.#session[Symbol.asyncDispose]())
     await this.#closed
@@ -305,8 +305,8 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
  * Where a checkpoint stands that a store was asked for, without taking it: another process may have it.
  *
  * @param identity what it must belong to
- * @returns undefined where there is none yet
- * @throws CheckpointError (`ERR_CHECKPOINT`) where it belongs to something else or can't be read
+ * @returns undefined if there is none yet
+ * @throws CheckpointError (`ERR_CHECKPOINT`) if it belongs to something else or can't be read
  */
 export async function inspectCheckpoint<S extends Slice, O extends Offset>(
   { text, location }: StoredText,

@@ -20,10 +20,10 @@ const claims = 5
 /**
  * Keeps a directory to one process at a time. Each process lays down a claim of its own name and then looks for the
  * claims of others: of two that start at once, the later one sees the earlier one's. Because no two claims share a
- * name, the claim of a dead process can be removed by anybody at any time without hitting a live one.
+ * name, the claim of a dead process can be removed by any process at any time without hitting a live one.
  *
- * The holder renews its claim by writing the file anew, so that processes on other hosts see that it lives. How long ago
- * that was they tell by the file system's own clock, which dates their own claim as well.
+ * The holder renews its claim by rewriting the file, so that processes on other hosts see that it lives. They measure
+ * its age by the file system's own clock, which dates their own claim as well.
  */
 export class DirectoryLock {
   readonly #file: string
@@ -108,7 +108,7 @@ export class DirectoryLock {
   }
 }
 
-/** Which directory it is: another one, or a link to it, in its place is told apart. */
+/** Identity of the directory: another one, or a link to it, in its place differs. */
 async function placeOf(directory: string): Promise<string> {
   const { dev, ino } = await lstat(directory, { bigint: true })
   return `${dev} ${ino}`
@@ -176,7 +176,7 @@ async function readClaim(file: string): Promise<Claim | undefined> {
   )
 }
 
-/** A process, told apart from a later one that got the same number. */
+/** A process, distinct from a later one with the same number. */
 interface ProcessMark {
   readonly pid: number
   /** When it started, by Linux's /proc; undefined elsewhere. */
@@ -185,7 +185,7 @@ interface ProcessMark {
 
 const gone = 'gone'
 
-/** A text that is different for each process that ever had this number, or undefined where the system does not tell. */
+/** A string that differs for each process that ever had this number; undefined if the system has none. */
 export async function processStart(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
@@ -201,7 +201,7 @@ export async function processStart(pid: number): Promise<string | undefined> {
   }
 }
 
-/** Whether this very process still runs. Where the system can't tell two of the same number apart, it counts as running. */
+/** Whether this very process still runs. If the system can't distinguish two of the same number, it counts as running. */
 async function isRunning({ pid, started }: ProcessMark): Promise<boolean> {
   try {
     process.kill(pid, 0)

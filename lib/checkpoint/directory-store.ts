@@ -79,7 +79,7 @@ async function acquire(given: string, duration: number): Promise<DirectoryLease>
   let directory = given
   try {
     await makeDirectory(directory)
-    // Where it leads now: a link that is swapped later is not followed.
+    // The current target: a link that changes later is not followed.
     directory = await realpath(directory)
     const lock = await DirectoryLock.acquire(directory, duration)
     try {
@@ -195,7 +195,7 @@ function numberOf(name: string): number {
   return Number(stateName.exec(name)![1])
 }
 
-/** The newest state in a directory, read without its lock. @returns undefined where there is none */
+/** The newest state in a directory, read without its lock. @returns undefined if there is none */
 async function readNewest(directory: string): Promise<string | undefined> {
   try {
     const [newest] = await listStates(directory)
@@ -206,7 +206,7 @@ async function readNewest(directory: string): Promise<string | undefined> {
   }
 }
 
-/** Files of states, the newest first. @throws CheckpointError where there is none, but files of somebody else */
+/** Files of states, the newest first. @throws CheckpointError if there is none, but foreign files */
 async function listStates(directory: string): Promise<string[]> {
   const names = await readdir(directory)
   const states = names.filter((name) => stateName.test(name)).sort((a, b) => numberOf(b) - numberOf(a))

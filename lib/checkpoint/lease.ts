@@ -46,7 +46,7 @@ export interface Lease {
 /** Milliseconds from one attempt of a standby to the next, at most. */
 const standbyInterval = 1000
 
-/** Milliseconds that a release may take: the lease of a store that does not answer runs out by itself. */
+/** Maximum milliseconds of a release: if the store does not answer, the lease expires anyway. */
 const releaseLimit = 5000
 
 /** Seconds. */
@@ -130,7 +130,7 @@ class LeasedSession implements CheckpointSession {
     await orAborted(this.#lease.release(), ended).catch(() => {})
   }
 
-  /** Repeats a change until the store has it, the lease is lost, or the store refuses it for good. */
+  /** Repeats a change until the store has it, the lease is lost, or the store refuses it permanently. */
   async #put(change: () => Promise<void>): Promise<void> {
     for (let retry = 0; ; retry++) {
       this.#requireLease()
@@ -196,7 +196,7 @@ class LeasedSession implements CheckpointSession {
   }
 }
 
-/** @throws the signal's reason where it fires first */
+/** @throws the signal's reason if it fires first */
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const forget = onAbort(signal, reject)
@@ -211,7 +211,7 @@ export type Outcome =
   | 'done'
   /** It holds a write of this number already. */
   | 'repeated'
-  /** Another process has the lease, or nobody. */
+  /** This process does not have the lease; another one may. */
   | 'lost'
   /** It does not hold the write before this one. */
   | 'behind'

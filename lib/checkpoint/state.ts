@@ -1,6 +1,6 @@
 import type { Json, Offset, Slice } from '../core/slice.ts'
 
-/** What a checkpoint belongs to, as names and texts: the workspace, the query, how slices are laid. */
+/** What a checkpoint belongs to, as strings by name: the workspace, the query, the slice settings. */
 export type Identity = Readonly<Record<string, string>>
 
 /** A line of the state after its first: slices begun, or ids of slices that are done. */
@@ -127,7 +127,7 @@ export class PlannedSlices<S extends Slice> {
     this.#byId.get(id)!.committed = true
   }
 
-  /** Takes the first slice away where it is committed. */
+  /** Removes the first slice if it is committed. */
   shiftCommitted(): S | undefined {
     const first = this.#first
     if (!first?.committed) return undefined

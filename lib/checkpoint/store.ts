@@ -16,7 +16,7 @@ export interface CheckpointStore {
   /**
    * Takes hold of a checkpoint.
    *
-   * @param name tells the checkpoints of one store apart; empty where it keeps only one
+   * @param name distinguishes the checkpoints of one store; empty if it keeps only one
    * @throws CheckpointError (`ERR_CHECKPOINT`) where another process holds it and `wait` is not set, or the store can't
    *   be used
    */
@@ -34,7 +34,7 @@ export type StoredText = Pick<CheckpointSession, 'text' | 'location'>
 
 /** A checkpoint that this process holds, until it is disposed of or `lost` fires. */
 export interface CheckpointSession extends AsyncDisposable {
-  /** The text as it was when the session began; undefined where there was none. */
+  /** The text as it was when the session began; undefined if there was none. */
   readonly text: string | undefined
   /** Where the text is, for errors. It holds no secret. */
   readonly location: string
@@ -42,7 +42,7 @@ export interface CheckpointSession extends AsyncDisposable {
   readonly remedy?: string | undefined
   /** Puts another text in place of the whole one, durably. @throws CheckpointError once another process holds it */
   write(text: string): Promise<void>
-  /** Adds to the end of what `write` put there, durably. Where a store has no such call, the text is written whole. */
+  /** Adds to the end of what `write` put there, durably. If a store can't append, it writes the whole text. */
   append?(text: string): Promise<void>
   /** Fires once another process may hold the checkpoint; its reason is a CheckpointError. */
   readonly lost: AbortSignal
@@ -67,7 +67,7 @@ export class LostError extends CheckpointError {
   }
 }
 
-/** The store failed, and the same call may succeed later: a connection was reset, the server starts anew. */
+/** The store failed, and the same call may succeed later: a connection was reset, the server restarts. */
 export class TransientError extends CheckpointError {
   constructor(message: string, cause?: unknown) {
     super('ERR_CHECKPOINT', message, cause === undefined ? {} : { cause })
@@ -81,7 +81,7 @@ export function asCheckpointError(error: unknown, context: string): CheckpointEr
   return new CheckpointError('ERR_CHECKPOINT', `${context}: ${text}`, { cause: error })
 }
 
-/** A text that tells one opening of a checkpoint from every other, and who it was. */
+/** A string that identifies one opening of a checkpoint and its process. */
 export function holderText(): string {
   return JSON.stringify({
     pid: process.pid,

@@ -3,16 +3,16 @@ import type { EncodedRow, Framing } from './protocol.ts'
 /** Bytes left before each row and after the last, for what goes between rows and around them. */
 const gap = 1
 
-/** Above this many UTF-16 units it pays to count the bytes of a string before room is made for it. */
+/** Above this many UTF-16 units, counting the bytes of a string before allocating is cheaper. */
 const longText = 4096
 
-/** Groups that are filled at once. Each has a timer, and room for its rows. */
+/** Maximum groups filled at the same time. Each has a timer and a buffer. */
 export const mostOpen = 64
 
 /** Rows, one behind the other. */
 export interface JoinedRows {
   readonly bytes: Buffer
-  /** To be called once, when nobody reads the bytes any more: then they may hold other rows. */
+  /** Call once, when nothing reads the bytes any more: the buffer is then reused. */
   release(): void
 }
 
@@ -35,7 +35,7 @@ export class RowStore {
     return this.#used
   }
 
-  /** Whether nobody reads its bytes: once its rows are settled, it can hold others. */
+  /** Whether nothing reads its bytes any more. Once its rows are settled, the buffer can be reused. */
   get free(): boolean {
     return this.#readers === 0
   }
@@ -63,7 +63,7 @@ export class RowStore {
     return end + 1
   }
 
-  /** Keeps the row that was written last, of so many bytes. @param place its number among all rows of the sink */
+  /** Keeps the row written last, with its size in bytes. @param place its number among all rows of the sink */
   keep(row: unknown, group: string | undefined, bytes: number, place: number): Entry {
     const start = this.#used
     this.#used = start + bytes + gap
@@ -186,7 +186,7 @@ export class OpenBatches implements Iterable<OpenBatch> {
     return undefined
   }
 
-  /** The one with the most bytes, the oldest of several: it leaves when there is no room for another row. */
+  /** The batch with the most bytes, the oldest of several: it is sent when the memory limit leaves no space for another row. */
   get fullest(): OpenBatch | undefined {
     let fullest: OpenBatch | undefined
     for (const batch of this.#batches.values()) if (!fullest || batch.bytes > fullest.bytes) fullest = batch

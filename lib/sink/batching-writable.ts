@@ -71,7 +71,7 @@ export class BatchingWritable extends Writable {
   readonly #batches: (readonly Entry[])[] = []
   #intake: Intake | undefined
   readonly #open = new OpenBatches()
-  /** An open batch that takes no more rows, and so holds the next one back. */
+  /** An open batch that is full, and so blocks the next row. */
   #full: OpenBatch | undefined
   readonly #flushes: Flush[] = []
   /** Rows before this place are to leave as soon as all of them are in batches, full or not. */
@@ -129,7 +129,7 @@ export class BatchingWritable extends Writable {
   /**
    * Sends what was written so far, full batches or not, and waits until each of these rows is settled: acknowledged by
    * the destination or taken by the dead letter. The stream stays open; rows that are written later are not waited for.
-   * Where the destination fails it waits as long as the sink tries again.
+   * While the destination fails it waits as long as the sink retries.
    *
    * @throws DeliveryError with the code and the text of the stream's error where that has ended with some of these rows
    * unsettled; they are its `rows`
@@ -152,7 +152,7 @@ export class BatchingWritable extends Writable {
     })
   }
 
-  /** As Node's. Where a {@link flush} waits for rows that Node still holds, they are not held back. */
+  /** As Node's, except that rows which a pending {@link flush} waits for are not held back. */
   override cork(): void {
     const awaited = this.#flushes.at(-1)?.until ?? 0
     if (awaited <= this.stats.written) super.cork()
@@ -321,7 +321,7 @@ export class BatchingWritable extends Writable {
     else reject(flushError(this.#protocol.connector, reason, rows, count))
   }
 
-  /** Puts the next row of the intake into the open batch, or sends that off for it. @returns false where it has to wait */
+  /** Puts the next row of the intake into the open batch, or sends that off for it. @returns false if it must wait */
   #place(intake: Intake): boolean {
     const row = intake.rows[intake.next]
     try {
@@ -439,7 +439,7 @@ export class BatchingWritable extends Writable {
     if (!this.destroyed) this.#proceed()
   }
 
-  /** Ends the stream with an error, once the requests under way have been answered: cut, their rows would be in doubt. */
+  /** Ends the stream with an error after the requests in flight are answered: aborting them would leave their rows in doubt. */
   #fail(error: Error): void {
     if (this.#failure || this.destroyed) return
     this.#failure = error
@@ -482,7 +482,7 @@ export class BatchingWritable extends Writable {
   }
 }
 
-/** The error of a flush: as the stream's. Its rows, the first so many, are listed when asked for: many flushes may wait. */
+/** The error of a flush: as the stream's. Its rows are listed only on access, since many flushes may wait. */
 function flushError(
   connector: string,
   reason: Error | null,

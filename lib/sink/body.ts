@@ -8,7 +8,7 @@ const smallest = 1500
 
 /** A body and the bytes that it holds. */
 export interface HeldBody extends Body {
-  /** To be called once, when nobody reads the bytes any more: then they may hold other rows. */
+  /** Call once, when nothing reads the bytes any more: the buffer is then reused. */
   release(): void
 }
 
@@ -56,7 +56,7 @@ function copyOf(entries: readonly Entry[], { open, separator, close }: Framing) 
   return { bytes, release() {} }
 }
 
-/** Bodies whose keys are remembered, to tell one that is alike from one that is sent again. */
+/** Bodies whose keys are remembered, to distinguish an equal body from one that is resent. */
 const mostKeys = 100_000
 
 /**

@@ -6,7 +6,7 @@ import { syncDirectory } from '../core/durable-file.ts'
 import { serialize } from '../core/json.ts'
 import type { Reason } from '../core/verdict.ts'
 
-/** What a dead letter is given for each row that was refused for good. */
+/** The object that a dead letter receives for each refused row. */
 export interface DeadLetter {
   readonly row: unknown
   /** Registered name of the sink that the row was meant for. */
@@ -32,7 +32,7 @@ export class DeadLetterOffice {
 
   constructor(stream: Writable) {
     this.#stream = stream
-    // A stream that fails with nobody listening would end the process.
+    // A stream that fails without a listener would end the process.
     stream.on('error', this.#onError)
     // One that is destroyed in the middle of a write may never call back.
     stream.on('close', this.#onClose)
@@ -76,7 +76,7 @@ export class DeadLetterOffice {
 export class DeadLetterFile extends Writable {
   readonly #path: string
 
-  /** @param path the file; it is made, readable by its owner only, where there is none */
+  /** @param path the file; a new one is readable by its owner only */
   constructor(path: string) {
     super({ objectMode: true })
     this.#path = resolvePath(path)

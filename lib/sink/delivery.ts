@@ -45,7 +45,7 @@ type Sent =
       readonly cut?: boolean
     }
 
-/** How often in a row a connection has to be cut while the same rows are in flight, before they go in halves. */
+/** Consecutive cut connections with the same rows in flight, after which the rows are halved. */
 const cutsBeforeHalves = 3
 
 /** How long bodies stay small after larger ones were cut, in milliseconds: it may have been an outage all the same. */
@@ -110,7 +110,7 @@ export class Delivery {
     return this.#stats
   }
 
-  /** Node has handed over so many rows. */
+  /** Node has handed over this many rows. */
   countWritten(rows: number): void {
     this.#stats.written += rows
   }
@@ -338,7 +338,7 @@ export class Delivery {
     return entries.reduce((sum, { bytes }) => sum + between + bytes, around - between)
   }
 
-  /** Sends entries until they are settled, or what is left of them has to be split. */
+  /** Sends entries until they are settled, or the unsettled ones must be split. */
   async #send(entries: readonly Entry[]): Promise<Sent> {
     const budget = new RetryBudget(this.#settings)
     let since = performance.now()

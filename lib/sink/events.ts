@@ -28,7 +28,7 @@ export interface RetryEvent {
   readonly text: string
 }
 
-/** Event `rejected`: a row was refused for good. */
+/** Event `rejected`: a row was refused permanently. */
 export interface RejectedEvent {
   readonly connector: string
   readonly row: unknown
@@ -54,7 +54,7 @@ export interface SinkStats {
   /** Requests sent, retries among them. */
   requests: number
   retries: number
-  /** Requests under way now. */
+  /** Requests in flight. */
   inFlight: number
   /** Bytes of the rows delivered, before compression. */
   bytes: number

@@ -1,7 +1,7 @@
 import type { SinkVerdict } from '../core/verdict.ts'
 import type { SinkSettings } from './options.ts'
 
-/** Requests under way at once where their number is found by trial: the first, and the most. */
+/** Requests in flight with `auto`: the initial number and the maximum. */
 const requests = { first: 4, most: 64 }
 
 /** Rows of the first batch. */
@@ -14,7 +14,7 @@ export class Load {
   readonly #settings: Pick<SinkSettings, 'batch_size' | 'max_in_flight'>
   readonly #limit: AdaptiveLimit | undefined
   readonly #batch: AdaptiveBatch | undefined
-  /** Attempts under way, where their number adapts, and those that wait for it. */
+  /** Attempts in flight while their number adapts, and those that wait. */
   #underWay = 0
   readonly #waiting: (() => void)[] = []
 
@@ -24,7 +24,7 @@ export class Load {
     if (settings.batch_size === 'auto') this.#batch = new AdaptiveBatch()
   }
 
-  /** Requests that may be under way now. */
+  /** The current limit of requests in flight. */
   get requests(): number {
     return this.#limit?.limit ?? (this.#settings.max_in_flight as number)
   }
@@ -35,8 +35,8 @@ export class Load {
   }
 
   /**
-   * Resolves when an attempt may begin, which is at once where the number is fixed. Where it has fallen, more batches are out
-   * than it says, and all but so many of them wait here before they are sent again. To be called before {@link attempt}.
+   * Resolves when an attempt may begin: at once if the limit is fixed. If the limit has fallen below the number of open
+   * batches, the excess batches wait here before they are resent. Call it before {@link attempt}.
    */
   turn(): Promise<void> | undefined {
     if (!this.#limit) return undefined
@@ -75,10 +75,10 @@ function signOf(verdict: SinkVerdict): LoadSign {
   return holdAll || lost || reason.status === 408 || reason.status === 504 ? 'overloaded' : 'served'
 }
 
-/** How an attempt ended, as far as it tells of the destination's load. */
+/** How an attempt ended, as a measure of the destination's load. */
 export type LoadSign = 'served' | 'overloaded'
 
-/** What an attempt is remembered by while it is under way. */
+/** What is remembered of an attempt in flight. */
 export interface Ticket {
   readonly begun: number
   /** Which change of the limit came last before it. */
@@ -95,11 +95,11 @@ const veryLate = 3
  * refused, and little time is lost by the waits after that. */
 const patience = { answers: 150, time: 10_000 }
 
-/** The same where it lets requests wait, in rounds of as many answers as may be under way. */
+/** The same if it queues requests, in rounds of as many answers as the limit. */
 const rounds = 4
 
 /**
- * How many requests may be under way at once: found by additive increase and multiplicative decrease, as TCP does it. It
+ * The limit of requests in flight, found by additive increase and multiplicative decrease, as TCP does it. It
  * doubles at first; it falls where the destination says that it is overloaded, or where answers come later than usual; else it
  * grows by one now and then, and by more as long as that goes well. Senders that share a destination see the same signs, and so
  * end up with the same share.
@@ -114,7 +114,7 @@ export class AdaptiveLimit {
   /** Up to here it doubles. */
   #threshold = Number.POSITIVE_INFINITY
   #round = 0
-  /** In this round: answers, and their milliseconds; whether as many were under way as may be. */
+  /** In this round: answers, and their milliseconds; whether the limit was reached. */
   #answers = 0
   #time = 0
   #reached = false
@@ -144,7 +144,7 @@ export class AdaptiveLimit {
     return this.#limit
   }
 
-  /** To be called as an attempt begins. @param full as many are under way, or wait to be sent again, as may be */
+  /** Call when an attempt begins. @param full whether those in flight or waiting to be resent reach the limit */
   begin(full: boolean): Ticket {
     if (full) this.#reached = true
     return { begun: this.#now(), round: this.#round }
@@ -225,12 +225,12 @@ export class AdaptiveLimit {
   }
 }
 
-/** Rows a batch where that is found by trial: the first, the most, and what each full batch that is taken adds. */
+/** Rows a batch with `auto`: the initial number, the maximum, and the increase for each full batch accepted. */
 const rowsOfBatch = { first: 50, most: 5000, step: 50 }
 
 /**
- * How many rows a batch may have: by so many more with each full batch that the destination takes, half as many where it is
- * overloaded. What is too large in bytes is bounded elsewhere.
+ * The limit of rows in a batch: it grows with each full batch that the destination accepts, and halves when it is
+ * overloaded. `batch_bytes` limits the size separately.
  */
 export class AdaptiveBatch {
   #rows = rowsOfBatch.first
@@ -245,12 +245,12 @@ export class AdaptiveBatch {
     return this.#rows
   }
 
-  /** To be called as an attempt with so many rows ends. @param began when it did */
+  /** Call when an attempt with this many rows ends. @param began when it began */
   end(rows: number, began: number, sign: LoadSign): void {
     if (sign === 'served') {
       if (rows >= this.#rows) this.#rows = Math.min(rowsOfBatch.most, this.#rows + rowsOfBatch.step)
     } else if (began >= this.#last) {
-      // Those that were under way then speak of the same moment.
+      // Attempts that were in flight then report the same overload.
       this.#last = this.#now()
       this.#rows = Math.max(rowsOfBatch.first, this.#rows >> 1)
     }

@@ -3,7 +3,7 @@ import { serialize } from '../core/json.ts'
 import { parseInstant, toDate } from '../core/time.ts'
 import type { ColumnType } from './row-schema.ts'
 
-/** Casts a value, as it stands in JSON or in text. Never given null. Returns undefined if it does not fit. */
+/** Casts a value from JSON or text; never called with null. Returns undefined if it does not fit. */
 export type CellReader = (cell: unknown) => unknown
 
 /** What a `long` becomes: the option `long`. */
@@ -160,7 +160,7 @@ function asDynamic(cell: unknown): unknown {
   }
 }
 
-/** Most plain strings are told by their first letter: a failing parse costs a hundred times as much. */
+/** The first letter identifies most plain strings: a failing parse costs a hundred times as much. */
 function mayBeJson(text: string): boolean {
   return /^\s*(?:[[{"\d-]|true\s*$|false\s*$|null\s*$)/.test(text)
 }

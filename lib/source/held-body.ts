@@ -15,10 +15,10 @@ export interface HeldBodyOptions {
 /** Bytes that are written to the file, and read from it, at a time. */
 const pieceBytes = 262_144
 
-/** In memory, bytes are kept in pieces of about so many: many small buffers cost more than their bytes. */
+/** Bytes of a piece in memory, about: many small buffers cost more than their bytes. */
 const memoryPieceBytes = 131_072
 
-/** Text is given in pieces of at most so many bytes: parsing one takes about a millisecond. */
+/** Maximum bytes of a piece of text: parsing one takes about a millisecond. */
 const textPieceBytes = 65_536
 
 const namePrefix = 'cyber-connectors-held-'

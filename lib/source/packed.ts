@@ -20,7 +20,7 @@ export function isGzip(encoding: string | undefined): boolean {
   throw new UnknownEncoding(`the answer is encoded as ${name}`)
 }
 
-/** Bytes without their compression. Faults of either come out of the iteration. */
+/** The decompressed bytes. Iteration throws the faults of either stream. */
 export function unpacked(chunks: AsyncIterable<Buffer>, isPacked: boolean): AsyncIterable<Buffer> {
   if (!isPacked) return chunks
   // The stream that is given carries the error itself.

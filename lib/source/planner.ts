@@ -29,7 +29,7 @@ export interface Planner<S extends Slice = Slice, O extends Offset = Offset> ext
    * @param earliest asks the protocol for the first row there is
    */
   initialOffset(earliest: () => Promise<O | undefined>, signal: AbortSignal): Promise<O>
-  /** Up to where there is something to read by now. Called at each look. */
+  /** Offset up to which data is available now. Called at each look. */
   latestOffset(signal: AbortSignal): Promise<O>
   /** Resolves when there may be something new, so that the next look need not wait for its time. */
   changed?(signal: AbortSignal): Promise<void>

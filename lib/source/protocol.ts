@@ -36,7 +36,7 @@ export interface SourceProtocol<S extends Slice = Slice, O extends Offset = Offs
   readonly connector: string
   /** Makes one request. A fault of the connection is a verdict, not an exception. @throws AbortError when the signal fires */
   ask(ask: Ask<S>, signal: AbortSignal): Promise<SourceVerdict<Page>>
-  /** Where the first row lies that there is, for `start_time: 'earliest'`; undefined where there is none. */
+  /** Offset of the first row, for `start_time: 'earliest'`; undefined if there is none. */
   earliest?(signal: AbortSignal): Promise<SourceVerdict<O | undefined>>
   /** Whether the source would answer now. It reads no row. */
   health?(signal: AbortSignal): Promise<SourceVerdict<Health>>
@@ -44,7 +44,7 @@ export interface SourceProtocol<S extends Slice = Slice, O extends Offset = Offs
   close(): void
 }
 
-/** What a protocol tells its stream. */
+/** What a protocol reports to its stream. */
 export interface SourceObserver {
   /** A request is sent. */
   request(): void

@@ -86,7 +86,7 @@ export class Requester {
     }
   }
 
-  /** One request, once fewer than `max_in_flight` are under way and nothing holds them. @throws AbortError */
+  /** One request, once fewer than `max_in_flight` are in flight and nothing holds them. @throws AbortError */
   async #inTurn<T>(signal: AbortSignal, request: () => Promise<T>): Promise<T> {
     signal.throwIfAborted()
     if (this.#free > 0) this.#free--

@@ -94,7 +94,7 @@ const byName = new Map<string, ColumnType>([
 /** All names of types, for the schema of the option. */
 export const columnTypeNames: readonly string[] = [...byName.keys()]
 
-/** The type that a name stands for, in any case; undefined if there is none. */
+/** The type of that name, in any case; undefined if there is none. */
 export function columnType(name: string): ColumnType | undefined {
   return byName.get(name.trim().toLowerCase())
 }

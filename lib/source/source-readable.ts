@@ -7,7 +7,7 @@ type Listener = Parameters<Readable['on']>[1]
 
 /**
  * A Readable in object mode whose rows come in batches from an async generator. It asks for the next batch when the
- * stream has room again, and not before. Rows and events are typed: `Events` names each event's arguments.
+ * stream's buffer has space again, and not before. Rows and events are typed: `Events` names each event's arguments.
  */
 export abstract class SourceReadable<
   Row = SourceRow,
@@ -20,7 +20,7 @@ export abstract class SourceReadable<
   #pumping = false
   /** `_read` was called while rows were being pushed. */
   #wanted = false
-  /** Rows pushed so far, the batch under way among them. */
+  /** Rows pushed so far, the current batch included. */
   #rows = 0
   /** The consumer waits for a row: it is done with all that it took. */
   #idle = true
@@ -127,7 +127,7 @@ export abstract class SourceReadable<
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#stop.abort()
     this.#batch = []
-    // Runs the generator's `finally` where it stands at a yield.
+    // Runs the generator's `finally` while it is paused at a yield.
     this.#batches?.return().catch(() => {})
     this.closing().then(
       () => callback(error),

@@ -24,7 +24,7 @@ export interface RunSettings<S extends Slice, O extends Offset, T> {
   close(opened: T): void
   /** Called with the offset where the run starts. */
   onStart?(offset: O): void
-  /** Called when all slices are done that there are, with the milliseconds until the next look. */
+  /** Called when all available slices are done, with the milliseconds until the next look. */
   onIdle?(wait: number): void
   /** Called once another process may have the checkpoint. */
   onLost?(reason: unknown): void
@@ -50,7 +50,7 @@ export class SourceRun<S extends Slice, O extends Offset, T> {
   #turn: Promise<unknown> = Promise.resolve()
   /** Slices laid and not done. */
   #undone = 0
-  /** When to look for new slices, by `performance.now()`, while all are laid that there are. */
+  /** When to look for new slices, by `performance.now()`, while all available ones are planned. */
   #nextLook: number | undefined
 
   constructor(settings: RunSettings<S, O, T>) {

@@ -18,7 +18,7 @@ import {
 } from '../core/window.ts'
 import type { Divider, Planner } from './planner.ts'
 
-/** The window that a slice is. @throws CheckpointError where it is none */
+/** The slice as a window. @throws CheckpointError if it is none */
 export function windowOf(slice: PlainWindow): Window {
   const window = fromPlainWindow(slice)
   if (window) return window
@@ -32,7 +32,7 @@ export function toOffset(ticks: Ticks): WindowOffset {
   return { timestamp: formatInstant(ticks) }
 }
 
-/** @throws CheckpointError where it is no offset */
+/** @throws CheckpointError if it is no offset */
 export function fromOffset(offset: WindowOffset): Ticks {
   const ticks = typeof offset?.timestamp === 'string' ? parseInstant(offset.timestamp) : undefined
   if (ticks !== undefined) return ticks
@@ -100,7 +100,7 @@ export class WindowPlanner extends WindowDivider implements Planner<PlainWindow,
     const { start_time } = this.#plan
     if (start_time === 'latest') return toOffset(fromDate(Date.now()))
     if (start_time !== 'earliest') return toOffset(start_time)
-    // Where there is no row yet, those to come are not older than the lag allows. The clock is read before the request.
+    // If there is no row yet, later ones are not older than the lag allows. The clock is read before the request.
     const latest = this.#latest()
     return (await earliest()) ?? latest
   }

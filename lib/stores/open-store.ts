@@ -17,7 +17,7 @@ export type StoreOptions = Partial<
 const storeParameters = ['name', 'lease_seconds']
 
 /**
- * The checkpoint store that a text names:
+ * The checkpoint store that a string names:
  *
  *     ./offsets                                                     a directory
  *     https://account.blob.core.windows.net/container/name         a blob, signed in to by Azure's default credential

@@ -47,7 +47,7 @@ export function fullName(base: string, name: string): string {
   return name === '' ? base : `${base}/${name}`
 }
 
-/** Whether a fault of a connection will not pass, such as a refused certificate. What has no code passes. */
+/** Whether a connection fault is permanent, such as a refused certificate. A fault without a code is transient. */
 export function isFinalFault(error: Error): boolean {
   return (error as NodeJS.ErrnoException).code !== undefined && !isTransientFault(error)
 }

@@ -3,8 +3,8 @@ import { CheckpointError } from '../core/errors.ts'
 /**
  * Loads a package that only some stores need.
  *
- * @param spec the package and its range, as `npm install` takes them
- * @throws CheckpointError (`ERR_CHECKPOINT`) where it is not installed, with the line that installs it
+ * @param spec the package and its range, as `npm install` accepts them
+ * @throws CheckpointError (`ERR_CHECKPOINT`) if it is not installed, with the command that installs it
  */
 export async function loadPeer<T>(spec: string, load: () => Promise<T>): Promise<T> {
   const name = spec.slice(0, spec.lastIndexOf('@'))

@@ -35,7 +35,7 @@ export interface WindowRetry<S extends Slice = PlainWindow> {
   readonly wait: number
 }
 
-/** Event `idle`: all is delivered that there is. */
+/** Event `idle`: everything available is delivered. */
 export interface QueryIdle {
   /** Milliseconds until the next look. */
   readonly wait: number
@@ -74,9 +74,9 @@ export interface QueryNotices {
   progress: WindowDone
   /** A window failed, and is run again. */
   retry: { readonly window: Slice; readonly error: Error; readonly wait: number }
-  /** A window of a queue failed for good. */
+  /** A window of a queue failed permanently. */
   failed: { readonly window: Slice; readonly error: Error }
-  /** All is delivered that there is. */
+  /** Everything available is delivered. */
   idle: object
   end: { readonly error?: unknown }
 }
@@ -85,7 +85,7 @@ export interface QueryNotices {
 export type QueryNotice = {
   [E in keyof QueryNotices]: {
     readonly event: E
-    /** The query or worker itself: it tells queries of a process apart. */
+    /** The query or worker itself: it distinguishes the queries of a process. */
     readonly query: object
     /** Registered name of the source, if it has one. */
     readonly source: string | undefined

@@ -8,7 +8,7 @@ import { reportElsewhere } from '../source/events.ts'
 import type { SliceSource } from '../source/planner.ts'
 import { type QueryPart, WindowError } from './window-error.ts'
 
-/** An async generator function from rows to rows, as `pipeline` takes it. */
+/** An async generator function from rows to rows, as `pipeline` accepts it. */
 export type RowGenerator = (rows: AsyncIterable<Record<string, unknown>>) => AsyncIterable<unknown>
 
 /** What may stand between source and sink. */
@@ -48,7 +48,7 @@ export interface RunWindowOptions<S extends Slice = PlainWindow> {
   readonly sink: (window: S) => Writable
   /** Ends the run at once when it fires, such as when the lock of a job is lost. */
   readonly signal?: AbortSignal | undefined
-  /** Called each second while the window is under way: to renew a lock, to show how far it is. */
+  /** Called each second while the window runs: to renew a lock, to show progress. */
   readonly onProgress?: ((progress: WindowProgress) => void) | undefined
 }
 
@@ -179,7 +179,7 @@ export class WindowRunner<S extends Slice = PlainWindow> {
 /** The runner of each source that `runWindow` was given, for as long as the source lives. */
 const runners = new WeakMap<object, WindowRunner<never>>()
 
-/** Connections that nobody uses any more close by themselves after some seconds: so a function as a source needs no end. */
+/** Idle connections close after some seconds, so a function as a source needs no end. */
 function runnerOf<S extends Slice>(source: WindowSource<S>): WindowRunner<S> {
   const known = runners.get(source) as WindowRunner<S> | undefined
   if (known) return known

@@ -22,8 +22,8 @@ import { StreamingError, WindowError } from './window-error.ts'
 const progressChannel = channel('cyber-connectors:progress')
 
 /**
- * A query that runs by itself, window by window: read, transformed, delivered, committed. At least once: rows that come
- * twice belong to windows that were under way when the process ended. With `windows_in_flight` above 1, several windows
+ * A query that runs unattended, window by window: read, transformed, delivered, committed. At least once: rows that come
+ * twice belong to windows that were in flight when the process ended. With `windows_in_flight` above 1, several windows
  * are delivered at a time and committed in any order; the offset moves over those before which all are committed.
  *
  * Events: `start`, `progress` after each window, `retry`, `idle`. The query is also an async iterable of its progress.
@@ -72,7 +72,7 @@ export class StreamingQuery<
     return this.#offset
   }
 
-  /** Ends the query after the windows under way. @returns `done` */
+  /** Ends the query after the windows in flight. @returns `done` */
   stop(): Promise<void> {
     this.#run.stop()
     return this.done
@@ -86,7 +86,7 @@ export class StreamingQuery<
     })
   }
 
-  /** The progress of each window until the query ends; throws where it fails. To stop iterating does not stop the query. */
+  /** The progress of each window until the query ends; throws if it fails. Leaving the loop does not stop the query. */
   async *[Symbol.asyncIterator](): AsyncGenerator<QueryProgress<S, O>, void> {
     const waiting: QueryProgress<S, O>[] = []
     let wake = () => {}
@@ -176,7 +176,7 @@ export class StreamingQuery<
     let failure: { readonly error: unknown } | undefined
     const fail = (error: unknown) => {
       failure ??= { error }
-      // The others under way are delivered: their rows would come twice.
+      // The others in flight are delivered, else their rows would come twice.
       this.#run.stop()
     }
     try {
@@ -221,7 +221,7 @@ export class StreamingQuery<
     }
   }
 
-  /** Waits until the window may be run again. @throws StreamingError where it may not */
+  /** Waits until the window may be run again. @throws StreamingError if it may not */
   async #beforeRetry(failure: WindowError, window: S, attempts: number): Promise<void> {
     const final = () => new StreamingError(failure, window, this.#offset!, attempts)
     if (failure.verdict !== 'retry') throw final()

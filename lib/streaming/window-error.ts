@@ -6,7 +6,7 @@ import type { WindowVerdict } from '../core/verdict.ts'
 /** Which part of a window's pipeline failed. */
 export type QueryPart = 'source' | 'transform' | 'sink'
 
-/** What speaks of the window's own rows. */
+/** Errors that concern the window's own rows. */
 const windowCodes: ReadonlySet<ErrorCode> = new Set([
   'ERR_RESULT_TOO_LARGE',
   'ERR_RESULT',
@@ -16,10 +16,10 @@ const windowCodes: ReadonlySet<ErrorCode> = new Set([
   'ERR_TRANSFORM',
 ])
 
-/** What the next window would meet as well. */
+/** Errors that would fail the next window as well. */
 const jobCodes: ReadonlySet<ErrorCode> = new Set(['ERR_OPTION', 'ERR_CHECKPOINT'])
 
-/** The verdict on an error of a part of a window's pipeline. What is not known to be permanent is transient. */
+/** The verdict on an error of a part of a window's pipeline. An error not known to be permanent is transient. */
 export function windowVerdict(part: QueryPart, error: Error): WindowVerdict {
   const known = error instanceof ConnectorError
   if (known && jobCodes.has(error.code)) return 'fatal'

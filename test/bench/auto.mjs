@@ -79,9 +79,9 @@ export async function auto({ quick }) {
   }
   const fair = parts.reduce((sum, part) => sum + part, 0) / parts.length
   const unfair = Math.max(...parts.map((part) => Math.abs(part / fair - 1)))
-  return `### Requests in flight by themselves
+  return `### Automatic requests in flight
 
-\`max_in_flight: 'auto'\` against fixed numbers, 50 rows a request, while latency and capacity of the destination change each ${phases[0].seconds} s. Requests served in each phase; throttled: of the second half of a phase.
+\`max_in_flight: 'auto'\` against fixed numbers, 50 rows a request, while the latency and capacity of the destination change every ${phases[0].seconds} s. Requests served in each phase; the share throttled is that of the second half of a phase.
 
 ${table(['the destination', 'auto', 'best fixed (which)', 'auto to it', 'the default, 4', 'throttled'], lines)}
 

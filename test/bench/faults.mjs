@@ -137,14 +137,14 @@ export async function faults() {
   const waits = await Promise.all(headers.map(attemptsInVain))
   return `### What faults cost
 
-A receiver that answers 400 to the whole body, without a word which row it is:
+A receiver that answers 400 to the whole body and names no row:
 
 ${table(
   ['', 'refused wrongly', 'requests'],
   Object.entries(refusals).map(([name, cells]) => [name, ...cells]),
 )}
 
-Attempts that can not help, with the default settings:
+Useless attempts, with the default settings:
 
 ${table(
   ['', 'attempts'],

@@ -106,13 +106,13 @@ export async function files({ quick, rounds }) {
     const [few, many] = folders
     return `### Files as a source
 
-NDJSON of real records, a \`for await\` over the rows, each file read five times; JSON.parse on lines that lie in memory. Of one row, JSON.parse is most of the cost: who parses each line once can't be 1.5 of who does so too.
+NDJSON of real records, a \`for await\` over the rows, each file read five times; JSON.parse on lines in memory. JSON.parse is most of the cost of a row, so a reader that parses each line once can't be 1.5 times as fast as another one that does.
 
 ${sections.length > 0 ? sections.join('\n\n') : 'Skipped: ../shared/data is not here.'}
 
 One file of ${megabytes(size)}, cold: the first row after ${(one.first * 1000).toFixed(0)} ms, then ${round(rate(one))} rows/s; peak memory ${megabytes(one.peak)}.
 
-Folders of files of one row, as a stream with a checkpoint; then looked at again, with nothing new:
+Folders of one-row files, as a stream with a checkpoint; then listed again, with nothing new:
 
 ${table(
   ['', 'seconds', 'CPU seconds', 'peak memory', 'again, seconds', 'again, peak memory'],

@@ -1,6 +1,6 @@
 // The parts of the bench: what is run, and how it is told.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { auto } from './auto.mjs'
 import { faults } from './faults.mjs'
@@ -78,7 +78,7 @@ async function splunk(scale) {
   const large = await of(500, 400_000, 200_000)
   return `### Splunk sink
 
-Rows of about 470 bytes to a HEC that only counts, over HTTP on loopback, 4 requests under way, not compressed. The loops are bare: they make the same bodies of the same rows and post them, with no backpressure, no retry, no time limit. splunk-logging was held to 4 requests under way, which it does not do itself; as it comes it makes a connection for each, so it was also given an agent that keeps them.
+Rows of about 470 bytes to a HEC that only counts, over HTTP on loopback, 4 requests in flight, not compressed. The bare loops post the same bodies without backpressure, retries or timeouts. splunk-logging limits neither requests nor connections: the bench holds it to 4 requests in flight, and also runs it with an agent that keeps connections alive.
 
 50 rows a request:
 
@@ -113,9 +113,9 @@ function goPeer() {
 async function go(scale) {
   const head = `### Splunk sink and the Go exporter
 
-The same rows to the same HEC, 4 requests under way, against the OpenTelemetry collector's \`splunkhec\` exporter, whose logs are made before and used again.`
+The same rows to the same HEC, 4 requests in flight, against the OpenTelemetry collector's \`splunkhec\` exporter, which reuses logs made in advance.`
   const binary = goPeer()
-  if (!binary) return `${head}\n\nSkipped: there is no Go here.`
+  if (!binary) return `${head}\n\nSkipped: Go is not installed.`
   const peer = 'Go exporter'
   const rows = scaled(scale, 200_000)
   const sections = []
@@ -156,7 +156,7 @@ The same rows to the same HEC, 4 requests under way, against the OpenTelemetry c
       goal(`the same, cold`, cold.ratio(ours, peer, perCpu), least),
     )
   }
-  return `${head} Cold: ${rows.toLocaleString('en-US')} rows, with the start of the program. Warm: as many again, once the same process has sent that many.
+  return `${head} Cold: ${rows.toLocaleString('en-US')} rows, including the start of the program. Warm: as many again in the same process.
 
 ${sections.join('\n\n')}
 
@@ -178,11 +178,11 @@ async function gzip(scale) {
   })
   return `### Compression
 
-The Splunk sink, 50 rows a request, by level of gzip; what a row has on the wire with its share of the head; and the rows/s that a link of 100 Mbit/s and of 1 Gbit/s would let through.
+The Splunk sink, 50 rows a request, by gzip level: bytes a row on the wire, headers included, and the rows/s that links of 100 Mbit/s and 1 Gbit/s allow.
 
 ${table(['', 'rows/s', 'rows per CPU second', 'bytes a row', 'at 100 Mbit/s', 'at 1 Gbit/s'], lines)}
 
-Higher levels take more of the CPU for bodies that are little smaller, so level 1 it is. Compression is on by default: it costs the sender CPU, but events go over networks that are shared or paid for, and what an unpacked row needs there is several times as much; on a link of 100 Mbit/s and less it is faster too. \`compression: 'none'\` is for loopback and fast networks of one's own.`
+The sink uses level 1: higher levels cost CPU and save few bytes. Compression is on by default, since an uncompressed row needs several times the bandwidth; up to 100 Mbit/s gzip is also faster. \`compression: 'none'\` is for loopback and fast private networks.`
 }
 
 /** Bytes a row on the wire, with about 330 bytes of head for each request. */
@@ -255,7 +255,7 @@ ${goal(`first row against a bare download, ${title}`, first, 1.1, { most: true }
   }
   return `### Source
 
-One answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} rows of 10 columns, over TLS on loopback, into a Writable that counts. \`JSON.parse\` receives the text and parses it in one go, without types, Dates or objects; \`download\` only receives. Ours and these two each make a connection of their own.
+One answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} rows of 10 columns, over TLS on loopback, into a Writable that counts. \`JSON.parse\` parses the whole answer at once, without types, Dates or objects; \`download\` only receives. All three open their own connection.
 
 Not compressed, the first large answer of a process:
 
@@ -265,7 +265,7 @@ The same, read once before (whose memory counts):
 
 ${lines(warmPlain)}
 
-With gzip, as the service sends it to who takes it, the first large answer of a process:
+With gzip, as the service sends it to clients that accept it, the first large answer of a process:
 
 ${lines(packed)}
 
@@ -338,7 +338,7 @@ async function search(scale) {
   )
   return `### Splunk as a source
 
-One export answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} events, over TLS on loopback, not compressed. \`JSON.parse\` parses each line as it comes; the npm splunk-sdk reads all results at once; the Python one reads the same export by JSONResultsReader${python ? '' : ' (not installed here: run .ci/sdks)'}.
+One export answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} events, over TLS on loopback, not compressed. \`JSON.parse\` parses each line on arrival; the npm splunk-sdk reads all results at once; the Python one uses JSONResultsReader${python ? '' : ' (not installed here: run .ci/sdks)'}.
 
 ${lines}
 
@@ -364,7 +364,7 @@ async function sentinel(scale) {
   const large = await of(2000, 200_000, 100_000)
   return `### Sentinel sink
 
-The same rows to an endpoint that only counts, over TLS, 4 calls under way, compressed by both.
+The same rows to an endpoint that only counts, over TLS, 4 calls in flight, compressed by both.
 
 50 rows a call:
 
@@ -390,7 +390,7 @@ async function rest(scale) {
   )
   return `### REST sink
 
-One JSON object a request to a server that only counts, over HTTP, 4 requests under way.
+One JSON object a request to a server that only counts, over HTTP, 4 requests in flight.
 
 ${senderTable(result)}
 
@@ -450,7 +450,7 @@ async function path(scale) {
     const micros = ({ rows, cpu }) => (cpu * 1e6) / rows
     return `### Whole path
 
-Query API, windows of up to 100,000 rows, through \`AzureMonitorReadable\` and \`SplunkWritable\` (500 rows a request, compressed) to HEC; both servers in processes of their own${scale.full ? '' : '; `--full` adds 5 million rows'}. The bare loop does the same by JSON.parse, JSON.stringify, zlib and Node's own HTTP: it holds an answer as one text, waits for its rows to be taken before it asks for the next, and tries nothing again; its memory is that of the whole process, its warm-up too.
+Query API, windows of up to 100,000 rows, through \`AzureMonitorReadable\` and \`SplunkWritable\` (500 rows a request, compressed) to HEC; both servers in processes of their own${scale.full ? '' : '; `--full` adds 5 million rows'}. The bare loop uses JSON.parse, JSON.stringify, zlib and Node's HTTP; it holds each answer as one string, reads ahead nothing and retries nothing. Its memory figure covers the whole process, warm-up included.
 
 ${table(
   ['', 'rows/s', 'CPU µs a row', 'peak memory while it runs', 'peak heap'],
@@ -470,7 +470,7 @@ ${goal(`CPU a row, ${last} to ${middle}`, result.of(last, micros) / result.of(mi
 ${goal(`CPU a row, ${smallest} to ${middle}`, result.of(smallest, micros) / result.of(middle, micros), 1.1, { most: true })}
 ${goal(`peak memory, ${last} to ${before}`, result.of(last, 'memory') / result.of(before, 'memory'), 1.1, { most: true })}
 
-The 10,000 rows are read and sent ten times, each time by a source and a sink of their own: once would take an eighth of a second. Four windows are asked for ahead, and held compressed.`
+The 10,000 rows run ten times, each with a new source and sink, since one run takes an eighth of a second. The source requests four windows ahead and holds them compressed.`
   } finally {
     await servers.close()
   }
@@ -536,7 +536,7 @@ async function backpressure(scale) {
   const most = Math.max(...samples.map(({ read, delivered }) => read - delivered))
   return `### Backpressure
 
-A HEC that answers so late that the sink takes a tenth of what the source could give (${round(slowRate)} rows/s), for ${seconds} seconds: the source stands still while the sink is full, at most ${most} rows are out and not acknowledged, and memory stays where it is.
+HEC answers so slowly that the sink accepts a tenth of the source's rate (${round(slowRate)} rows/s), for ${seconds} seconds: the source pauses while the sink is full, at most ${most} rows are unacknowledged, and memory stays level.
 
 ![Memory and rows over time](${file})
 
@@ -546,7 +546,7 @@ ${goal('memory in the last third to that in the middle third', mean(half) / mean
 async function records(scale) {
   const names = recordNames()
   if (names.length === 0)
-    return '### Real records\n\nSkipped: there are none here (`BENCH_DATA` names their folder).'
+    return '### Real records\n\nSkipped: no records found (`BENCH_DATA` names their folder).'
   const { 'node:http loop': _, ...peers } = hecPeers
   const sections = []
   for (const name of names.filter((name) => name !== 'zeek-weird')) {
@@ -594,7 +594,7 @@ ${await top('Splunk sink, 50 rows a request', 'splunk', ours, options)}
 
 ${await top('Source, one answer with gzip', 'source', ours, { ...query, rows: 200_000 })}
 
-${readFileSync(new URL('changes.md', import.meta.url), 'utf8').trim()}`
+What each change gave: [changes.md](changes.md).`
   } finally {
     await hec.close()
     await query.close()
@@ -618,7 +618,7 @@ async function checkpoint(scale) {
   const [first, , last] = result.labels
   return `### Checkpoint
 
-A slice is committed and another one planned, so that as many stay planned: both are durable in a directory (each flushed to the disk). ${commits.toLocaleString('en-US')} times, with all that is written anew on the way.
+Each step commits one slice and plans another, both flushed to the disk of a directory store, so that the number planned stays the same. ${commits.toLocaleString('en-US')} steps, rewrites of the state included.
 
 ${table(
   ['', 'ms for both', 'CPU ms for both'],
@@ -656,7 +656,7 @@ async function windows(scale) {
     const seconds = (name, warm) => result.of(label(name, warm), 'seconds')
     return `### Windows at once
 
-${count} windows, each of which takes the service ${delay} ms, with the default of 4 queries under way: ${(count / 4) * (delay / 1000)} s at the least. The sink of the third takes ${delay} ms for each window too, so its last windows are delivered half a second after they are read. Cold is with modules loaded on the way, warm after a window before.
+${count} windows that take the service ${delay} ms each, with the default of 4 queries in flight: ${(count / 4) * (delay / 1000)} s at least. The third row's sink takes ${delay} ms a window too, so it delivers its last windows half a second after reading them. Cold includes loading modules; warm follows one window.
 
 ${table(
   ['', 'seconds, cold', 'seconds, warm'],

@@ -29,7 +29,7 @@ export async function processes({ quick, rounds }) {
   }
   return `### More processes
 
-The same rows through the Splunk sink, 500 a request, by one process and spread over several, on this machine, whose cores they share with the server. Rows/s of all together.
+The same rows through the Splunk sink, 500 a request, by one process and by several, which share the cores of this machine with the server. Total rows/s.
 
 ${table(['', ...counts.map((count) => (count === 1 ? 'one process' : `${count} processes`))], lines)}`
 }

@@ -54,7 +54,7 @@ ${table(
   names.map((name) => [name, beyondBare(name).toFixed(0)]),
 )}
 
-got alone is ${got.toFixed(0)} ms of the ${(oneSent - imported).toFixed(0)} ms that the first request adds: it is loaded with that request.
+got alone is ${got.toFixed(0)} ms of the ${(oneSent - imported).toFixed(0)} ms that the first request adds, since that request loads it.
 
 ${goal('ms of CPU, import', imported, 50, { most: true })}
 ${goal('ms of CPU, first request to HEC', oneSent - imported, 50, { most: true })}

@@ -11,8 +11,8 @@ export type { RestOptions }
  * In: plain objects, a row each. With the default `batch_size` of 1 each is the JSON body of a request of its own, in
  * order; with more, a request carries an array of them.
  *
- * Finished when each row was answered with a 2xx status or is taken by `dead_letter`. At least once: rows come twice
- * where a request was sent and no answer came; `idempotency_header` lets the receiver tell.
+ * Finished when each row was answered with a 2xx status or is in `dead_letter`. At least once: rows come twice
+ * if a request was sent and no answer came; `idempotency_header` lets the receiver drop duplicates.
  *
  *     await pipeline(source, new RestWritable({ url: process.env.WEBHOOK_URL }))
  *

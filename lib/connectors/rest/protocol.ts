@@ -62,7 +62,7 @@ export class RestProtocol implements SinkProtocol {
       method: http_method,
       url: withQuery(url, body.group ?? ''),
       headers: {
-        // The status is the answer: what stands in the body is for messages.
+        // The status is the answer: the body is only for messages.
         'accept-encoding': 'identity',
         ...body.headers,
         ...this.#headers,
@@ -123,7 +123,7 @@ function advice(response: HttpResponse, url: string): string {
   return status < 500 ? 'the endpoint does not take such requests' : 'the server failed'
 }
 
-/** Where a redirect leads: its origin alone, the rest may be as secret as `url`. */
+/** Target of a redirect: its origin alone, since the rest may be as secret as `url`. */
 function target(response: HttpResponse, url: string): string {
   const location = headerOf(response, 'location')
   if (location === undefined || !URL.canParse(location, url)) return ''
@@ -227,7 +227,7 @@ interface PartedRow {
 
 /**
  * A function that takes the query parameters out of a row.
- * @param columns `*` stands for all
+ * @param columns `*` means all
  * @throws RefusedRow if a column is missing (its function)
  */
 function queryParter(columns: readonly string[]): (row: Record<string, unknown>) => PartedRow {

@@ -11,7 +11,7 @@ const renewedCookie = /^AWSALB/i
 /** Statuses of something in between that has no answer of HEC, which may have taken the rows all the same. */
 const doubtful = new Set([408, 500, 502, 504])
 
-/** Ids that are remembered, so that one that is given out a second time is noticed. */
+/** Number of ids remembered, to notice one that is issued twice. */
 const mostIds = 10_000
 
 export type AckOutcome = 'indexed' | 'timeout' | 'lost'
@@ -59,7 +59,7 @@ export class AckChannel {
   readonly #signal: AbortSignal
   readonly #waiting = new Map<number, Waiter>()
   readonly #cookies = new Map<string, string>()
-  /** The latest ids that were given out. */
+  /** The latest ids that were issued. */
   readonly #ids = new Set<number>()
   #highest = -1
   readonly #inFlight = new Set<object>()

@@ -7,7 +7,7 @@ import type { SplunkSettings } from './options.ts'
 
 type Row = Record<string, unknown>
 
-/** How a row's metadata is told: by fixed options, and by columns of the row. */
+/** Sources of a row's metadata: fixed options, and columns of the row. */
 const metadataNames = ['host', 'source', 'sourcetype', 'index'] as const
 
 /**
@@ -89,7 +89,7 @@ function rawEncoder(settings: SplunkSettings): EventEncoder {
   return { encode, encodeText: encode }
 }
 
-/** Gives a row's metadata: the column's value where there is one, else the option's. */
+/** A row's metadata: the column's value if there is one, else the option's. */
 function metadataReader(
   settings: SplunkSettings,
 ): (row: Row | JsonText) => Iterable<[name: string, value: string]> {
@@ -178,7 +178,7 @@ function add(fields: Row, name: string, value: unknown): void {
   setColumn(fields, name, members.length === 1 ? members[0] : members)
 }
 
-/** What a value stands for in JSON: a text for a Date, say. */
+/** The JSON form of a value, such as a string for a Date. */
 function plainValue(value: unknown): unknown {
   const { toJSON } = (value ?? {}) as { toJSON?: unknown }
   const isPlain = isDate(value) || isBytes(value)

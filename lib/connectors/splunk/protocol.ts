@@ -319,7 +319,7 @@ function faultyEvent(
   if (number !== undefined && number >= 0 && number < rows) {
     return { kind: 'partial', accepted: number, refusesNext: true, reason, aboutRow }
   }
-  // Which event is not told, or it is none of ours: look for it.
+  // HEC did not name the event, or named none of this body: bisect.
   return { kind: 'refused', reason, aboutRow }
 }
 

@@ -106,7 +106,7 @@ class Blob {
     // Each client has a pipeline of its own: clients that share one add our policy twice.
     this.#client = new storage.BlockBlobClient(`${place.container}/${path}`, connection.tokens, options())
     this.#container = () => new storage.ContainerClient(place.container, connection.tokens, options())
-    // One id for all attempts: an answer that was lost shuts nobody out.
+    // One id for all attempts: after a lost answer the holder is not locked out.
     this.#lease = this.#client.getBlobLeaseClient(randomUUID())
     this.#duration = duration
     this.location = this.#client.url
@@ -136,7 +136,7 @@ class Blob {
     return new BlobLease(this, etag!, text)
   }
 
-  /** The text as it is; undefined where there is no blob, or an empty one. */
+  /** The text; undefined if the blob is missing or empty. */
   async read(): Promise<string | undefined> {
     const there = await this.#call((signal) => this.#client.getProperties({ abortSignal: signal })).catch(
       notFound,

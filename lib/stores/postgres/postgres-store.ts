@@ -129,7 +129,7 @@ const tables = `
 
 /**
  * A lease is a row; each holder gets the next epoch, and what comes with an older one is refused. The text lies in lines:
- * adding to a long value would write it anew.
+ * appending to a long value would rewrite it.
  */
 const statements = {
   find: `SELECT to_regclass('cyber_connectors_checkpoint_line') AS found`,
@@ -143,7 +143,7 @@ const statements = {
   read: `SELECT string_agg(text, '' ORDER BY number) AS text FROM cyber_connectors_checkpoint_line WHERE name = $1`,
   renew: `UPDATE cyber_connectors_checkpoint SET expires = clock_timestamp() + $3::int * interval '1 ms'
     WHERE name = $1 AND epoch = $2 RETURNING 1`,
-  // The next epoch: a renewal that is still under way comes too late.
+  // The next epoch: a renewal still in flight comes too late.
   release: `UPDATE cyber_connectors_checkpoint SET expires = to_timestamp(0), epoch = epoch + 1
     WHERE name = $1 AND epoch = $2`,
   append: `WITH turn AS (

@@ -8,7 +8,7 @@ const postgresConnections = 3
 /** How BullMQ connects to the server of a URL: the arguments of its classes after the name. */
 export function backendOf(url: string, options: object = {}): readonly [QueueBaseOptions, never?] {
   if (kindOf(url) === 'postgres') {
-    // The tables are made, or brought up to date, by whoever comes first.
+    // The first process creates or updates the tables.
     const connection = { connectionString: url, migrate: true, max: postgresConnections }
     return [{ ...options, connection } as unknown as QueueBaseOptions, createPostgresBackend as never]
   }

@@ -16,7 +16,7 @@ export interface WindowJob<S extends Slice = PlainWindow> {
   readonly plan?: Json | undefined
 }
 
-/** What a job holds, whoever put it into the queue. @returns undefined if it is no window of ours */
+/** The window of a job, whichever program queued it. @returns undefined if it is not one of our windows */
 export function windowJob<S extends Slice>(data: unknown): WindowJob<S> | undefined {
   const { window, identity } = (data ?? {}) as Partial<WindowJob<S>>
   if (typeof window !== 'object' || typeof window?.id !== 'string' || window.id === '') return undefined
@@ -65,7 +65,7 @@ const states = ['waiting', 'paused' as 'waiting', 'active', 'delayed', 'complete
 /** Completed windows that the rate is taken from. */
 const recent = 50
 
-/** Tries of a window whose error nobody knows, such as a plain Error of a user's sink; BullMQ waits 1, 2, 4, … s between. */
+/** Attempts of a window whose error is unknown, such as a plain Error of a user's sink; BullMQ waits 1, 2, 4, … s between. */
 export const unknownErrorTries = { attempts: 10, backoff: { type: 'exponential', delay: 1000 } }
 
 /**
@@ -78,7 +78,7 @@ export class WindowQueue<S extends Slice = PlainWindow> {
   readonly bull: Queue
   /** @internal */
   readonly settings: QueueSettings
-  /** Takes the password of the URL out of a text. @internal */
+  /** Redacts the password of the URL in a text. @internal */
   readonly redact: Redact
 
   /** @internal Use {@link openQueue}. */
@@ -91,7 +91,7 @@ export class WindowQueue<S extends Slice = PlainWindow> {
       ...urlSecrets(settings.url).filter((part) => part.length > 7),
     ])
     this.bull = new Queue(settings.name, ...backendOf(settings.url))
-    // Commands tell of their errors themselves, or wait.
+    // Commands report their own errors, or wait.
     this.bull.on('error', () => {})
   }
 
@@ -226,7 +226,7 @@ export class WindowQueue<S extends Slice = PlainWindow> {
     return failed
   }
 
-  /** Hands out no more windows, until `resume()`. Those under way go on. */
+  /** Hands out no more windows, until `resume()`. Windows in flight continue. */
   async pause(): Promise<void> {
     await this.#asked(() => this.bull.pause())
   }
@@ -278,7 +278,7 @@ export class WindowQueue<S extends Slice = PlainWindow> {
     }
   }
 
-  /** @throws CheckpointError where there are windows of another identity */
+  /** @throws CheckpointError if there are windows of another identity */
   async #requireSame(): Promise<void> {
     const job = await this.#anyJob()
     if (job) this.requireSame(job.identity)

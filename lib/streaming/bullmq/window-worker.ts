@@ -103,12 +103,12 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     return this.#done
   }
 
-  /** Windows under way here. */
+  /** Windows in flight in this worker. */
   get active(): number {
     return this.#lost.size
   }
 
-  /** Hands the windows under way back to the queue, and ends. @returns `done` */
+  /** Returns the windows in flight to the queue, and ends. @returns `done` */
   stop(): Promise<void> {
     this.#stop.abort()
     return this.done
@@ -157,7 +157,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
       queue.name,
       (job: Job, token?: string, signal?: AbortSignal) => this.#process(job, token!, signal!),
       ...backendOf(queue.settings.url, {
-        // Jobs tell by it who has them.
+        // It identifies the worker in its jobs.
         name: `${hostname()}-${process.pid}`,
         concurrency,
         lockDuration: lock,
@@ -186,7 +186,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     }
   }
 
-  /** Until the worker is told to stop, or all windows are done. */
+  /** Runs until the worker must stop, or all windows are done. */
   async #untilDone(): Promise<void> {
     const { queue } = this.#options
     const { signal } = this.#stop
@@ -256,7 +256,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
     throw new WaitingError()
   }
 
-  /** Sees to a window that did not go through. @returns what tells BullMQ of it */
+  /** Handles a failed window. @returns the error for BullMQ */
   async #failed(job: Job, token: string, error: Error): Promise<Error> {
     const { queue } = this.#options
     const { window } = job.data as WindowJob<S>
@@ -295,7 +295,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
       await job.moveToDelayed(Date.now() + wait, token)
       return new DelayedError()
     }
-    // An error that nobody knows may be a fault of the program: it counts.
+    // An unknown error may be a fault of the program: it counts.
     return error
   }
 
