@@ -255,7 +255,7 @@ ${goal(`first row against a bare download, ${title}`, first, 1.1, { most: true }
   }
   return `### Source
 
-One answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} rows of 10 columns, over TLS on loopback, into a Writable that counts. \`JSON.parse\` parses the whole answer at once, without types, Dates or objects; \`download\` only receives. All three open their own connection.
+One answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} rows of 10 columns, over TLS on loopback, into a Writable that counts. \`JSON.parse\` parses the whole answer at once, without types, Dates or objects; \`download\` only receives. cyber-connectors, JSON.parse and download each open a connection.
 
 Not compressed, the first large answer of a process:
 
