@@ -59,14 +59,17 @@ export class BoundedReadable<
     return this.#requester.healthy(this.stopSignal)
   }
 
+  override push(row: unknown): boolean {
+    if (row !== null) this.stats.rows++
+    return super.push(row)
+  }
+
   /** Slices are asked for ahead, and read in their order. */
   protected override async *batches(signal: AbortSignal): AsyncGenerator<readonly SourceRow[], void> {
     const slices = await this.#source.slices(signal)
     const exact = this.#source.exact ?? slices.length > 1
     const opened = readAhead(
-      (async function* () {
-        yield* slices
-      })(),
+      slices.values(),
       this.#most - 1,
       (slice) => this.#requester.open(slice, exact, signal),
       (slice) => slice.release(),
@@ -74,7 +77,7 @@ export class BoundedReadable<
     let number = 0
     for await (const next of opened) {
       const done = ++number / slices.length
-      yield* this.batchesOf(next, this.stats, (rows) => this.#reporter.window(next.slice, rows, done))
+      yield* this.batchesOf(next, undefined, (rows) => this.#reporter.window(next.slice, rows, done))
     }
   }
 

@@ -3,21 +3,26 @@
  * @param close called with those that were opened and not asked for, when the consumer stops early
  */
 export async function* readAhead<T, R>(
-  items: AsyncIterator<T, void>,
+  items: Iterator<T, void> | AsyncIterator<T, void>,
   count: number,
   open: (item: T) => R | PromiseLike<R | undefined>,
   close: (opened: R) => void,
 ): AsyncGenerator<R, void> {
-  // An async generator answers calls of next() in turn, so these may all wait at once.
-  const pull = () => {
-    const opened = items.next().then((result) => (result.done ? undefined : open(result.value)))
+  // An async generator answers calls of next() in turn, so these may all wait at once. Items that are there open at once.
+  const pull = async () => {
+    const next = items.next()
+    const result = next instanceof Promise ? await next : next
+    return result.done ? undefined : open(result.value)
+  }
+  const pullAhead = () => {
+    const opened = pull()
     opened.catch(() => {})
     return opened
   }
-  const queue = Array.from({ length: count }, pull)
+  const queue = Array.from({ length: count }, pullAhead)
   try {
     for (;;) {
-      queue.push(pull())
+      queue.push(pullAhead())
       const opened = await queue.shift()
       if (opened === undefined) return
       yield opened

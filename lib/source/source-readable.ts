@@ -51,16 +51,20 @@ export abstract class SourceReadable<
     else this.#marks.push({ rows: this.#rows, passed })
   }
 
-  /** The batches of a slice, counted. @param passed called with the number of its rows, as by {@link whenPassed} */
+  /**
+   * The batches of a slice.
+   * @param stats counts the rows of each batch
+   * @param passed called with the number of the slice's rows, as by {@link whenPassed}
+   */
   protected async *batchesOf(
     { batches }: OpenSlice,
-    stats: SourceStats,
+    stats: SourceStats | undefined,
     passed?: (rows: number) => void,
   ): AsyncGenerator<readonly SourceRow[], void> {
     let rows = 0
     for await (const batch of batches()) {
       rows += batch.length
-      stats.rows += batch.length
+      if (stats) stats.rows += batch.length
       yield batch
     }
     if (passed) this.whenPassed(() => passed(rows))
