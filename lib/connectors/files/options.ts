@@ -176,8 +176,8 @@ const ownSpecs = {
     { default: '', verbatim: true },
   ),
   /**
-   * CSV: character at the start of lines that are no records, such as `#`.
-   * @default no comments
+   * CSV: character at the start of lines that are skipped, such as `#`. Empty: no line is skipped.
+   * @default ""
    */
   comment: option.custom<string>(character(true), { default: '', verbatim: true }),
   /**
