@@ -1,17 +1,17 @@
-/** Whole records of a text, or one that is too long. */
+/** Whole records, or one that is too long. */
 export interface Block {
   readonly bytes: Buffer
-  /** Where they begin in the text. */
+  /** Their offset in the input. */
   readonly offset: number
-  /** A record that passes the limit: its first bytes only. */
+  /** The record exceeds the limit; these are only its first bytes. */
   readonly isTooLong: boolean
-  /** The text ends behind it. Its last record may lack its end. */
+  /** The input ends here. The last record may lack its terminator. */
   readonly isLast: boolean
 }
 
 /** Finds the ends of records as bytes come in. */
 export interface Scanner {
-  /** @returns where the first and the last end among these bytes are, behind the end; undefined where there is none */
+  /** @returns the offsets after the first and the last end among these bytes; undefined if there is none */
   scan(bytes: Buffer): Ends | undefined
 }
 
@@ -31,9 +31,9 @@ export const lineScanner: Scanner = {
 }
 
 /**
- * Cuts a text into blocks at the ends of records, so that each can be parsed at once.
- * @param offset where the text begins
- * @param limit bytes that one record may have
+ * Cuts bytes into blocks of whole records, so that each block can be parsed at once.
+ * @param offset of the first byte
+ * @param limit maximum size of a record, in bytes
  */
 export async function* blocksOf(
   chunks: AsyncIterable<Buffer>,
@@ -41,7 +41,7 @@ export async function* blocksOf(
   offset: number,
   limit: number,
 ): AsyncGenerator<Block, void> {
-  /** The begin of a record whose end has not come. */
+  /** Start of a record whose end has not come. */
   let held: Buffer[] = []
   let heldBytes = 0
   let isSkipping = false
@@ -62,7 +62,7 @@ export async function* blocksOf(
     if (ends && (heldBytes > 0 || isSkipping)) {
       from = ends.first
       if (isSkipping) offset += from
-      // Only the first record is copied together.
+      // Only the first record needs a copy.
       else yield block(take(chunk.subarray(0, from)))
       isSkipping = false
     }
@@ -83,7 +83,7 @@ export async function* blocksOf(
   yield block(take(Buffer.alloc(0)), { isLast: true })
 }
 
-/** Blocks joined to at least so many bytes each, but for the last one and before one that is too long. */
+/** Joins blocks to at least `atLeast` bytes, except the last one and the one before a record that is too long. */
 export async function* joined(blocks: AsyncIterable<Block>, atLeast: number): AsyncGenerator<Block, void> {
   let parts: Block[] = []
   let size = 0

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** How a file that is being written ends; one that is left behind was cut off by a crash and holds nothing. */
+/** Suffix of a file that is being written. A leftover is from a crash and can be ignored. */
 export const asideSuffix = '.tmp'
 
 export interface DurableOptions {
-  /** Fails with `EEXIST` where there is a file of the name, instead of replacing it. */
+  /** Fails with `EEXIST` if the file exists, instead of replacing it. */
   readonly exclusive?: boolean
 }
 
@@ -20,10 +20,10 @@ export async function writeDurably(
   text: string,
   { exclusive = false }: DurableOptions = {},
 ): Promise<void> {
-  // A name of its own: a process that was thought dead may be writing the same file.
+  // A unique name: a process that was thought dead may be writing the same file.
   const aside = join(directory, `${name}.${randomUUID()}${asideSuffix}`)
   try {
-    // A link of that name, planted by somebody else, is not followed.
+    // `wx` does not follow a link that another user planted.
     const file = await open(aside, 'wx', 0o600)
     try {
       await file.writeFile(text)
@@ -39,7 +39,7 @@ export async function writeDurably(
   await syncDirectory(directory)
 }
 
-/** `rename` replaces a file that is there; `link` does not. Where a file system has no links, `rename` has to do. */
+/** `rename` replaces an existing file; `link` does not. Falls back to `rename` on file systems without links. */
 async function renameExclusively(from: string, to: string): Promise<void> {
   try {
     await link(from, to)
@@ -51,7 +51,7 @@ async function renameExclusively(from: string, to: string): Promise<void> {
   await rm(from, { force: true }).catch(() => {})
 }
 
-/** Flushes the names in a directory. Windows and some network file systems know no such call. */
+/** Flushes a directory. Windows and some network file systems can't. */
 export async function syncDirectory(directory: string): Promise<void> {
   try {
     const handle = await open(directory, 'r')

@@ -4,25 +4,25 @@ export const errorCodes = {
   ERR_OPTION: 'an option is wrong',
   /** A token, secret, credential or role was refused. */
   ERR_AUTH: 'the service refused the credentials',
-  /** A batch could not be delivered: retries ran out, or the endpoint is not what it should be. */
+  /** A batch could not be delivered: retries ran out, or the endpoint is not the expected service. */
   ERR_DELIVERY: 'rows could not be delivered',
-  /** A row was refused for good and there is no dead letter to take it. */
-  ERR_REJECTED: 'a row was refused for good',
+  /** The destination refused a row, and there is no dead letter. */
+  ERR_REJECTED: 'a row was refused',
   /** A row can not be written: it is not an object, or a value in it has no form in JSON. */
   ERR_ROW: 'a row can not be written',
-  /** The dead letter failed to take a refused row. */
+  /** The dead letter failed to store a refused row. */
   ERR_DEAD_LETTER: 'the dead letter failed',
   /** The stream was destroyed while rows were not settled. */
   ERR_ABORTED: 'the stream was destroyed with rows unsettled',
-  /** The query was refused (syntax, semantics, unknown table or workspace) or came back only in part. */
+  /** The query was refused (syntax, semantics, unknown table or workspace) or its result is incomplete. */
   ERR_QUERY: 'the query failed',
-  /** The result passes the service's limit and the window can not be made smaller. */
+  /** The result exceeds the service's limit, and the window can not be made smaller. */
   ERR_RESULT_TOO_LARGE: 'the result is too large',
-  /** The result is not what it should be: a value does not fit its column, a column is missing. */
+  /** The result does not fit: a value does not fit its column, or a column is missing. */
   ERR_RESULT: 'the result does not fit',
   /** The checkpoint can not be read, written or locked, or belongs to another query. */
   ERR_CHECKPOINT: 'the checkpoint can not be used',
-  /** A file is not there, may not be read, is cut off, or is not what it was when it was planned to be read. */
+  /** A file is missing, unreadable, cut off, or changed since the read was planned. */
   ERR_FILE: 'a file can not be read',
   /** A line or record of a file can not be read: it is not JSON, is too long, does not fit the schema. */
   ERR_RECORD: 'a record can not be read',
@@ -34,7 +34,7 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes
 
-/** What an error knows besides its message. All fields are free of secrets. */
+/** Fields of an error besides its message. None holds a secret. */
 export interface ErrorDetails {
   /** The connector's registered name, such as `splunk`. */
   connector?: string | undefined
@@ -42,19 +42,19 @@ export interface ErrorDetails {
   status?: number | undefined
   /** The service's own code: HEC's number, Azure's `BadArgumentError`. */
   serviceCode?: string | number | undefined
-  /** The service's own text. */
+  /** The service's own message. */
   serviceText?: string | undefined
-  /** How often the request was tried. */
+  /** Number of attempts. */
   attempts?: number | undefined
   /** The option that ended the retries. */
   endedBy?: 'max_retry_seconds' | 'max_retries' | undefined
-  /** Milliseconds that the service asked to wait before another try. */
+  /** Wait that the service asked for, in milliseconds. */
   retryAfter?: number | undefined
-  /** The time window that was asked for, ends as ISO 8601. */
+  /** The requested time window, ends as ISO 8601. */
   window?: { start: string; end: string } | undefined
   /** Rows accepted by `write()` and neither acknowledged nor dead-lettered, in order of writing. Not enumerable. */
   rows?: readonly unknown[] | undefined
-  /** For ERR_OPTION: each problem found, a line each. */
+  /** For ERR_OPTION: the problems, one line each. */
   problems?: readonly string[] | undefined
   cause?: unknown
 }
@@ -109,7 +109,7 @@ export class CheckpointError extends ConnectorError {
   override name = 'CheckpointError'
 }
 
-/** Lists rows on an error without printing them with it: they may be many, and confidential. */
+/** Attaches rows to an error; not enumerable, because they may be many and confidential. */
 export function attachRows(error: Error, rows: readonly unknown[]): void {
   Object.defineProperty(error, 'rows', { value: rows, enumerable: false, configurable: true, writable: true })
 }

@@ -1,10 +1,10 @@
-/** Whether a destination would take rows now. */
+/** Whether a service can be used now. */
 export interface Health {
   readonly healthy: boolean
   /** HTTP status of the answer. */
   readonly status?: number | undefined
   /** The service's own code. */
   readonly code?: string | number | undefined
-  /** What it said, or what is wrong. */
+  /** The service's message, or the fault. */
   readonly text: string
 }

@@ -1,4 +1,4 @@
-/** Where a text stops being JSON. */
+/** Where input stops being JSON. */
 export interface JsonFault {
   /** Index of the character. */
   readonly at: number
@@ -12,10 +12,10 @@ const plain = /[^"\\\p{Cc}]*/uy
 const escaped = /\\(?:["\\/bfnrt]|u[\da-fA-F]{4})/y
 
 /**
- * Finds the fault of a text that JSON.parse refuses: its own message names the place only at times, in words that differ
- * between versions of Node, and shows a part of the text.
+ * Finds the fault of input that JSON.parse rejects. JSON.parse names the position only sometimes, in words that differ
+ * between versions of Node, and quotes the input.
  *
- * @returns undefined where the text is JSON
+ * @returns undefined if the input is JSON
  */
 export function findJsonFault(text: string): JsonFault | undefined {
   const open: ('{' | '[')[] = []
@@ -32,7 +32,7 @@ export function findJsonFault(text: string): JsonFault | undefined {
     const where = inside === undefined ? '' : ` in the middle of an ${inside === '{' ? 'object' : 'array'}`
     return { at, problem: `is not JSON: it ends${where}` }
   }
-  /** @returns what was expected where there is no string */
+  /** @returns the fault if there is no string */
   const string = (): JsonFault | undefined => {
     if (text[at] !== '"') return fault('a string in double quotes')
     at++
@@ -41,7 +41,7 @@ export function findJsonFault(text: string): JsonFault | undefined {
       if (text[at] === '"') break
       if (at >= text.length) return { at, problem: 'is not JSON: it ends in the middle of a string' }
       const isEscape = text[at] === '\\'
-      // The character DEL is a control character to Unicode, not to JSON.
+      // DEL is a control character in Unicode, but not in JSON.
       if (text.charCodeAt(at) >= 0x7f) at++
       else if (!take(escaped)) return fault(isEscape ? 'a valid escape' : 'no control character in a string')
     }

@@ -4,7 +4,7 @@ import { parseExactly } from './exact-json.ts'
 const [quote, backslash, comma, colon, space] = [0x22, 0x5c, 0x2c, 0x3a, 0x20]
 const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
 
-/** Bytes at which the depth changes or a string starts: all others inside of an object or array are skipped. */
+/** Bytes that change the depth or start a string; all others within an object or array are skipped. */
 const marks = new Uint8Array(256)
 for (const byte of [quote, openArray, closeArray, openObject, closeObject]) marks[byte] = 1
 
@@ -15,7 +15,7 @@ for (const byte of Buffer.from('{}[]:,"+-.0123456789eE \t\r\ntruefalsn')) struct
 /** The bytes are not the JSON that was expected. */
 export class MalformedJson extends Error {
   override name = 'MalformedJson'
-  /** The text only ends too early: another request may get all of it. */
+  /** The input ends too early: a retry may get all of it. */
   readonly isCut: boolean
   constructor(message: string, { isCut = false, cause }: { isCut?: boolean; cause?: unknown } = {}) {
     super(message, { cause })
@@ -95,7 +95,7 @@ export class JsonScanner implements Scanner {
         this.#needsComma = false
         end(++at)
       } else {
-        // What follows a whole document is one faulty record.
+        // Anything after a whole document is one faulty record.
         start = at
         this.#lacksComma = this.#needsComma
         this.#state = 'element'
@@ -107,7 +107,7 @@ export class JsonScanner implements Scanner {
   /**
    * Skips elements that are all arrays, or all objects, up to the bracket that closes the array in which they are.
    * @param opens the bracket that each element starts with
-   * @returns where it went: behind that bracket if {@link isDone}, else the end of the bytes
+   * @returns the offset it reached: after that bracket if {@link isDone}, else the end of the bytes
    * @throws MalformedJson
    */
   skip(bytes: Uint8Array, from: number, opens: number): number {
@@ -127,7 +127,7 @@ export class JsonScanner implements Scanner {
     return at
   }
 
-  /** Behind the element's end, or the end of the bytes. The state is kept in locals: this loop reads every byte. */
+  /** Returns the offset after the element, or the end of the bytes. State is in locals: this loop reads every byte. */
   #element(bytes: Uint8Array, from: number): number {
     const length = bytes.length
     let depth = this.#depth
@@ -190,19 +190,19 @@ export interface ArrayRange {
   readonly count: number
 }
 
-/** An array that is set aside, and its bounds. */
+/** Which arrays are set aside, and their limits. */
 export interface OutlineForm {
   /** Names of members from the root inwards; `*` stands for each element of an array: `['tables', '*', 'rows']`. */
   readonly path: readonly string[]
   /** What each element is. */
   readonly elements: 'arrays' | 'objects'
-  /** Maximum size of an element, and of all that is outside of such arrays, in bytes. */
+  /** Maximum size of an element, and of the rest of the document, in bytes. */
   readonly limit: number
 }
 
 /**
- * Reads the bytes of a JSON object as they come, and sets aside the arrays at one path: it notes where their elements
- * lie and counts them, without keeping or parsing them. The rest of the document is kept, and parsed at the end.
+ * Reads the bytes of a JSON object as they come, and sets aside the arrays at one path: it records their ranges and
+ * counts their elements, without keeping or parsing them. It keeps the rest of the document, and parses it at the end.
  */
 export class JsonOutline {
   readonly #path: readonly string[]
@@ -218,7 +218,7 @@ export class JsonOutline {
   #inString = false
   #isEscaped = false
   #isDone = false
-  /** The last string, as far as it is needed to know the names of the path; and by depth the last name. */
+  /** The last string, cut at the length of the path's names; and the last name by depth. */
   #text = ''
   readonly #textBytes: number
   readonly #names: string[] = []
@@ -246,7 +246,7 @@ export class JsonOutline {
     this.#offset += chunk.length
   }
 
-  /** Reads up to the first element of an array that is set aside, or to the chunk's end. @returns where that is */
+  /** Reads up to the first element of an array that is set aside, or to the chunk's end. @returns that offset */
   head(chunk: Uint8Array, from: number): number {
     for (let at = from; at < chunk.length; at++) {
       const byte = chunk[at]!

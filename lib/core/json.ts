@@ -11,7 +11,7 @@ export class UnserializableValue extends RefusedRow {
   }
 }
 
-/** A row that is kept as the text of one JSON object, and written as it stands. `JsonRow` is the one there is. */
+/** A row kept as the JSON of one object, and written unchanged. `JsonRow` implements it. */
 export abstract class JsonText {
   /** UTF-8 of the text. */
   abstract readonly bytes: Buffer
@@ -20,14 +20,14 @@ export abstract class JsonText {
   abstract readonly value: Record<string, unknown>
   /** A member's value; undefined if there is none. */
   abstract member(name: string): unknown
-  /** A member's value as it stands. */
+  /** A member's JSON. */
   abstract memberText(name: string): string | undefined
 }
 
-/** Whether a value is a row: a plain object of columns, not a text, number, array, Date, Map, Buffer… */
+/** Whether a value is a row: a plain object of columns, not a string, number, array, Date, Map, Buffer… */
 export function isRow(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
-  // Nearly all rows are told by this alone.
+  // Fast path: this decides nearly all rows.
   const prototype = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null) return true
   return !Array.isArray(value) && !hasNoJsonForm(value) && !types.isDate(value) && !ArrayBuffer.isView(value)
@@ -39,7 +39,7 @@ export function setColumn(row: Record<string, unknown>, name: string, value: unk
   else Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true })
 }
 
-/** JSON text as a value; undefined if it is not JSON. */
+/** Parses JSON; undefined if it is not JSON. */
 export function jsonOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -48,7 +48,7 @@ export function jsonOrUndefined(text: string): unknown {
   }
 }
 
-/** The members of a JSON object; undefined if the text is not JSON, or no object. */
+/** The members of a JSON object; undefined if the input is not a JSON object. */
 export function jsonObject(text: string): Record<string, unknown> | undefined {
   const value = jsonOrUndefined(text)
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -68,16 +68,16 @@ export function describe(value: unknown): string {
 }
 
 /**
- * A row as JSON. Date becomes ISO 8601 text, bigint an integer, `undefined` is left out, NaN and the infinities become
- * the text that Azure uses for them (`"NaN"`, `"Infinity"`), bytes (Buffer, Uint8Array) base64 text as in Spark's JSON,
- * other typed arrays arrays; `toJSON` is honoured.
+ * A row as JSON. A Date becomes an ISO 8601 string, a bigint an integer, NaN and the infinities the strings that Azure
+ * uses (`"NaN"`, `"Infinity"`), bytes (Buffer, Uint8Array) a base64 string as in Spark's JSON, other typed arrays
+ * arrays; `undefined` is left out, and `toJSON` is honoured.
  *
- * @param path where the value is, for an error: a column's name; empty for a whole row
+ * @param path of the value, for an error: a column's name; empty for a whole row
  * @throws UnserializableValue for what JSON can't hold: a cycle, a function, a symbol, an invalid Date, a Map or Set, an Error (JSON would leave its message out)
  */
 export function serialize(row: unknown, path = ''): string {
   if (row instanceof JsonText) return row.text
-  // The native serializer is much the fastest, but drops or turns into null what it can't write: so look first.
+  // JSON.stringify is by far the fastest, but silently drops what it can't write: so check first.
   const text = isNative(row, Array.isArray(row) ? 1 : 0) ? writeNative(row) : write(row, path, new Set())
   if (text === undefined) throw new UnserializableValue(path, 'undefined')
   return text
@@ -108,7 +108,7 @@ function isNative(value: unknown, depth: number): boolean {
       }
       for (const key in value) {
         const member = (value as Record<string, unknown>)[key]
-        // Most are texts and numbers: a call for each would take longer than the look.
+        // Inlined for strings and numbers, the most frequent: a call takes longer than the check.
         if (typeof member === 'string') continue
         if (typeof member === 'number' ? Number.isFinite(member) : isNative(member, depth + 1)) continue
         return false
@@ -122,13 +122,12 @@ function isNative(value: unknown, depth: number): boolean {
 
 const { toJSON } = Date.prototype
 
-/** Before the digits of a bigint that JSON.stringify is to take for a text. Nobody knows it: no text of a row holds it. */
+/** Prefix of a bigint that JSON.stringify writes as a string. Random, so that no string of a row contains it. */
 const mark = randomUUID()
 const markedInteger = new RegExp(`"${mark}(-?\\d+)"`, 'g')
 
 /**
- * By JSON.stringify, given texts in place of the row's own Dates and bigints: it takes as long for one Date as for several
- * columns, and no bigint at all.
+ * JSON.stringify with strings in place of the row's Dates and bigints: it is slow for Dates, and rejects bigints.
  */
 function writeNative(row: unknown): string | undefined {
   if (typeof row !== 'object' || Array.isArray(row)) return JSON.stringify(row)
@@ -191,7 +190,7 @@ function write(value: unknown, path: string, above: Set<object>): string | undef
   }
 }
 
-/** Objects and arrays within each other: services refuse far fewer, and the stack does not hold many more. */
+/** Maximum nesting: services reject far less, and the stack does not hold much more. */
 const deepest = 1000
 
 /** The column that a path starts with. */
@@ -199,7 +198,7 @@ function columnOf(path: string): string {
   return path.slice(0, path.search(/[.[]|$/))
 }
 
-/** Bytes, of which a Buffer's own `toJSON` would make a list of numbers. */
+/** Whether a value is bytes; a Buffer's own `toJSON` would write a list of numbers. */
 export function isBytes(value: unknown): value is Uint8Array {
   return types.isUint8Array(value)
 }
@@ -215,7 +214,7 @@ function writeObject(value: object, path: string, above: Set<object>): string | 
   }
   if (types.isBoxedPrimitive(value)) return write(value.valueOf(), path, above)
   if (Array.isArray(value)) {
-    // Array.from visits holes too, where map would leave nothing between the commas.
+    // Array.from visits holes too; map would leave nothing between the commas.
     const members = Array.from(value, (member, index) => write(member, `${path}[${index}]`, above) ?? 'null')
     return `[${members.join(',')}]`
   }

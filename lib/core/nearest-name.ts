@@ -1,4 +1,4 @@
-/** How many letters must be put in, taken out, changed or swapped to make one name of the other. */
+/** Edit distance with swaps (Damerau-Levenshtein). */
 function distance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)

@@ -5,9 +5,9 @@ type Stop = (reason: unknown) => void
 const stops = new WeakMap<AbortSignal, Stop[]>()
 
 /**
- * Calls `stop` when the signal fires, unless the returned function was called before. All that wait for a signal share
- * one listener of it: Node links a signal's listeners, and one that was removed keeps all that came after it from being
- * collected while the signal lives.
+ * Calls `stop` when the signal fires, unless the returned function was called before. All callbacks of a signal share one
+ * listener: Node links a signal's listeners, and a removed one keeps all later ones from being collected while the signal
+ * lives.
  */
 export function onAbort(signal: AbortSignal, stop: Stop): () => void {
   const waiting = stops.get(signal) ?? listen(signal)
@@ -15,7 +15,7 @@ export function onAbort(signal: AbortSignal, stop: Stop): () => void {
   return () => remove(waiting, stop)
 }
 
-/** Stops waiting, with the signal's reason, once it fires; the promise itself runs on. The signal has not fired yet. */
+/** Rejects with the signal's reason when it fires; the promise itself continues. The signal must not have fired yet. */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   let forget: (() => void) | undefined
   const aborted = new Promise<never>((_, reject) => {
@@ -32,7 +32,7 @@ function listen(signal: AbortSignal): Stop[] {
   const waiting: Stop[] = []
   stops.set(signal, waiting)
   signal.addEventListener('abort', () => {
-    // One may take back another.
+    // A callback may remove another one.
     for (let stop = waiting.shift(); stop; stop = waiting.shift()) stop(signal.reason)
   })
   return waiting

@@ -2,8 +2,8 @@ import { OptionError } from './errors.ts'
 import { nearest } from './nearest-name.ts'
 
 /**
- * How one option is written and checked. Its text is the comment at its declaration: editors show it, and the build
- * reads it for `--help`, the job schema and the tables of the guides.
+ * One option and its check. Its text is the comment at its declaration: editors show it, and the build reads it for
+ * `--help`, the job schema and the tables of the guides.
  *
  * @typeParam T the checked value
  * @typeParam G what a caller may give
@@ -16,12 +16,12 @@ export interface OptionSpec<T, G = unknown, R extends boolean = boolean> {
   readonly schema?: Readonly<Record<string, unknown>>
   readonly required: R
   readonly secret: boolean
-  /** Whether space around a string is part of it; if not, it is removed. */
+  /** Whether to keep space around a string. */
   readonly verbatim: boolean
   readonly default: T | undefined
-  /** What the value names, if it is more than a plain value. */
+  /** What the value refers to, if it is more than a plain value. */
   readonly names: Named | undefined
-  /** Text for `--help`, of a connector from another package: the build reads the comments of this one only. */
+  /** Text for `--help` of a connector from another package: the build reads only comments of this one. */
   readonly doc?: string | undefined
   /** Returns the checked value, or `undefined` if it does not have the form. Throws a {@link Refusal} to say more. */
   readonly parse: (value: unknown) => T | undefined
@@ -30,18 +30,18 @@ export interface OptionSpec<T, G = unknown, R extends boolean = boolean> {
 }
 
 /**
- * What an option names: a `file`, whose path a job file may give relative to itself; the `checkpoint`, a directory; the
+ * What an option refers to: a `file`, whose path a job file may give relative to itself; the `checkpoint`, a directory; the
  * `dead letter`, which is a stream in a program, and the path of a file in a job file or flag.
  */
 export type Named = 'file' | 'checkpoint' | 'dead letter'
 
-/** Why a value is refused, if "expected …" does not say enough. */
+/** Why a value is rejected, if "expected …" is not enough. */
 export class Refusal extends Error {}
 
 export interface OptionConfig<T> {
   readonly required?: true
   readonly secret?: true
-  /** Keeps space around a string: for queries, which checkpoints are compared by. */
+  /** Keeps space around a string: for queries, which identify a checkpoint. */
   readonly verbatim?: true
   readonly default?: T
   readonly names?: Named
@@ -61,12 +61,12 @@ export type OptionValues<S extends OptionSpecs> = {
   -readonly [K in keyof S]: S[K] extends OptionSpec<infer T> ? T : never
 }
 
-/** How values of one kind are checked. */
+/** The check of values of one kind. */
 export interface OptionKind<T> {
   /** Expected form, in words. */
   readonly form: string
   readonly schema?: Readonly<Record<string, unknown>>
-  /** Returns undefined for what it refuses. */
+  /** Returns undefined for a value that it rejects. */
   parse(value: unknown): T | undefined
 }
 
@@ -85,7 +85,7 @@ function spec<T, G, C extends OptionConfig<T>>(
   } as OptionSpec<Present<T, C>, G, IsRequired<C>>
 }
 
-/** A number, also as the decimal text that Spark hands over; anything else is undefined. */
+/** A number, also from a decimal string, as Spark gives it; undefined for anything else. */
 function decimal(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) ? value : undefined
   if (typeof value !== 'string' || !/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value))
@@ -118,12 +118,12 @@ function names(value: unknown): string[] | undefined {
   return (list as string[]).filter((name) => name !== '')
 }
 
-/** The kinds of option. Each takes whether the option is required, secret or has a default. */
+/** The kinds of option. The config says whether it is required or secret, and its default. */
 export const option = {
   text: <const C extends OptionConfig<string> = object>(config?: C) =>
     spec<string, string, C>(
       {
-        form: 'a text that is not empty',
+        form: 'a string that is not empty',
         schema: { type: 'string', minLength: 1 },
         parse: (value) => (typeof value === 'string' && value.trim() !== '' ? value : undefined),
       },
@@ -151,7 +151,7 @@ export const option = {
       config,
     ),
 
-  /** A number in the unit that its text names; fractions are allowed, 0 only with `zero`. */
+  /** A number in the unit of the option's text; fractions are accepted, 0 only with `zero`. */
   amount: <const C extends OptionConfig<number> & { zero?: true } = object>(config?: C) =>
     spec<number, Numeric, C>(
       {
@@ -195,7 +195,7 @@ export const option = {
   columns: <const C extends OptionConfig<readonly string[]> = object>(config?: C) =>
     spec<readonly string[], string | readonly string[], C>(
       {
-        form: 'column names, as a list or as text with commas between',
+        form: 'column names, as a list or as a string separated by commas',
         schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
         parse: names,
       },
@@ -226,7 +226,7 @@ function custom<T>(kind: OptionKind<T>, config?: OptionConfig<T>): OptionSpec<T 
   return spec(kind, config)
 }
 
-/** Options of Node's own streams, passed on to the constructor of the stream. */
+/** Options of Node's own streams, for the constructor of the stream. */
 export const nodeStreamSpecs = {
   /** Maximum rows that the stream buffers before `write` or the source waits. */
   highWaterMark: option.integer({ min: 0 }),
@@ -253,7 +253,7 @@ export interface OptionDeclaration<S extends OptionSpecs> {
   readonly connector: string
   readonly specs: S
   readonly prefixes: Readonly<Record<string, OptionSpec<string>>>
-  /** Checks what a user gave. @throws OptionError with all problems together */
+  /** Checks the given options. @throws OptionError with all problems together */
   resolve(given: unknown): OptionValues<S> & StreamOptionValues & { prefixed: Record<string, string> }
 }
 
@@ -267,11 +267,11 @@ export function otherSpelling(name: string): string {
     : name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
-/** A value as an error may show it: short, and never a secret. */
+/** A value for an error: short, and never a secret. */
 function shown(value: unknown, secret: boolean): string {
   if (secret) return `a secret ${typeof value}`
   if (typeof value === 'string') {
-    // A URL that is none may still hold a password.
+    // An invalid URL may still hold a password.
     const safe = value.replace(/\/\/[^/?#]*@/, '//[redacted]@')
     return JSON.stringify(safe.length > 100 ? `${safe.slice(0, 100)}…` : safe)
   }
@@ -286,7 +286,7 @@ function read<T>(
   report: Report,
 ): T | undefined {
   try {
-    // Secrets from files and the environment end with a line: space around a value means nothing.
+    // Secrets from files and the environment end with a line break.
     const parsed = parse(typeof value === 'string' && !verbatim ? value.trim() : value)
     if (parsed === undefined) report(`${name}: expected ${form}, got ${shown(value, secret)}`)
     return parsed
@@ -300,9 +300,9 @@ function read<T>(
 /**
  * Declares a connector's options: one place for their checks, types and docs.
  *
- * @param check looks at the values together, for what one option alone can't tell. It sees what could be read,
- *   also where another option is wrong, so that all problems come in one error. `given` has the names of all options
- *   that were given, wrong ones too: so that these are not called missing.
+ * @param check checks the values together. It receives the valid values even if another option is wrong, so that one
+ *   error has all problems. `given` has the names of all given options, also wrong ones, so that these are not reported
+ *   as missing.
  * @param prefixes open families of text options, such as `http_header_<Name>`
  */
 export function declareOptions<const S extends OptionSpecs>(
@@ -362,8 +362,8 @@ export function declareOptions<const S extends OptionSpecs>(
   }
 }
 
-/** The stream options that were given, for the constructor of a Node stream. `signal` is not among them:
- * handed to `super()` already aborted, it would destroy the stream before its fields exist. */
+/** The given stream options, for the constructor of a Node stream. Without `signal`: if it is aborted already,
+ * `super()` would destroy the stream before its fields exist. */
 export function streamOptions(values: StreamOptionValues): Record<string, unknown> {
   const { highWaterMark, emitClose, captureRejections } = values
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-/** Amounts as people read them. */
+/** Human-readable amounts. */
 
 /** Bytes: `9.9 MB`. */
 export function byteText(bytes: number): string {

@@ -1,16 +1,16 @@
-/** Takes secrets out of a text. */
+/** Removes secrets from a string. */
 export type Redact = (text: string) => string
 
 export const redacted = '[redacted]'
 
 /**
- * A function that replaces each of these secrets, as they are and as a service may quote them: percent-encoded, form-encoded,
- * with escapes of JSON or HTML, in another case. To be called before a text is cut: a part of a secret is not recognised.
+ * A function that replaces these secrets, as given and as a service may quote them: percent-encoded, form-encoded, with
+ * escapes of JSON or HTML, in another case. Call it before cutting: it does not recognise a part of a secret.
  */
 export function redactor(secrets: Iterable<string | undefined>): Redact {
   const given = [...new Set(secrets)].filter((secret) => secret !== undefined && secret !== '') as string[]
   if (given.length === 0) return (text) => text
-  // The longest first: one secret may hold another.
+  // The longest first: one secret may contain another.
   const forms = given.sort((a, b) => b.length - a.length).map((secret) => new RegExp(anyForm(secret), 'giu'))
   return (text) => forms.reduce((cleaned, form) => cleaned.replace(form, redacted), text)
 }
@@ -30,7 +30,7 @@ const jsonEscapes: Readonly<Record<string, string>> = {
   '\t': 't',
 }
 
-/** A pattern for all forms of a text, character by character. */
+/** A pattern for all forms of a string, character by character. */
 function anyForm(secret: string): string {
   return Array.from(secret, (character) => {
     const code = character.codePointAt(0)!
@@ -47,15 +47,15 @@ function anyForm(secret: string): string {
     if (htmlNames[character]) forms.push(`&${htmlNames[character]};`)
     const escaped = '"\\/'.includes(character) ? character.replace(/[\\/]/, '\\$&') : jsonEscapes[character]
     if (escaped) forms.push(`\\\\${escaped}`)
-    // The longest first: a backslash begins its own escape.
+    // The longest first: a backslash starts its own escape.
     return `(?:${forms.sort((a, b) => b.length - a.length).join('|')})`
   }).join('')
 }
 
-/** A part of a URL shorter than this is no secret by itself, and may be a word that texts are made of. */
+/** Shorter parts of a URL are not secrets, and may be common words. */
 const shortestSecret = 8
 
-/** The parts of a URL that may be secret: its user, password, path and query. What is left is the origin. */
+/** The parts of a URL that may be secret: user, password, path and query. */
 export function urlSecrets(url: string): string[] {
   const given = new URL(url)
   const { pathname, search, searchParams, username, password } = given
@@ -68,7 +68,7 @@ export function urlSecrets(url: string): string[] {
   )
 }
 
-/** A part of a URL as it was meant, without percent signs. */
+/** A part of a URL, percent-decoded. */
 export function decoded(part: string): string {
   try {
     return decodeURIComponent(part)
@@ -77,15 +77,15 @@ export function decoded(part: string): string {
   }
 }
 
-/** User and password as they are sent in a header. */
+/** User and password as in a Basic header. */
 function basicCredentials({ username, password }: URL): string {
   if (username === '' && password === '') return ''
   return Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')
 }
 
 /**
- * A copy of an error with its name, code, message, stack and causes, cleaned of secrets. The original is let go: the
- * errors of got and the Azure clients carry the whole request, its headers with it.
+ * A copy of an error with its name, code, message, stack and causes, without secrets. A copy, because the errors of got
+ * and the Azure clients carry the whole request with its headers.
  */
 export function cleanError(error: unknown, redact: Redact, depth = 0): Error {
   if (!(error instanceof Error)) return new Error(redact(String(error)))
@@ -101,7 +101,7 @@ export function cleanError(error: unknown, redact: Redact, depth = 0): Error {
   return copy
 }
 
-/** Node says nothing itself when all addresses of a host failed: each has an error of its own. */
+/** Node's error is empty if all addresses of a host failed: each has its own error. */
 function messageOf(error: Error): string {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
     if (at.message !== '') return at.message
@@ -110,7 +110,7 @@ function messageOf(error: Error): string {
   return (error as NodeJS.ErrnoException).code ?? error.name
 }
 
-/** What must not be seen of a URL that may carry a password, such as a proxy's. */
+/** The secrets of a URL that may carry a password, such as a proxy's. */
 export function credentialsOf(url: string): string[] {
   if (url === '') return []
   if (!URL.canParse(url)) return [url]

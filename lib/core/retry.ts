@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type OptionSpecs, option } from './options.ts'
 
-/** How long, how often and how far apart an operation is tried again. Times are in seconds, as the options give them. */
+/** Limits and waits of retries, in seconds, as in the options. */
 export interface RetryPolicy extends Backoff {
-  /** Seconds after the first failure in which it is tried again. */
+  /** Time for retries after the first failure, in seconds. */
   readonly max_retry_seconds: number
-  /** Ends the retries earlier. Undefined: only the time ends them. */
+  /** Maximum retries. Undefined: only the time limits them. */
   readonly max_retries?: number | undefined
 }
 
-/** How long a retry waits, in seconds. */
+/** Waits before retries, in seconds. */
 export interface Backoff {
   readonly initial_backoff: number
   readonly max_backoff: number
@@ -40,28 +40,28 @@ export const retrySpecs = {
   max_backoff: option.amount({ default: 30 }),
 } satisfies OptionSpecs
 
-/** The longest time that a timer can wait for, in milliseconds; a longer one would fire at once. */
+/** Longest delay of a timer, in milliseconds; a longer one would fire at once. */
 export const longestTimer = 2 ** 31 - 1
 
-/** The longest wait that a server may ask for, in milliseconds: a wrong clock or header must not stop a stream for days. */
+/** Longest wait accepted from a server, in milliseconds: a wrong clock or header must not stop a stream for days. */
 export const longestRetryAfter = 300_000
 
-/** Client errors that speak of the moment and not of the request. */
+/** Client errors that are transient. */
 const transientClientErrors = new Set([408, 425, 429])
 
-/** Server errors that say what the server never does: "not implemented" and "HTTP version not supported". */
-const finalServerErrors = new Set([501, 505])
+/** Server errors that are permanent: "not implemented" and "HTTP version not supported". */
+const permanentServerErrors = new Set([501, 505])
 
 /**
  * Whether a request that got this HTTP status may succeed later: 408, 425, 429 and every 5xx except 501 and 505. An
  * unknown 5xx counts as 500: https://www.rfc-editor.org/rfc/rfc9110#section-15
  */
 export function isTransientStatus(status: number): boolean {
-  if (status >= 500 && status <= 599) return !finalServerErrors.has(status)
+  if (status >= 500 && status <= 599) return !permanentServerErrors.has(status)
   return transientClientErrors.has(status)
 }
 
-/** Whether a status speaks of the whole service, so that its wait holds all requests of a stream. */
+/** Whether a status concerns the whole service, so that its wait holds all requests of a stream. */
 export function holdsAll(status: number | undefined): boolean {
   return status === 429 || status === 503
 }
@@ -74,7 +74,7 @@ const certificateCode =
 const certificateAlert =
   /alert (?:(?:bad|unsupported|no) certificate|certificate \w+|unknown ca|access denied)\b/i
 
-/** What Node's file system says: a full disk or a missing file is no fault of a connection. */
+/** Codes of the file system: a full disk or a missing file is not a connection fault. */
 const fileCodes = new Set([
   'EBADF',
   'EDQUOT',
@@ -96,8 +96,8 @@ const fileCodes = new Set([
 const connectionCode =
   /^(?:E(?!RR_)[A-Z0-9_]+|HPE_\w+|Z_\w+|UND_ERR_\w+|ERR_(?:SSL|HTTP2|SOCKET|TLS_HANDSHAKE)_\w+|ERR_STREAM_PREMATURE_CLOSE|ERR_READING_RESPONSE_STREAM|PARSE_ERROR|REQUEST_SEND_ERROR)$/
 
-/** Codes of the same form that are final: a response head that is too long for Node stays too long. */
-const finalCodes = new Set([
+/** Codes of the same form that are permanent: a response head that is too long for Node stays too long. */
+const permanentCodes = new Set([
   'HPE_HEADER_OVERFLOW',
   'UND_ERR_ABORTED',
   'UND_ERR_HEADERS_OVERFLOW',
@@ -107,36 +107,36 @@ const finalCodes = new Set([
 /**
  * Whether an error is a transient fault of a connection: a reset, a refused or timed-out connection, a failed TLS
  * handshake, a proxy that went away, an answer that was cut or garbled. The causes of the error count, and one transient
- * fault of an AggregateError is enough. Final: refused certificates (on either side), a response head that is too long,
+ * fault of an AggregateError is enough. Permanent: refused certificates (on either side), a response head that is too long,
  * an invalid URL or argument, an aborted request, faults of the file system, and errors without a code.
  */
 export function isTransientFault(error: unknown): boolean {
   return transience(error, 0) === 'transient'
 }
 
-function transience(error: unknown, depth: number): 'transient' | 'final' | 'unknown' {
+function transience(error: unknown, depth: number): 'transient' | 'permanent' | 'unknown' {
   if (!(error instanceof Error) || depth > 8) return 'unknown'
   const own = ownTransience(error)
-  if (own === 'final') return own
+  if (own === 'permanent') return own
   const cause = transience(error.cause, depth + 1)
   if (cause !== 'unknown') return cause
   if (error instanceof AggregateError) {
     const parts = error.errors.map((part) => transience(part, depth + 1))
     if (parts.includes('transient')) return 'transient'
-    if (parts.includes('final')) return 'final'
+    if (parts.includes('permanent')) return 'permanent'
   }
   return own
 }
 
-function ownTransience(error: Error): 'transient' | 'final' | 'unknown' {
+function ownTransience(error: Error): 'transient' | 'permanent' | 'unknown' {
   const { code, syscall, path } = error as NodeJS.ErrnoException
   if (error.name === 'TimeoutError') return 'transient'
-  if (error.name === 'AbortError') return 'final'
+  if (error.name === 'AbortError') return 'permanent'
   if (typeof code !== 'string') return 'unknown'
-  if (certificateCode.test(code) || certificateAlert.test(error.message)) return 'final'
-  if (finalCodes.has(code)) return 'final'
-  if (code === 'EACCES' || code === 'EPERM') return syscall === 'connect' ? 'transient' : 'final'
-  if (fileCodes.has(code) || path !== undefined) return 'final'
+  if (certificateCode.test(code) || certificateAlert.test(error.message)) return 'permanent'
+  if (permanentCodes.has(code)) return 'permanent'
+  if (code === 'EACCES' || code === 'EPERM') return syscall === 'connect' ? 'transient' : 'permanent'
+  if (fileCodes.has(code) || path !== undefined) return 'permanent'
   return connectionCode.test(code) ? 'transient' : 'unknown'
 }
 
@@ -155,8 +155,8 @@ const dateForm = /^(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? .*\d\d:\d\d|\d{4}-
 /**
  * Milliseconds that a Retry-After header asks for, given in seconds or as a date; at most 300,000.
  * https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
- * @returns undefined where there is no such header, it can't be read (a negative number, a list, other text), or its date
- * has passed: the policy's own wait counts then
+ * @returns undefined if there is no such header, it is not valid (a negative number, a list, other text), or its date is
+ * over: then the policy's own wait applies
  */
 export function retryAfter(header: string | undefined, now = Date.now()): number | undefined {
   const text = header?.trim() ?? ''
@@ -168,8 +168,8 @@ export function retryAfter(header: string | undefined, now = Date.now()): number
 
 /**
  * Milliseconds to wait before retry number `retry` (the first is 0).
- * @param asked milliseconds that the server asked for. 0 asks for no wait, which must not become a burst of requests: so
- * the wait is no shorter than the first one of the policy
+ * @param asked milliseconds that the server asked for. 0 must not become a burst of requests, so the wait is at least the
+ * policy's first one
  */
 export function retryWait(policy: Backoff, retry: number, asked: number | undefined): number {
   if (asked === undefined) return backoff(policy, retry)
@@ -181,9 +181,9 @@ export function retryWait(policy: Backoff, retry: number, asked: number | undefi
 export type RetryLimit = 'max_retry_seconds' | 'max_retries'
 
 /**
- * The retries of one operation: counts its attempts, says how long to wait before each retry, and when to give up. The
- * operation gives up after `max_retries` retries, where that is given, or when an attempt failed that began later than
- * `max_retry_seconds` after the first failure: so one attempt at least comes after their end, whatever the waits are.
+ * The retries of one operation: counts attempts, gives the wait before each retry, and decides when to stop. Retries end
+ * after `max_retries`, if set, or when an attempt fails that started later than `max_retry_seconds` after the first
+ * failure. So at least one attempt follows the deadline, however long the waits are.
  *
  *     const budget = new RetryBudget(policy)
  *     for (;;) {
@@ -204,7 +204,7 @@ export class RetryBudget {
   #end: number | undefined
   #endedBy: RetryLimit | undefined
 
-  /** @param now a clock in milliseconds that is never set back */
+  /** @param now a monotonic clock, in milliseconds */
   constructor(policy: RetryPolicy, now: () => number = () => performance.now()) {
     this.#policy = policy
     this.#now = now
@@ -215,23 +215,23 @@ export class RetryBudget {
     return this.#attempts
   }
 
-  /** The option that ended the retries; undefined as long as there is another one. */
+  /** The option that ended the retries; undefined while retries remain. */
   get endedBy(): RetryLimit | undefined {
     return this.#endedBy
   }
 
-  /** `ended by max_retries: 2`; the empty text as long as there is another retry. */
+  /** `ended by max_retries: 2`; empty while retries remain. */
   get endedText(): string {
     return this.#endedBy ? `ended by ${this.#endedBy}: ${this.#policy[this.#endedBy]}` : ''
   }
 
-  /** To be called as an attempt begins. */
+  /** Call when an attempt starts. */
   begin(): void {
     this.#attempts++
     this.#begun = this.#now()
   }
 
-  /** To be called where an attempt got a part of its work done: attempts, waits and time count anew from here. */
+  /** Call when an attempt made progress: attempts, waits and time start again. */
   progress(): void {
     this.#attempts = 0
     this.#retries = 0
@@ -239,9 +239,9 @@ export class RetryBudget {
   }
 
   /**
-   * To be called where an attempt failed in a transient way.
+   * Call when an attempt had a transient failure.
    * @param asked milliseconds that the server asked for
-   * @returns milliseconds to wait before the next attempt; undefined where there is none
+   * @returns milliseconds to wait before the next attempt; undefined if there is none
    */
   retryAfter(asked: number | undefined): number | undefined {
     const { max_retries = Number.POSITIVE_INFINITY, max_retry_seconds } = this.#policy

@@ -8,8 +8,7 @@ export type Json =
   | { readonly [key: string]: Json | undefined }
 
 /**
- * A piece of work as plain JSON: it travels through queues and checkpoints and is read again after a crash. Only the
- * planner that made it looks at more than its id.
+ * A piece of work as plain JSON, for queues and checkpoints. Only the planner that made it reads more than its id.
  */
 export interface Slice {
   /** Unique among the slices of a stream. */
@@ -17,13 +16,13 @@ export interface Slice {
   readonly [key: string]: Json | undefined
 }
 
-/** Where a stream stands, as plain JSON that only its planner understands. */
+/** Position of a stream, as plain JSON that only its planner interprets. */
 export type Offset = { readonly [key: string]: Json | undefined }
 
-/** Maximum characters of an offset in a text: it may name a hundred thousand files. */
+/** Maximum characters of an offset in a message: it may name a hundred thousand files. */
 const longestOffset = 200
 
-/** An offset for people: a single text by itself, anything else as the start of its JSON. */
+/** A readable offset: a single string as it is, anything else as the start of its JSON. */
 export function offsetText(offset: Offset): string {
   const [only, ...others] = Object.values(offset)
   if (typeof only === 'string' && others.length === 0) return only

@@ -24,8 +24,7 @@ type RequiredSpecs<S> = {
 }[keyof S]
 
 /**
- * What a caller may give to a declaration. `Pick` and `Omit` keep the comments at the declarations, so that an editor
- * shows them.
+ * What a caller may give to a declaration. `Pick` and `Omit` keep the comments for editors.
  */
 export type OptionsOf<S> = { [K in keyof Pick<S, RequiredSpecs<S>>]: Given<S[K]> } & {
   [K in keyof Omit<S, RequiredSpecs<S>>]?: Given<S[K]> | undefined
@@ -34,7 +33,7 @@ export type OptionsOf<S> = { [K in keyof Pick<S, RequiredSpecs<S>>]: Given<S[K]>
 /** Options of Node's own streams, which every stream passes on to Node. */
 export type StreamOptions = OptionsOf<typeof nodeStreamSpecs>
 
-/** At least one of these groups of options is given whole: `AnyOf<S, 'credential' | ['client_id', 'client_secret']>`. */
+/** At least one of these groups of options is given completely: `AnyOf<S, 'credential' | ['client_id', 'client_secret']>`. */
 export type AnyOf<S, Groups extends keyof S | readonly (keyof S)[]> = Groups extends readonly (keyof S)[]
   ? { [K in Groups[number]]: Given<S[K]> }
   : { [K in Groups & keyof S]: Given<S[K]> }
@@ -46,7 +45,7 @@ export type OneOf<S, Names extends keyof S> = {
 
 type RequiredKeys<O> = { [K in keyof O]-?: object extends Pick<O, K> ? never : K }[keyof O]
 
-/** An intersection of what is a union. Each member is boxed, so that unions within one survive. */
+/** Turns a union into an intersection. Members are boxed, so that unions within one survive. */
 type All<Boxed> = (Boxed extends unknown ? (box: Boxed) => void : never) extends (box: infer I) => void
   ? I extends { readonly boxed: infer X }
     ? X

@@ -17,14 +17,14 @@ const instantForm =
 
 /**
  * Reads an ISO 8601 instant with any offset and up to 7 digits of a second. Without an offset it is UTC.
- * @returns ticks since 1970-01-01T00:00:00Z, or undefined where the text is no such instant
+ * @returns ticks since 1970-01-01T00:00:00Z, or undefined if the string is no such instant
  */
 export function parseInstant(text: string): Ticks | undefined {
   const match = instantForm.exec(text.trim())
   if (!match) return undefined
   const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone = 'Z'] = match
   const days = Date.parse(`${year}-${month}-${day}T00:00:00Z`)
-  // Date.parse lets 30 February pass as 1 March.
+  // Date.parse reads 30 February as 1 March.
   if (Number.isNaN(days) || new Date(days).getUTCDate() !== Number(day)) return undefined
   const offset = offsetSeconds(zone)
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59 || offset === undefined)
@@ -44,7 +44,7 @@ function offsetSeconds(zone: string): number | undefined {
   return zone.startsWith('-') ? -seconds : seconds
 }
 
-/** Writes an instant as ISO 8601 in UTC: with 3 digits of a second where they are enough, else with 7. */
+/** Writes an instant as ISO 8601 in UTC: with 3 digits of a second if they are exact, else with 7. */
 export function formatInstant(ticks: Ticks): string {
   const [milliseconds, rest] = floorDivide(ticks, ticksPerMillisecond)
   const text = new Date(Number(milliseconds)).toISOString()
@@ -73,7 +73,7 @@ export function isoText(date: Date): string {
   return `${lastDayText}${clock}.${zeros}${milliseconds}Z`
 }
 
-/** The instant as a Date, its part of a millisecond cut off. */
+/** The instant as a Date, rounded down to a millisecond. */
 export function toDate(ticks: Ticks): Date {
   return new Date(Number(floorDivide(ticks, ticksPerMillisecond)[0]))
 }
@@ -82,7 +82,7 @@ export function fromDate(date: Date | number): Ticks {
   return BigInt(typeof date === 'number' ? Math.trunc(date) : date.getTime()) * ticksPerMillisecond
 }
 
-/** Quotient towards minus infinity, and the rest that is never negative: BigInt's own `/` cuts towards zero. */
+/** Quotient rounded down, and the non-negative remainder: BigInt's `/` rounds towards zero. */
 export function floorDivide(value: bigint, by: bigint): [quotient: bigint, rest: bigint] {
   const rest = ((value % by) + by) % by
   return [(value - rest) / by, rest]
@@ -95,8 +95,8 @@ const unitSeconds = [604_800n, 86_400n, 3_600n, 60n, 1n]
 
 /**
  * Reads an ISO 8601 duration of weeks, days, hours, minutes and seconds, fractions allowed (`P1D`, `PT1.5H`).
- * Years and months are not read: how long they are depends on when they begin.
- * @returns ticks, or undefined where the text is no such duration
+ * Years and months are rejected: their length depends on the date.
+ * @returns ticks, or undefined if the string is no such duration
  */
 export function parseDuration(text: string): Ticks | undefined {
   const match = durationForm.exec(text.trim())

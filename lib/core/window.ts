@@ -1,7 +1,7 @@
 import type { Slice } from './slice.ts'
 import { formatInstant, parseInstant, type Ticks } from './time.ts'
 
-/** A half-open span of time: `start` belongs to it, `end` does not. Windows that abut share no row and skip none. */
+/** A half-open span of time, `[start, end)`. Windows that abut share no row and skip none. */
 export interface Window {
   readonly start: Ticks
   readonly end: Ticks
@@ -26,8 +26,8 @@ export function toPlainWindow(window: Window): PlainWindow {
 }
 
 /**
- * Reads a window back from its plain form; the id may be left out.
- * @returns undefined where it is no window: an end that is not after its start, or an id of another window
+ * Reads a window from its plain form; the id may be left out.
+ * @returns undefined if it is no window: its end is not after its start, or its id is of another window
  */
 export function fromPlainWindow(value: unknown): Window | undefined {
   if (typeof value !== 'object' || value === null) return undefined
@@ -41,8 +41,8 @@ export function fromPlainWindow(value: unknown): Window | undefined {
 }
 
 /**
- * The window after `from`: up to `until`, but never longer than `longest`.
- * @returns undefined where there is nothing yet between the two, as after a clock that jumped back
+ * The window from `from` to `until`, cut at `longest`.
+ * @returns undefined if `until` is not after `from`, as after a clock that jumped back
  */
 export function nextWindow(from: Ticks, until: Ticks, longest: Ticks): Window | undefined {
   if (until <= from) return undefined
@@ -61,7 +61,7 @@ export function sliceWindow(whole: Window, longest: Ticks): Window[] {
   return slices
 }
 
-/** Equal windows, to a tick, that abut and cover the whole: `parts` of them, or one a tick where there are fewer ticks. */
+/** `parts` equal windows that abut and cover the whole; fewer if there are fewer ticks. */
 export function splitWindow({ start, end }: Window, parts: number): Window[] {
   const length = end - start
   const count = BigInt(parts) < length ? BigInt(parts) : length

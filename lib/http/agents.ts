@@ -8,13 +8,13 @@ import { defaultConnectionAge, type HttpSettings, httpSpecs } from './options.ts
 import { openTunnel, proxyFromEnvironment, type TunnelTarget } from './proxy.ts'
 import { ownOrShared } from './sharing.ts'
 
-/** Splunk closes an idle connection after 12 s when it is busy: ours are closed before. */
+/** Below the 12 s after which a busy Splunk closes an idle connection. */
 const idleSocketTimeout = 10_000
 
-/** Milliseconds for each address of a host: Node's 250 ms end every attempt at one that is far away. */
+/** Milliseconds for each address of a host: Node's default of 250 ms is too short for a distant one. */
 export const addressTimeout = 2500
 
-/** After these the connection is not used again: behind a balancer the next one may come to a member that is well. */
+/** Statuses that retire a connection: behind a balancer the next one may reach a healthy member. */
 const statusesThatEndConnections = new Set([401, 403, 429, 502, 503, 504])
 
 export interface AgentPair {
@@ -22,18 +22,18 @@ export interface AgentPair {
   readonly https: HttpsAgent
 }
 
-/** The connections of a stream: its own, or those of all streams of its query that have the same settings. */
+/** The connections of a stream: its own, or shared by the streams of its query with the same settings. */
 export function agentsFor(settings: HttpSettings): { readonly value: Agents; close(): void } {
   const names = Object.keys(httpSpecs) as (keyof HttpSettings)[]
   return ownOrShared('connections', names.map((name) => settings[name]), () => new Agents(settings)) // biome-ignore format: a line
 }
 
-/** The connections of one connector: kept alive up to an age, through a proxy where there is one. */
+/** The connections of one connector: kept alive up to an age, through a proxy if there is one. */
 export class Agents {
   readonly #settings: HttpSettings & { readonly verify_ssl: boolean }
-  /** By proxy; the empty text stands for none. */
+  /** By proxy; the empty string is a direct connection. */
   readonly #pairs = new Map<string, AgentPair>()
-  /** What the last URL got: the environment is slow to look into. */
+  /** Agents of the last URL, cached because reading the environment is slow. */
   #last: { readonly url: string; readonly pair: AgentPair } | undefined
   #secureContext: SecureContext | undefined
   #ended = new AbortController()
@@ -46,13 +46,12 @@ export class Agents {
         : { ...settings, verify_ssl }
   }
 
-  /** Takes the credentials of the proxies that were used out of a text. */
+  /** Removes the credentials of the used proxies from a string. */
   redact: Redact = (text) => text
 
   /**
-   * The proxy that requests to this URL go through: the one of the options, else that of the environment; the empty text
-   * for none.
-   * @throws ConnectorError ERR_OPTION where the environment holds something else than a proxy
+   * The proxy for requests to this URL, from the options or else the environment; the empty string if there is none.
+   * @throws ConnectorError ERR_OPTION if the environment variable holds no proxy
    */
   proxyFor(url: string): string {
     return this.#settings.proxy ?? proxyFromEnvironment(url)
@@ -63,7 +62,7 @@ export class Agents {
     return this.#last.pair
   }
 
-  /** Connections that no proxy stands between. */
+  /** Connections without a proxy. */
   get direct(): AgentPair {
     return this.#pairFor('')
   }
@@ -93,7 +92,7 @@ export class Agents {
     return pair
   }
 
-  /** Certificates are read once and not for each connection. Undefined: Node's own. */
+  /** Parsed once, not for each connection. Undefined: Node's own certificates. */
   #context(): SecureContext | undefined {
     const { ca, cert, key, passphrase } = this.#settings
     if (ca === undefined && cert === undefined) return undefined
@@ -135,13 +134,13 @@ export class Agents {
   }
 }
 
-/** What every agent has, and the types of Node lack: `addRequest` is how a request comes to its agent. */
+/** Methods of every agent that Node's types lack. `addRequest` receives each request. */
 interface AgentMethods {
   addRequest(request: ClientRequest, options: object): void
   keepSocketAlive(socket: Duplex): boolean
 }
 
-/** A connection is not used again when it is older than so many milliseconds, or after a status that says to try elsewhere. */
+/** Stops reuse of a connection older than `maxAge` milliseconds, or after a status that retires it. */
 function retire(agent: HttpAgent, maxAge: number): void {
   const born = new WeakMap<Duplex, number>()
   const spent = new WeakSet<Duplex>()
@@ -163,7 +162,7 @@ function retire(agent: HttpAgent, maxAge: number): void {
   }
 }
 
-/** Gives up connecting after some seconds, as a fault that is transient. */
+/** Limits the time to connect, in seconds; exceeding it is a transient fault. */
 function limitConnecting(agent: HttpAgent, seconds: number): void {
   const connect = agent.createConnection.bind(agent)
   agent.createConnection = (...args) => {

@@ -18,40 +18,39 @@ export { AnswerTooLong }
 /** Sent with every request. Splunk falls back to HTTP/1.0, without keep-alive, for a client that does not name itself. */
 export const userAgent = `cyber-connectors/${version} node/${process.versions.node}`
 
-/** Characters of an answer that {@link HttpClient.request} reads, unless told otherwise. */
+/** Default maximum of characters that {@link HttpClient.request} reads. */
 const defaultLimit = 1_000_000
 
-/** Milliseconds for the body of an answer whose head says it all, so that its connection can be used again. */
-const bodyGrace = 500
+/** Milliseconds to wait for a body that does not matter, so that its connection can be reused. */
+const bodyTimeout = 500
 
 export interface HttpRequest {
   readonly method: string
   readonly url: string
   readonly headers: Readonly<Record<string, string | undefined>>
-  /** Nobody reads its bytes any more once {@link HttpClient.request} has settled. */
+  /** Its bytes are no longer read after {@link HttpClient.request} has settled. */
   readonly body?: string | Buffer
   readonly signal: AbortSignal
-  /** Milliseconds for the whole exchange; with {@link HttpClient.stream} until the answer begins. */
+  /** Milliseconds for the whole exchange; with {@link HttpClient.stream} until the answer starts. */
   readonly timeout: number
 }
 
 export interface AnswerLimit {
-  /** Characters of the answer's body that are read. Default: 1,000,000. A longer body is an error. */
+  /** Maximum characters of the body. Default: 1,000,000. A longer body is an error. */
   readonly limit?: number
   /**
-   * Ends the exchange at the limit in place of the error, and returns the start of the body: for answers that are read for
-   * their status.
+   * Ends the exchange at the limit without an error, and returns the start of the body: if only the status matters.
    */
   readonly cut?: boolean
   /**
-   * Whether the head of an answer with this status is all that counts: then a body that is late, endless, damaged or of
-   * another length is no fault. What came of it within half a second is returned.
+   * Whether only the head of an answer with this status matters. Then a late, endless, damaged or short body is no fault;
+   * the part received within half a second is returned.
    */
   readonly headCounts?: (status: number) => boolean
 }
 
 export interface StreamRequest extends HttpRequest {
-  /** Milliseconds without a byte of the body, while it is read, after which it fails. Default: `timeout`. */
+  /** Maximum pause of the body while it is read, in milliseconds. Default: `timeout`. */
   readonly stallTimeout?: number
   /** Whether a compressed body is unpacked (gzip, deflate, brotli). Default: true. With `false` the header `content-encoding` says how it is packed. */
   readonly decompress?: boolean
@@ -65,35 +64,34 @@ export interface HttpStream extends Omit<HttpResponse, 'text'> {
 
 type Got = typeof import('got')
 
-/** Loaded with the first request: a connector that speaks by an Azure client needs only the options from here. */
+/** Loaded with the first request: connectors with an Azure client need only the options from here. */
 let got: Got | undefined
 
-/** A request of got, and Node's, which it is sent by. */
+/** A request of got, and Node's request below it. */
 interface Sent {
   readonly wire: Request
-  /** Absent as long as got has not asked for it. */
+  /** Absent until got creates it. */
   readonly native: () => ClientRequest | undefined
 }
 
 /**
  * The HTTP client of one connector. It keeps connections alive and goes through the proxy of its settings or of the
- * environment. It never retries (the engines do), follows no redirect (a body or credentials would go to another place),
+ * environment. It never retries (the engines do), follows no redirect (it could send a body or credentials elsewhere),
  * and treats every status as a response.
  *
- * Most of what got costs is beside the request itself: so got is given options that are prepared once and bodies as bytes
- * (of a string it makes bytes three times), and is read as a stream; Node's request is made here, of few options; time
- * limit and abort are handled here.
+ * To avoid most of got's overhead, this class prepares got's options once, passes bodies as bytes (got encodes a string
+ * three times), reads the answer as a stream, creates Node's request with few options, and handles timeout and abort.
  */
 export class HttpClient {
-  /** Of the last request. Got copies it. */
+  /** Prepared once; got copies it. */
   #options: Options | undefined
-  /** Of the last URL: to take one apart costs more than to compare it. */
+  /** Of the last URL: comparing is cheaper than parsing. */
   #target: { readonly url: string; readonly options: RequestOptions } | undefined
   readonly #redact: Redact
   readonly #agents: Agents
   readonly #closeAgents: () => void
 
-  /** @param redact takes the secrets of the connector out of a text, see {@link redactor} */
+  /** @param redact removes the secrets of the connector from a string, see {@link redactor} */
   constructor(settings: HttpSettings, redact: Redact) {
     this.#redact = redact
     const agents = agentsFor(settings)
@@ -101,12 +99,12 @@ export class HttpClient {
     this.#closeAgents = agents.close
   }
 
-  /** Takes the secrets of the connector and the credentials of its proxy out of a text. */
+  /** Removes the secrets of the connector and the credentials of its proxy from a string. */
   readonly redact: Redact = (text) => this.#agents.redact(this.#redact(text))
 
   /**
    * Sends a request and reads its answer.
-   * @throws AnswerTooLong; AbortError when the signal fires; else an Error, cleaned of secrets, with the code of the fault:
+   * @throws AnswerTooLong; AbortError when the signal fires; else an Error, without secrets, with the code of the fault:
    * ECONNRESET, ETIMEDOUT…, see {@link isTransientFault}
    */
   async request(request: HttpRequest & AnswerLimit): Promise<HttpResponse> {
@@ -119,8 +117,8 @@ export class HttpClient {
   }
 
   /**
-   * Sends a request and returns its answer as soon as that begins.
-   * @throws AbortError when the signal fires; else an Error, cleaned of secrets, with the code of the fault. The body fails
+   * Sends a request and returns its answer as soon as that starts.
+   * @throws AbortError when the signal fires; else an Error, without secrets, with the code of the fault. The body fails
    * in the same way
    */
   async stream(request: StreamRequest): Promise<HttpStream> {
@@ -169,7 +167,7 @@ export class HttpClient {
     return { wire, native: () => native }
   }
 
-  /** Node's options for a URL, TLS being the agent's: it copies each several times, and makes the connection's name of them. */
+  /** Node's options for a URL. TLS options belong to the agent: Node would copy each several times. */
   #targetOf(url: string): RequestOptions {
     const { protocol, hostname, port, path } = urlToHttpOptions(new URL(url))
     const secure = protocol === 'https:'
@@ -179,7 +177,7 @@ export class HttpClient {
       host: hostname!,
       port: port || (secure ? 443 : 80),
       path: path!,
-      // Else the name in a Host header of the user's would be the one that the certificate is checked for.
+      // Otherwise Node checks the certificate against the user's Host header.
       ...(secure && { servername: isIP(hostname!) ? '' : hostname! }),
       agent: secure ? https : http,
     }
@@ -192,16 +190,16 @@ export class HttpClient {
       let head: IncomingMessage | undefined
       let text = ''
       let settled = false
-      let grace: NodeJS.Timeout | undefined
+      let bodyTimer: NodeJS.Timeout | undefined
       const settle = (end: () => void) => {
         if (settled) return
         settled = true
         stopDeadline()
-        clearTimeout(grace)
+        clearTimeout(bodyTimer)
         forget()
         const request = native()
         wire.destroy()
-        // Only a socket that is open may still read the body.
+        // An open socket may still read the body.
         if (!request?.socket || request.writableFinished || request.socket.closed) end()
         else request.socket.once('close', end)
       }
@@ -216,7 +214,7 @@ export class HttpClient {
       wire.setEncoding('utf8')
       wire.once('response', (response) => {
         head = response
-        if (isAnswered()) grace = setTimeout(answer, bodyGrace)
+        if (isAnswered()) bodyTimer = setTimeout(answer, bodyTimeout)
       })
       wire.on('data', (chunk: string) => {
         text += chunk
@@ -248,7 +246,7 @@ export class HttpClient {
         forget()
         wire.off('error', fail)
         wire.off('close', closed)
-        // Got may report a fault after the one that ended the exchange.
+        // Got may report another fault after the exchange has ended.
         wire.on('error', () => {})
       }
       wire.on('error', fail)
@@ -257,7 +255,7 @@ export class HttpClient {
         stop()
         const { statusCode: status, headers } = response
         const clean = (error: unknown) => cleanError(error, this.redact)
-        // Taken past got's stream, which would copy them once more.
+        // Bypasses got's stream, which would copy the bytes once more.
         const bytes = response.removeAllListeners('readable')
         const body = new ResponseBody({ bytes, wire, stallTimeout, signal, clean })
         resolve({ status, headers, body: decompress ? unpacked(body, headers) : body })
@@ -266,7 +264,7 @@ export class HttpClient {
   }
 }
 
-/** Without those that are undefined: got would delete them, which makes the object slow from then on. */
+/** Leaves out undefined headers: got would delete them, which makes the object slow. */
 function present(headers: HttpRequest['headers']): Record<string, string> {
   const given: Record<string, string> = {}
   for (const name in headers) if (headers[name] !== undefined) given[name] = headers[name]

@@ -1,7 +1,7 @@
 import { onAbort } from '../core/on-abort.ts'
 import { longestTimer } from '../core/retry.ts'
 
-/** An operation took longer than it may: a transient fault. */
+/** An operation exceeded its time limit: a transient fault. */
 export class TimeoutError extends Error {
   override name = 'TimeoutError'
   readonly code = 'ETIMEDOUT'
@@ -16,9 +16,9 @@ interface Deadline {
 }
 
 /**
- * Calls `passed` after so many milliseconds, unless the returned function is called before. That function also drops the
- * reference to `passed`: V8 moves long-lived timers to its old generation, and what they refer to would stay in memory
- * until the next full garbage collection.
+ * Calls `passed` after `milliseconds`, unless the returned function is called before. That function also drops the
+ * reference to `passed`: V8 moves long-lived timers to its old generation, and would keep their references until the next
+ * full garbage collection.
  */
 export function startDeadline(milliseconds: number, passed: (error: TimeoutError) => void): () => void {
   const deadline: Deadline = { milliseconds, passed }
@@ -34,10 +34,10 @@ function expire({ milliseconds, passed }: Deadline): void {
 }
 
 /**
- * Runs `work` with a time limit. Its signal fires after so many milliseconds, and when the given signal fires.
- * @param spare a pool of controllers that did not fire; creating one is expensive. Give it only where nothing listens to
- * the signal once the work has ended: the time limit of the next work would cut a body that is still read
- * @throws TimeoutError where the time limit ended the work, else the error of `work`
+ * Runs `work` with a time limit. Its signal fires after `milliseconds`, and when the given signal fires.
+ * @param spare a pool of controllers that did not fire; creating one is expensive. Pass it only if nothing listens to the
+ * signal after the work: the time limit of the next work would cut a body that is still read
+ * @throws TimeoutError if the time limit ended the work, else the error of `work`
  */
 export async function withDeadline<T>(
   milliseconds: number,

@@ -19,9 +19,9 @@ export interface HttpSettings {
   readonly verify_ssl: boolean | string
   /** URL of a proxy for everything. Default: by the environment. */
   readonly proxy?: string | undefined
-  /** Seconds after which a connection is not used again. Default: 300. */
+  /** Maximum age of a connection, in seconds. Default: 300. */
   readonly max_connection_seconds?: number | undefined
-  /** Seconds that connecting may take, TLS included. Default: no limit of its own. */
+  /** Maximum time to connect, TLS included, in seconds. Default: no separate limit. */
   readonly connect_timeout?: number | undefined
 }
 
@@ -62,8 +62,8 @@ export const httpSpecs = {
   /** Passphrase of an encrypted `key`. */
   passphrase: option.text({ secret: true }),
   /**
-   * Whether to check the certificate of the server; the path of a PEM file with CA certificates is as `ca`. With `false`
-   * anyone on the network path can read and change the traffic.
+   * Whether to check the certificate of the server; a path of a PEM file with CA certificates works like `ca`. With
+   * `false` anyone on the network path can read and change the traffic.
    * @default true
    */
   verify_ssl: option.custom<boolean | string>(
@@ -108,12 +108,10 @@ export function checkHttpOptions(
   if (typeof verify_ssl === 'string' && given.has('ca'))
     report('ca and a path as verify_ssl exclude each other')
   if (given.has('cert') !== given.has('key')) {
-    report(
-      given.has('cert') ? 'cert: goes with key, which is missing' : 'key: goes with cert, which is missing',
-    )
+    report(given.has('cert') ? 'cert: needs key, which is missing' : 'key: needs cert, which is missing')
     return
   }
-  if (given.has('passphrase') && !given.has('key')) report('passphrase: goes with key, which is missing')
+  if (given.has('passphrase') && !given.has('key')) report('passphrase: needs key, which is missing')
   if (cert === undefined || key === undefined) return
   try {
     createSecureContext({ cert, key, passphrase })
@@ -129,7 +127,7 @@ export function checkHttpOptions(
   }
 }
 
-/** Tried, as OpenSSL's error does not tell: of some wrong passphrases it says that what they gave is no key. */
+/** Tries the passphrase, because OpenSSL's error is unclear: for some wrong passphrases it reports an invalid key. */
 function opens(key: string, passphrase: string | undefined): boolean {
   try {
     createPrivateKey({ key, passphrase })
@@ -146,7 +144,7 @@ export function pem(label: string, name: string, what: string): (value: unknown)
     if (typeof value !== 'string' && !Buffer.isBuffer(value)) return undefined
     const text = value.toString()
     if (begin.test(text)) return text
-    // What was meant as PEM may be a secret: only a path is shown.
+    // Malformed PEM may be a secret: an error shows only a path.
     if (/-----|\n/.test(text)) throw new Refusal(`holds no ${what}`)
     if (text.trim() === '') return undefined
     let file: string

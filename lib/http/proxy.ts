@@ -14,7 +14,7 @@ const proxyForm =
 
 const schemes = new Set(['http:', 'https:', 'socks:', 'socks4:', 'socks4a:', 'socks5:', 'socks5h:'])
 
-/** The URL of a proxy, with a scheme. Undefined where the text is none. */
+/** The URL of a proxy, with a scheme; undefined if the string is none. */
 export function parseProxy(text: string): string | undefined {
   const trimmed = text.trim()
   const url = trimmed.includes('://') ? trimmed : `http://${trimmed}`
@@ -27,12 +27,12 @@ export function parseProxy(text: string): string | undefined {
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * The proxy for a URL by the environment, as curl has it: `https_proxy` or `http_proxy` by the URL's scheme, else
- * `all_proxy`; each in lower or upper case, the lower one first. `no_proxy` lists, with commas or spaces between, what
- * goes directly: hosts with all their subdomains, `*` for any text, IP addresses, CIDR ranges, each with or without a
- * port. Names are not resolved to compare them with addresses.
- * @returns the empty text where there is none
- * @throws ConnectorError ERR_OPTION where the variable holds no proxy
+ * The proxy of the environment for a URL, by curl's rules: `https_proxy` or `http_proxy` by the URL's scheme, else
+ * `all_proxy`; each in lower or upper case, lower first. `no_proxy` lists exceptions, separated by commas or spaces:
+ * hosts with all their subdomains, `*` as a wildcard, IP addresses, CIDR ranges, each with or without a port. Names are
+ * not resolved for comparison with addresses.
+ * @returns the empty string if there is none
+ * @throws ConnectorError ERR_OPTION if the variable holds no proxy
  */
 export function proxyFromEnvironment(url: string, environment: Environment = process.env): string {
   const { protocol, hostname, port } = new URL(url)
@@ -89,7 +89,7 @@ function glob(pattern: string): RegExp {
   return new RegExp(`^${parts.join('.*')}$`)
 }
 
-/** The addresses of `10.0.0.0/8` or of `10.0.0.1`; undefined where it is no address. */
+/** The addresses of `10.0.0.0/8` or of `10.0.0.1`; undefined if it is no address. */
 function rangeOf(network: string, bits: string | undefined): BlockList | undefined {
   const family = isIPv4(network) ? 'ipv4' : isIPv6(network) ? 'ipv6' : undefined
   if (!family) return undefined
@@ -100,7 +100,7 @@ function rangeOf(network: string, bits: string | undefined): BlockList | undefin
   return range
 }
 
-/** Milliseconds until a proxy must have made a tunnel. */
+/** Maximum time to open a tunnel, in milliseconds. */
 const tunnelTimeout = 30_000
 
 export interface TunnelTarget {
@@ -108,7 +108,7 @@ export interface TunnelTarget {
   readonly port: number
 }
 
-/** How the certificate of an https proxy is checked. */
+/** TLS settings for an https proxy. */
 export interface ProxyTls {
   readonly ca?: string | undefined
   readonly verify_ssl: boolean
@@ -117,8 +117,8 @@ export interface ProxyTls {
 /**
  * A connection to a target through a proxy.
  * @param proxy URL of the proxy, as {@link parseProxy} gives it
- * @throws the fault of the connection to the proxy; Error with code EPROXY where the proxy failed, which is transient, or
- * ERR_PROXY where it refuses. None tells credentials
+ * @throws the fault of the connection to the proxy; Error with code EPROXY if the proxy failed (transient), or ERR_PROXY
+ * if it refused. None shows credentials
  */
 export function openTunnel(
   proxy: URL,
@@ -173,7 +173,7 @@ function httpTunnel(proxy: URL, target: TunnelTarget, tls: ProxyTls, signal: Abo
   })
 }
 
-/** Node says "socket hang up" of a proxy that ends the connection in place of an answer. */
+/** Node reports "socket hang up" if a proxy ends the connection without an answer. */
 function explained(error: NodeJS.ErrnoException, proxy: URL): Error {
   if (error.code !== 'ECONNRESET') return error
   return Object.assign(new Error(`the proxy ${proxy.host} ended the connection: ${error.message}`), {
@@ -187,7 +187,7 @@ function authorization({ username, password }: URL): { 'proxy-authorization'?: s
   return { 'proxy-authorization': `Basic ${basic.toString('base64')}` }
 }
 
-/** What a SOCKS proxy says that no retry changes. */
+/** Permanent faults of a SOCKS proxy. */
 const socksRefusal = /authentication|NotAllowed|no accepted|CommandNotSupported|AddressNotSupported/i
 
 /** https://www.rfc-editor.org/rfc/rfc1928 */
@@ -219,7 +219,7 @@ async function socksTunnel(proxy: URL, target: TunnelTarget, signal: AbortSignal
       resolve(socket)
     })
     client.once('error', ({ message }: Error) => {
-      // Not the error itself: it carries the options, with the password. A fault of the connection is in its text.
+      // Not as a cause: the error carries the password. The code of a connection fault is in its message.
       const code = /\bE[A-Z]{3,}\b/.exec(message)?.[0]
       const error = proxyError(`the proxy ${host} failed: ${message}`, !socksRefusal.test(message))
       reject(code ? Object.assign(error, { code }) : error)

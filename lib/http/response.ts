@@ -7,11 +7,11 @@ import { TimeoutError } from './deadline.ts'
 export interface HttpResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** The body as it came. It may quote secrets: redact by `HttpClient.redact` whatever of it a message shows. */
+  /** The body. It may quote secrets: pass it through `HttpClient.redact` before a message shows it. */
   readonly text: string
 }
 
-/** A header of an answer; the first if it came several times. `name` in lower case. */
+/** A header of an answer, the first of several. `name` in lower case. */
 export function headerOf({ headers }: Pick<HttpResponse, 'headers'>, name: string): string | undefined {
   const value = headers[name]
   return Array.isArray(value) ? value[0] : value
@@ -22,7 +22,7 @@ export function waitOf(response: Pick<HttpResponse, 'status' | 'headers'>): {
   after: number | undefined
   holdAll: boolean
 } {
-  // A date is meant by the clock of the server.
+  // A date in Retry-After is by the server's clock.
   const date = Date.parse(headerOf(response, 'date') ?? '')
   const now = Number.isNaN(date) ? Date.now() : date
   return { after: retryAfter(headerOf(response, 'retry-after'), now), holdAll: holdsAll(response.status) }
@@ -31,7 +31,7 @@ export function waitOf(response: Pick<HttpResponse, 'status' | 'headers'>): {
 /** Only this many characters are cleaned: stripping tags is quadratic. */
 const longestLook = 10_000
 
-/** A body as an error may quote it: tags of HTML and line ends taken out, at most 200 characters. */
+/** A body for an error message: without HTML tags and line breaks, at most 200 characters. */
 export function plainText(body: string): string {
   if (body.length <= 200 && !/[<\s]/.test(body)) return body
   const text = body
@@ -42,7 +42,7 @@ export function plainText(body: string): string {
   return text.slice(0, 200)
 }
 
-/** The answer is longer than the request allows. */
+/** The answer exceeds the limit of the request. */
 export class AnswerTooLong extends Error {
   override name = 'AnswerTooLong'
   readonly code = 'ERR_ANSWER_TOO_LONG'
@@ -53,7 +53,7 @@ export class AnswerTooLong extends Error {
 
 /** The error of a connection that was closed without one. */
 export function cutOff(): Error {
-  return Object.assign(new Error('the connection was closed before the answer was whole'), {
+  return Object.assign(new Error('the connection was closed before the answer was complete'), {
     code: 'ECONNRESET',
   })
 }
@@ -65,29 +65,29 @@ const unpackers = new Map<string, () => Transform>([
   ['br', createBrotliDecompress],
 ])
 
-/** A body without the compression that its headers tell. */
+/** A body, decompressed according to its headers. */
 export function unpacked(body: Readable, headers: HttpResponse['headers']): Readable {
   const unpack = unpackers.get(headerOf({ headers }, 'content-encoding')?.trim().toLowerCase() ?? '')
-  // The returned stream carries the error itself.
+  // The returned stream reports the error.
   return unpack ? pipeline(body, unpack(), () => {}) : body
 }
 
-/** How the bytes of a body come in, and how the exchange ends. */
+/** The bytes of a body and the exchange that they belong to. */
 export interface BodySource {
   /** The body's bytes. */
   readonly bytes: Readable
-  /** The request that they answer: it reports faults, and ends with the body. */
+  /** Their request, which reports faults and ends with the body. */
   readonly wire: Readable
-  /** Milliseconds without a byte, while bytes are asked for, after which the body fails. */
+  /** Maximum pause while bytes are wanted, in milliseconds. */
   readonly stallTimeout: number
   readonly signal: AbortSignal
-  /** Takes secrets out of an error. */
+  /** Removes secrets from an error. */
   clean(error: unknown): Error
 }
 
 /**
- * The body of a response, read as it is asked for. It fails with a TimeoutError if the server goes silent, with the fault
- * of the connection if that is cut, and with the reason of the signal; destroying it ends the exchange.
+ * The body of a response, read on demand. It fails with a TimeoutError if the server goes silent, with the fault of the
+ * connection if that breaks, and with the reason of the signal. Destroying it ends the exchange.
  */
 export class ResponseBody extends Readable {
   readonly #bytes: Readable

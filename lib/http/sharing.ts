@@ -1,19 +1,19 @@
-/** Connections, a token: what streams may have in common. */
+/** Something that streams can share: connections, a token. */
 export interface Closable {
   close(): void
 }
 
-/** The {@link Sharing} within which streams are made at the moment. */
+/** The {@link Sharing} in which streams are being created. */
 let current: Sharing | undefined
 
 /**
- * What the streams of a query have in common. A query makes a sink for each window: without this, each would open its own
- * connections and sign in by itself.
+ * Connections and tokens shared by the streams of a query. A query creates a sink for each window; without this, each
+ * would connect and sign in again.
  */
 export class Sharing {
   readonly #held = new Map<string, Closable>()
 
-  /** Runs what makes streams. Those with the same settings get the same connections, and the same token. */
+  /** Runs `make`. Streams that it creates with the same settings share connections and tokens. */
   within<T>(make: () => T): T {
     const outer = current
     current = this
@@ -24,7 +24,7 @@ export class Sharing {
     }
   }
 
-  /** What was made for these settings before, or else now. */
+  /** Returns the object for these settings, and creates it if it is missing. */
   held<T extends Closable>(kind: string, settings: readonly unknown[], make: () => T): T {
     const key = [kind, ...settings.map(nameOf)].join('\n')
     const known = this.#held.get(key) as T | undefined
@@ -41,8 +41,8 @@ export class Sharing {
 }
 
 /**
- * What a stream uses: its own, which it closes itself, or, where it is made within a {@link Sharing}, that of all streams
- * with the same settings, which is closed with the sharing.
+ * A stream's own object, which `close` ends; or, within a {@link Sharing}, the one shared by all streams with the same
+ * settings, which ends with the sharing.
  */
 export function ownOrShared<T extends Closable>(
   kind: string,
@@ -54,7 +54,7 @@ export function ownOrShared<T extends Closable>(
   return { value, close: () => value.close() }
 }
 
-/** Objects, such as a credential of the user's, are told apart by what they are, not by what they hold. */
+/** Objects, such as a user's credential, are compared by identity, not by content. */
 const names = new WeakMap<object, string>()
 let named = 0
 

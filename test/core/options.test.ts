@@ -20,7 +20,10 @@ function problems(options: unknown): readonly string[] {
 }
 
 t.test('what is missing, and what is no object of options', async (t) => {
-  const missing = ['url: is required (an http or https URL)', 'token: is required (a text that is not empty)']
+  const missing = [
+    'url: is required (an http or https URL)',
+    'token: is required (a string that is not empty)',
+  ]
   t.same(problems(undefined), missing)
   t.same(problems({}), missing)
   t.same(problems({ url: undefined, token: undefined }), missing)
@@ -59,8 +62,8 @@ t.test('booleans, also as text in any case', async (t) => {
 
 t.test('texts, URLs, choices, columns, streams', async (t) => {
   t.same(problems({ ...good, index: '', source: 5 }), [
-    'index: expected a text that is not empty, got ""',
-    'source: expected a text that is not empty, got 5',
+    'index: expected a string that is not empty, got ""',
+    'source: expected a string that is not empty, got 5',
   ])
   t.same(problems({ ...good, url: new URL(good.url) }), [])
   for (const url of ['splunk:8088', 'splunk', '', 'ftp://splunk', 'file:///etc', 'https://', 5]) {
@@ -224,10 +227,10 @@ t.test("a declaration of one's own", async (t) => {
     prefixed: { A: 'one' },
   })
   t.throws(() => declaration.resolve({ name: 'x', header_A: 5 }), {
-    message: 'mine: header_A: expected a text that is not empty, got 5',
+    message: 'mine: header_A: expected a string that is not empty, got 5',
   })
   t.throws(() => declaration.resolve({ size: 0, kind: 'b' }), {
-    message: 'mine: name: is required (a text that is not empty); kind: "b" needs a size',
+    message: 'mine: name: is required (a string that is not empty); kind: "b" needs a size',
   })
   t.throws(() => declaration.resolve({ name: 'x', broken: 1 }), TypeError, 'a bug is no wrong option')
 })

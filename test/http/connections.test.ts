@@ -265,9 +265,9 @@ t.test('client certificates', async (t) => {
       return (error as { problems: string[] }).problems
     }
   }
-  t.same(problem({ cert }), ['cert: goes with key, which is missing'])
-  t.same(problem({ key }), ['key: goes with cert, which is missing'])
-  t.same(problem({ passphrase: 'open sesame' }), ['passphrase: goes with key, which is missing'])
+  t.same(problem({ cert }), ['cert: needs key, which is missing'])
+  t.same(problem({ key }), ['key: needs cert, which is missing'])
+  t.same(problem({ passphrase: 'open sesame' }), ['passphrase: needs key, which is missing'])
   t.same(problem({ cert, key: other.key }), ['key: is not the private key of cert'])
   t.same(problem({ cert, key: locked }), ['key: is encrypted: give its passphrase'])
   // About one wrong passphrase in 256 gives bytes that look well until they are read as a key.

@@ -16,7 +16,7 @@ export interface AnswerTable {
   /** Where its rows lie in the answer's text. */
   readonly start: number
   readonly end: number
-  /** Undefined if they were not counted: then there are fewer than the limit. */
+  /** Undefined if not counted: there are fewer than the limit. */
   readonly rows: number | undefined
 }
 
@@ -29,34 +29,34 @@ export class StalledBody extends Error {
   }
 }
 
-/** A row has 500 columns at most, and a string cell 64 KiB: a longer element is no row. */
+/** Above the size of any row: at most 500 columns, and 64 KiB a string cell. */
 const longestRow = 64_000_000
 
-/** The service gives 100 MiB at most: an answer that is longer by far never ends. */
+/** Far above the service's limit of 100 MiB: stops an answer that never ends. */
 const longestAnswer = 1_000_000_000
 
-/** Bytes of rows that are parsed at a time, at least: about a millisecond. */
+/** Minimum bytes of rows parsed at once: about a millisecond of work. */
 const batchBytes = 32_768
 
-/** Within so many bytes something looks like the end of a row, or the ends have to be found. */
+/** Maximum distance to a guessed end of a row, in bytes; beyond it the exact scanner takes over. */
 const longestGuess = 4 * batchBytes
 
 /** `{"tables":[{"name":…,"columns":[{"name":…,"type":…}],"rows":[[…],[…]]}],…,"error":{…}}` */
 const form: OutlineForm = { path: ['tables', '*', 'rows'], elements: 'arrays', limit: longestRow }
 
 export interface ReceiveSettings {
-  /** Seconds without a byte after which the answer is given up. */
+  /** Maximum pause within the answer, in seconds. */
   readonly stall_timeout: number
-  /** Bytes that are held in memory; see {@link HeldBody}. */
+  /** Maximum bytes held in memory; see {@link HeldBody}. */
   readonly held_bytes: number
-  /** Rows from which on they have to be counted. */
+  /** Number of rows from which an exact count is needed. */
   readonly rowLimit?: number
 }
 
-/** An answer of status 200 that came in whole: its bytes as they came, best compressed, and where its rows are. */
+/** A complete answer of status 200: its bytes as received (best compressed), and where its rows are. */
 export class WholeAnswer {
   readonly tables: readonly AnswerTable[]
-  /** What the service reports at the end of a result that is incomplete. */
+  /** The service's error at the end of an incomplete result. */
   readonly error: unknown
   readonly #held: HeldBody
 
@@ -66,13 +66,13 @@ export class WholeAnswer {
     this.error = error
   }
 
-  /** The answer of a service that has no data. */
+  /** For an answer without data. */
   static get empty(): WholeAnswer {
     return new WholeAnswer(new HeldBody({ memory: 0 }), { tables: [], error: undefined })
   }
 
   /**
-   * Receives a whole body. If that fails, its connection is closed and nothing is held.
+   * Receives a whole body. On failure it closes the connection and holds nothing.
    * @throws StalledBody, MalformedJson, Error with the code of a connection fault or of zlib; AbortError
    */
   static async receive(
@@ -113,8 +113,7 @@ export class WholeAnswer {
   /**
    * The rows of one of its tables, as arrays of cells, some hundred at a time.
    *
-   * They are cut where a row seems to end. A text that is cut anywhere else can't be parsed, which shows a wrong guess:
-   * from there on a scanner of JSON finds the ends.
+   * Fast path: cuts where a row seems to end. A wrong guess fails to parse; from there a JSON scanner finds the ends.
    * @throws ConnectorError with ERR_RESULT if they are not JSON
    */
   async *rows({ start, end }: AnswerTable): AsyncGenerator<unknown[][]> {
@@ -149,7 +148,7 @@ export class WholeAnswer {
   }
 }
 
-/** The bytes of a body, which is destroyed with an error when none comes for a while. */
+/** The bytes of a body. Destroys it with an error if none comes for some seconds. */
 async function* watched(body: Readable, seconds: number): AsyncGenerator<Buffer> {
   const timer = setTimeout(
     () => body.destroy(new StalledBody(seconds)),
@@ -165,7 +164,7 @@ async function* watched(body: Readable, seconds: number): AsyncGenerator<Buffer>
   }
 }
 
-/** What lies between two rows, and hardly ever within one. */
+/** Separates two rows, and hardly ever occurs within one. */
 const betweenRows = Buffer.from('],[')
 
 /** Guesses where rows end: several times as fast as reading every byte. */
@@ -224,13 +223,13 @@ function isColumn(column: unknown): column is { name: string; type: string } {
 
 const [closeBracket, comma, quote] = [0x5d, 0x2c, 0x22]
 
-/** How an answer ends that has one table and nothing behind its rows; and of that, what is behind the last row. */
+/** The end of an answer with one table and nothing after its rows; and the part of it after the last row. */
 const plainEnd = ']]}]}'
 const behindRows = Buffer.from(plainEnd.slice(1))
 
 /**
- * A quick look at an answer as it comes: is it what nearly all are, one table with nothing behind its rows? Then it is
- * whole and reports no error. Looking at its closing brackets takes a tenth of the time of reading every byte.
+ * Fast check of an answer as it comes. Nearly all answers are one table with nothing after its rows; such an answer is
+ * complete and reports no error. Looking only at closing brackets takes a tenth of the time of reading every byte.
  */
 class QuickLook {
   /** Reads what is before the rows. */
@@ -239,13 +238,13 @@ class QuickLook {
   #offset = 0
   /** Where the rows start. */
   #start = -1
-  /** Brackets that may end a row: there are no more rows than these. */
+  /** Brackets that may end a row: an upper bound of the rows. */
   #brackets = 0
   /** Bytes since the last one, about. */
   #sinceBracket = 0
-  /** There may be something behind the rows that is neither a row nor the end. */
+  /** Something after the rows may be neither a row nor the end. */
   #isOdd = false
-  /** The last bytes that came, whose brackets are not looked at yet. */
+  /** The last bytes, whose brackets are not counted yet. */
   #last: Buffer = Buffer.alloc(0)
 
   constructor(rowLimit: number) {
@@ -266,7 +265,7 @@ class QuickLook {
     if (this.#start >= 0 && !this.#isOdd) this.#look(chunk.subarray(from))
   }
 
-  /** What the answer holds; undefined if only reading every byte can say. @throws MalformedJson */
+  /** The contents; undefined if they need a read of every byte. @throws MalformedJson */
   end(): Contents | undefined {
     const isPlain = !this.#isOdd && this.#last.toString('latin1') === plainEnd
     if (!isPlain || this.#brackets + plainEnd.length >= this.#rowLimit) return undefined
@@ -279,7 +278,7 @@ class QuickLook {
     return { tables: [{ name, columns, start: this.#start, end, rows: undefined }], error }
   }
 
-  /** Looks at all but the last few bytes: what is behind a bracket must be there. */
+  /** Leaves out the last few bytes: counting needs the bytes after a bracket. */
   #look(chunk: Buffer): void {
     const keep = plainEnd.length
     if (this.#last.length > 0 || chunk.length < keep) {
@@ -300,7 +299,7 @@ class QuickLook {
     ) {
       this.#brackets++
       this.#sinceBracket = 0
-      // Behind a row there is no name. Another table has its columns before its rows, or rows before its columns.
+      // No name follows a row, so this is another table or other members.
       if (bytes[at + 1] === comma && bytes[at + 2] === quote) this.#isOdd = true
     }
   }

@@ -10,12 +10,12 @@ import { KqlProtocol } from './protocol.ts'
 /**
  * The rows of a KQL query over a range of time, from a Log Analytics workspace or an Azure resource, as plain objects.
  *
- * The range is half-open: `start` belongs to it, `end` does not. A window's rows come out only when the service's
- * answer for it is whole; then they are parsed as they are asked for. A result that is too large is read in halves.
+ * The range is half-open, `[start, end)`. The rows of a window are emitted only after its answer is complete, and parsed
+ * as they are read. A result that is too large is read in halves.
  *
  * Events besides those of a Readable: `schema` (a {@link TableSchema}) before the first row and whenever the columns
  * change, `retry` (a {@link SourceRetryEvent}), `split` (a {@link SourceSplitEvent}), `window` (a
- * {@link SourceWindowEvent}) when the rows of a window are all handed on.
+ * {@link SourceWindowEvent}) after the last row of a window.
  *
  * Errors: ERR_OPTION from the constructor; ERR_AUTH, ERR_QUERY, ERR_RESULT_TOO_LARGE, ERR_RESULT from the stream.
  *
@@ -46,7 +46,7 @@ export class AzureMonitorReadable<
         protocol: (observer) => new KqlProtocol(values, observer),
         divider: new WindowDivider(values),
         slices: () => rangeWindows(values),
-        // A window that was given has neighbours that somebody else reads.
+        // Another reader reads the windows next to a given one.
         exact: values.window && true,
       },
       values,

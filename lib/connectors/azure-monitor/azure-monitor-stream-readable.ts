@@ -8,21 +8,21 @@ import { type AzureMonitorStreamReadableOptions, connectorName, streamDeclaratio
 import { identityOf, KqlProtocol } from './protocol.ts'
 
 /**
- * The rows of a KQL query as time goes on: window after window, half-open and abutting, each at most
- * `partition_duration` long and ending at least `safety_lag_seconds` behind now. Within a window rows come as the
- * service gives them. It ends with `available_now`, or by `stop()`.
+ * The rows of a KQL query, continuously: window after window, half-open and abutting, each at most
+ * `partition_duration` long and ending at least `safety_lag_seconds` behind now. Within a window rows keep the
+ * order of the service. The stream ends with `available_now`, or by `stop()`.
  *
- * Where it stands is kept in `checkpointLocation`. Windows are noted there as under way before their rows come out, and
- * as done by `commit()`, so a stream that is made anew begins with what was not committed:
+ * `checkpointLocation` keeps the position: a window is recorded before its rows are emitted, and committed by `commit()`.
+ * A new stream starts with the first window that was not committed:
  *
  *     const source = new AzureMonitorStreamReadable({ workspace_id, query, available_now: true, checkpointLocation, … })
  *     await pipeline(source, new SplunkWritable({ … }))
  *     await source.commit()
  *
- * `streamingQuery` does this by itself, window by window.
+ * `streamingQuery` does this for each window.
  *
- * Events besides those of a Readable: `window` (a {@link SourceWindowEvent}) when a window's rows are all handed on,
- * `idle` ({ wait } in milliseconds) when all is read, `schema`, `retry` and `split` as of AzureMonitorReadable.
+ * Events besides those of a Readable: `window` (a {@link SourceWindowEvent}) after the last row of a window,
+ * `idle` ({ wait } in milliseconds) when the stream has caught up, `schema`, `retry` and `split` as of AzureMonitorReadable.
  *
  * Errors: ERR_OPTION from the constructor; ERR_AUTH, ERR_QUERY, ERR_RESULT_TOO_LARGE, ERR_RESULT, ERR_CHECKPOINT from
  * the stream.

@@ -23,7 +23,7 @@ import { earliestQuery, ingestionTimeAdvice, ingestionTimeQuery, relativeTime } 
 
 export const connectorName = 'azure-monitor'
 
-/** Bytes of an answer that are held in memory. */
+/** Default of `held_bytes`. */
 export const defaultHeldBytes = 16_000_000
 
 const resourceForm = /^\/subscriptions\/[^/?#\s]+(\/[^/?#\s]+)*$/i
@@ -69,14 +69,14 @@ export const targetSpecs: typeof requestSpecs & typeof azureSpecs & typeof retry
 
 const kqlSpecs = {
   /**
-   * Whether to ask at `/search` instead of `/query`: tables of the plans Basic and Auxiliary answer there only.
+   * Whether to use `/search` instead of `/query`: tables of the plans Basic and Auxiliary answer only there.
    * https://learn.microsoft.com/azure/azure-monitor/logs/basic-logs-query
    * @default false
    */
   basic_tables: option.flag({ default: false }),
-  /** Column that gets the name of the table of the answer that a row came from. It replaces one of that name. */
+  /** Column that receives the name of the row's table. It replaces a column of that name. */
   table_column: option.text(),
-  /** KQL query, sent as it is. The time range goes with the request, next to it. */
+  /** KQL query, sent unchanged. The request carries the time range separately. */
   query: option.text({ verbatim: true, required: true }),
   /**
    * Whether the result decides the types of columns. `false` needs a `schema`.
@@ -112,7 +112,7 @@ const kqlSpecs = {
    */
   datetime: option.oneOf(['date', 'string'], { default: 'date' }),
   /**
-   * Maximum bytes of one answer held in memory, as they came; the rest goes to a temporary file until it is read.
+   * Maximum bytes of one answer held in memory, as received; the rest goes to a temporary file until it is read.
    * @default 16000000
    */
   held_bytes: option.integer({ min: 0, default: defaultHeldBytes }),
@@ -145,7 +145,7 @@ export type AzureMonitorReadableOptions = OptionsOf<typeof boundedSpecs> &
 
 type Given = ReadonlySet<string>
 
-/** Reports what no option alone can tell about the target of a query. */
+/** Checks the options of the target together. */
 export function checkTarget(values: Partial<TargetValues>, report: Report, given: Given): void {
   const targets = ['workspace_id', 'resource_id'].filter((name) => given.has(name))
   if (targets.length > 1) report('workspace_id and resource_id exclude each other')
@@ -184,7 +184,7 @@ const followSpecs = {
    */
   window_by: option.oneOf(['timestamp_column', 'ingestion_time'], { default: 'timestamp_column' }),
   /**
-   * Whether the query may use `ago()` and `now()`. They move with the clock, so that a window read later lacks rows.
+   * Whether the query may use `ago()` and `now()`. They move with the clock, so a window read later lacks rows.
    * @default false
    */
   allow_relative_time: option.flag({ default: false }),
@@ -209,7 +209,7 @@ export const streamDeclaration: OptionDeclaration<StreamSpecs> = declareOptions(
     const relative = query === undefined || allow_relative_time ? undefined : relativeTime(query)
     if (relative !== undefined) {
       report(
-        `query: ${relative}() moves with the clock, but a stream asks for windows of another time, and rows would be missed: leave the time to the stream, or set allow_relative_time`,
+        `query: ${relative}() moves with the clock, but a stream reads windows of other times, so rows would be missed: remove it, or set allow_relative_time`,
       )
     }
     if (query === undefined || window_by !== 'ingestion_time') return

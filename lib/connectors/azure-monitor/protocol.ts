@@ -36,7 +36,7 @@ import { smallRows, TableRows } from './table-rows.ts'
 export interface Question {
   readonly query: string
   readonly timespan: Window | undefined
-  /** Asks for the tables of the workspace instead of a query. */
+  /** Lists the tables of the workspace in place of a query. */
   readonly metadata?: boolean
   /** Whether halves of the timespan can be asked for. Default: false. */
   readonly divisible?: boolean
@@ -60,7 +60,7 @@ export class KqlClient {
     this.#client = new QueryClient(this.#connection, { workspace_id, resource_id, endpoint })
   }
 
-  /** One request; and a second one if only the number of rows can tell whether the result is whole. */
+  /** One request, and a second one if only a row count shows whether the result is complete. */
   async once(question: Question, signal: AbortSignal): Promise<WholeAnswer | QueryFailure> {
     const { redact } = this.#connection
     try {
@@ -106,8 +106,8 @@ export class KqlClient {
   }
 
   /**
-   * Whether an answer without an error is whole. One of exactly as many rows as the service ever gives may be cut, so
-   * the service is asked how many there are.
+   * Whether an answer without an error is complete. An answer with exactly the service's maximum of rows may be cut, so a
+   * second query counts them.
    */
   async #isWhole(answer: WholeAnswer, { query, timespan }: Question, signal: AbortSignal): Promise<boolean> {
     const rows = answer.rowCount ?? 0
@@ -126,7 +126,7 @@ export class KqlClient {
 
 type KqlSettings = QueryValues & { readonly window_by?: 'timestamp_column' | 'ingestion_time' }
 
-/** What a checkpoint of such a source must belong to. */
+/** Identity that a checkpoint of this source must match. */
 export function identityOf({
   workspace_id,
   resource_id,
@@ -151,7 +151,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
   readonly #observer: SourceObserver
   readonly #client: KqlClient
   readonly #byIngestion: ((window: Window) => string) | undefined
-  #columns: string | undefined
+  #lastSchema: string | undefined
   #warned = false
 
   constructor(settings: KqlSettings, observer: SourceObserver) {
@@ -173,7 +173,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
       return { kind: 'accepted', value: { rows, bytes: given.bytes, release: () => given.release() } }
     }
     if (given.kind === 'split' && ask.divisible && kept !== 'all') {
-      // Better said now than when the halves are there.
+      // Fails before the halves are read.
       const { error } = given
       const halved = { ...ask, because: ask.because ?? error }
       for (const table of given.tables ?? []) {
@@ -188,7 +188,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
   async earliest(signal: AbortSignal): Promise<SourceVerdict<WindowOffset | undefined>> {
     const { query, window_by, timestamp_column: column } = this.#settings
     const ask = earliestQuery(query, window_by === 'ingestion_time' ? window_by : { column })!
-    // Without a timespan the service may take one of its own.
+    // Without a timespan the service may apply a default one.
     const ever = { start: 0n, end: fromDate(Date.now()) + 2n * 86_400n * ticksPerSecond }
     const given = await this.#client.once({ query: ask, timespan: ever }, signal)
     if (!(given instanceof WholeAnswer)) return given
@@ -198,7 +198,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     return { kind: 'accepted', value: instant === undefined ? undefined : toOffset(instant) }
   }
 
-  /** Asks the query itself for no rows: that takes credentials, endpoint and query. */
+  /** Runs the query for no rows, which checks credentials, endpoint and query. */
   async health(signal: AbortSignal): Promise<SourceVerdict<Health>> {
     const now = fromDate(Date.now())
     const window = { start: now - 60n * ticksPerSecond, end: now }
@@ -208,7 +208,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     given.release()
     return {
       kind: 'accepted',
-      value: { healthy: true, status: 200, text: 'signed in, and the query is good' },
+      value: { healthy: true, status: 200, text: 'signed in, and the query is valid' },
     }
   }
 
@@ -229,7 +229,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     })
     for (const { table, index } of tables) {
       const reader = new TableRows(table, this.#settings)
-      this.#tellSchema(reader.schema)
+      this.#emitSchema(reader.schema)
       const filter = index < 0 ? undefined : rowFilter(window, kept)
       const watched =
         filter && kept === 'exact'
@@ -243,7 +243,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     }
   }
 
-  /** What a table lacks to be told from its neighbours; undefined if it has its timestamp. */
+  /** Why rows of a table can't be assigned to a window; undefined if it has its timestamp. */
   #lackOf({ name, columns }: AnswerTable): string | undefined {
     const wanted = this.#settings.timestamp_column
     const type = columns.find((column) => column.name === wanted)?.type.toLowerCase()
@@ -257,7 +257,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
 
   #noTimestamp(lack: string, { slice: { start, end }, because }: Ask<PlainWindow>): ConnectorError {
     const remedy =
-      "by which rows are told apart at the windows' ends. Keep the column in the query's result, name another one as timestamp_column, or read the range in one window"
+      "which decides the window of a row. Keep the column in the query's result, name another one as timestamp_column, or read the range in one window"
     const details = { connector: connectorName, window: { start, end } }
     if (!because) {
       const message = `${connectorName}: the time range is read in more than one window, but the ${lack}, ${remedy}`
@@ -268,10 +268,10 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     return new QueryError(code, message, { ...details, status, serviceCode, serviceText, cause: because })
   }
 
-  #tellSchema(schema: object): void {
+  #emitSchema(schema: object): void {
     const text = JSON.stringify(schema)
-    if (text === this.#columns) return
-    this.#columns = text
+    if (text === this.#lastSchema) return
+    this.#lastSchema = text
     this.#observer.tell('schema', schema)
   }
 
@@ -280,7 +280,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     this.#warned = true
     const { start, end } = toPlainWindow(window)
     process.emitWarning(
-      `${connectorName}: rows were left out whose ${this.#settings.timestamp_column} (${String(timestamp)}) is not in the window that they came with (${start} to ${end}). A query that works out its timestamps, as bin() does, can not be read in several windows`,
+      `${connectorName}: rows were left out because their ${this.#settings.timestamp_column} (${String(timestamp)}) lies outside of the window (${start} to ${end}). A query that computes its timestamps, as bin() does, can not be read in several windows`,
       { code: 'CYBER_CONNECTORS_ROWS_OUTSIDE' },
     )
   }

@@ -7,7 +7,7 @@ import type { AzureConnection } from '../azure/connection.ts'
 
 type Policy = NonNullable<LogsQueryClientOptions['additionalPolicies']>[number]['policy']
 
-/** Loaded with the first request. To import it again at each costs more than it seems. */
+/** Loaded with the first request. Kept, because a repeated import is slow. */
 let azure: typeof import('@azure/monitor-query') | undefined
 
 export interface QueryTarget {
@@ -18,11 +18,11 @@ export interface QueryTarget {
 
 export interface QueryRequest {
   readonly query: string
-  /** Sent as `timespan`, in whole milliseconds. Undefined for a query that time does not matter to. */
+  /** Sent as `timespan`, in whole milliseconds. Undefined for a query without a time range. */
   readonly timespan: Window | undefined
-  /** Seconds that the service may take, at most 600. */
+  /** Timeout of the service, in seconds, at most 600. */
   readonly wait: number
-  /** `metadata` lists the tables with their columns, in place of a query; `search` asks tables of other plans. */
+  /** `metadata` lists the tables with their columns, in place of a query; `search` reads tables of other plans. */
   readonly at: 'query' | 'search' | 'metadata'
 }
 
@@ -31,23 +31,23 @@ export interface QueryAnswer {
   readonly retryAfter: string | undefined
   /** The service's clock, as a `Date` header has it. */
   readonly date: string | undefined
-  /** The bytes on the wire, for status 200. Whoever has them must read or destroy them. */
+  /** The bytes on the wire, for status 200. The caller must read or destroy them. */
   readonly body?: Readable
   readonly gzip: boolean
   /** For any other status. */
   readonly text: string
 }
 
-/** What a try gave: filled in by the policy that stands next to the wire. */
+/** The answer of one attempt, set by the innermost policy. */
 interface Exchange {
   answer?: QueryAnswer
 }
 
 /**
- * One request to the Log Analytics query API, by the official client: it signs the request and sends it. The body is
- * taken from it as bytes, because its own conversion holds everything three times, damages nulls and long integers,
- * and blocks the event loop; and because on Node 20 it hangs for good when a gzip body is cut. Its retries are off.
- * This is the only file that knows `@azure/monitor-query`; it is loaded with the first request.
+ * One request to the Log Analytics query API. The official client signs and sends it; its retries are off. This class
+ * reads the body as bytes, because the client's conversion holds everything three times, damages nulls and long
+ * integers, blocks the event loop, and on Node 20 hangs forever when a gzip body is cut. Only this file imports
+ * `@azure/monitor-query`.
  * https://learn.microsoft.com/azure/azure-monitor/logs/api/request-format
  */
 export class QueryClient {
@@ -59,7 +59,7 @@ export class QueryClient {
     this.#target = target
   }
 
-  /** @throws Error where there is no answer at all, AbortError when the signal fires */
+  /** @throws Error if there is no answer at all, AbortError when the signal fires */
   async send(request: QueryRequest, token: string, signal: AbortSignal): Promise<QueryAnswer> {
     azure ??= await import('@azure/monitor-query')
     const { LogsQueryClient } = azure
@@ -67,7 +67,7 @@ export class QueryClient {
     const exchange: Exchange = {}
     const client = new LogsQueryClient(
       {
-        // Claims are asked for by a challenge of the service: continuous access evaluation.
+        // The service asks for claims by a challenge: continuous access evaluation.
         getToken: async (scopes, options) =>
           options?.claims ? tokens.getToken(scopes, options) : { token, expiresOnTimestamp: 0 },
       },
@@ -90,14 +90,14 @@ export class QueryClient {
         await client.queryResource(resource_id, request.query, timespan, options)
       } else await client.queryWorkspace(workspace_id!, request.query, timespan, options)
     } catch (error) {
-      // What the client makes of an answer that is no success is not needed: we have the answer itself.
+      // The exchange has the answer itself; the client's error adds nothing.
       if (!exchange.answer || signal.aborted) throw error
     }
     return exchange.answer!
   }
 }
 
-/** The client wants a timespan for a resource. */
+/** The client requires a timespan for a resource. */
 const anyTime = { duration: 'P1D' }
 
 /** The window, ends moved outwards to whole milliseconds: the client sends no finer ones. */
@@ -121,8 +121,7 @@ function takeAnswer(exchange: Exchange, at: QueryRequest['at']): Policy {
         request.headers.delete('content-type')
       }
       request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
-      // In upper case, which is as good to any server, the client does not recognize it, and so hands over the bytes
-      // as they came.
+      // In upper case servers accept it, but the client does not recognize it and leaves the bytes compressed.
       request.headers.set('Accept-Encoding', 'GZIP')
       const response = await next(request)
       const { status, headers } = response
@@ -131,14 +130,14 @@ function takeAnswer(exchange: Exchange, at: QueryRequest['at']): Policy {
       const retryAfter = headers.get('retry-after')
       const date = headers.get('date')
       delete response.readableStreamBody
-      // Else the client would take the body for one that somebody else reads.
+      // Otherwise the client assumes that the caller reads the body.
       delete request.streamResponseStatusCodes
       if (status === 200 && body) {
         exchange.answer = { status, retryAfter, date, body, gzip, text: '' }
         response.bodyAsText = '{"tables":[]}'
         return response
       }
-      // Of an answer that is cut, the status still tells enough.
+      // If the body is cut, the status is enough.
       const text = body ? await noteOf(body, gzip).catch(() => '') : ''
       exchange.answer = { status, retryAfter, date, gzip, text }
       response.bodyAsText = text

@@ -13,18 +13,18 @@ export type QueryFailure = Exclude<SourceFailure, { kind: 'wait' }> & {
   readonly tables?: readonly AnswerTable[]
 }
 
-/** Rows at which the service cuts a result, at times without a word. */
+/** Number of rows at which the service cuts a result, sometimes without an error. */
 export const rowLimit = 500_000
 
 /**
- * The marks of a result that is too large, in whatever field of the answer. The number is 0x80DA0003 as int32. "exceed"
- * is none of them: throttling and memory errors say it too.
+ * Codes of a result that is too large, in any field of the answer. The number is 0x80DA0003 as int32. "exceed" does not
+ * count: throttling and memory errors use it too.
  * https://learn.microsoft.com/kusto/concepts/query-limits#limit-on-result-set-size-result-truncation
  */
 const tooLarge =
   /E_QUERY_RESULT_SET_TOO_LARGE|80DA0003|-2133196797|QueryExecutionResultSizeLimitExceeded|ResponsePayloadTooLarge/i
 
-/** The service's own words, from the outside of a nested error inwards. */
+/** The service's code and messages, outermost error first. */
 interface ServiceError {
   readonly code: string | undefined
   readonly text: string
@@ -49,7 +49,7 @@ function readServiceError(error: unknown): ServiceError {
   return { code: codes[0], text: sentences.join(' ').trim() }
 }
 
-/** The service's own word that a query took too long. A 504 of something in between is a transient fault. */
+/** The service's message that a query took too long. A 504 of a gateway in between is a transient fault. */
 const tooSlow = /GatewayTimeout|quer(?:y|ies)\b.{0,40}\btimed out|timed out.{0,40}\bquery/i
 
 /** An answer with another status than 200. @param divisible whether halves can be asked for */
@@ -85,7 +85,7 @@ export function statusFailure(
   return { kind: 'retry', error, after: retryAfter(retryAfterHeader), holdAll: holdsAll(status) }
 }
 
-/** A result with status 200 that says itself that it is not whole. */
+/** A result with status 200 that reports itself as incomplete. */
 export function partialFailure({ error, tables }: WholeAnswer, redact: Redact): QueryFailure {
   const { code, text } = readServiceError(error)
   const details: ErrorDetails = {
@@ -96,7 +96,7 @@ export function partialFailure({ error, tables }: WholeAnswer, redact: Redact): 
   }
   if (tooLarge.test(JSON.stringify(error)))
     return { kind: 'split', tables, error: tooLargeError(redact(text), details) }
-  const message = `${connectorName}: the result is not whole: ${redact(text) || 'the service does not say why'}`
+  const message = `${connectorName}: the result is incomplete: ${redact(text) || 'the service does not say why'}`
   const failure = new QueryError('ERR_QUERY', message, details)
   if (ownFault.test(JSON.stringify(error))) return { kind: 'fatal', tables, error: failure }
   // The service ran short of memory, or of time.
@@ -104,15 +104,15 @@ export function partialFailure({ error, tables }: WholeAnswer, redact: Redact): 
 }
 
 /**
- * A partial result whose cause is the query itself. Any other one, such as E_LOW_MEMORY_CONDITION, a node that went away or
- * a time-out, is of the moment: https://learn.microsoft.com/kusto/concepts/partial-query-failures
+ * A partial result whose cause is the query itself. Any other cause, such as E_LOW_MEMORY_CONDITION, a lost node or a
+ * timeout, is transient: https://learn.microsoft.com/kusto/concepts/partial-query-failures
  */
 const ownFault =
   /SemanticError|SyntaxError|BadArgument|BadRequest|InvalidTimestamp|Forbidden|Unauthorized|"Permanent"|"@permanent":true/i
 
-/** A result as long as the service ever gives, of which it is not known that it is whole. */
+/** A result with the service's maximum of rows, which may be incomplete. */
 export function cutFailure({ rowCount, tables }: WholeAnswer): QueryFailure {
-  const text = `the result has ${rowCount} rows, as many as the service gives: it may lack the rest`
+  const text = `the result has ${rowCount} rows, as many as the service gives: rows may be missing`
   const details = { connector: connectorName, status: 200 }
   return { kind: 'split', tables, error: tooLargeError(text, details) }
 }
@@ -134,7 +134,7 @@ export function faultFailure(error: unknown, redact: Redact): QueryFailure {
   const { code } = cause as NodeJS.ErrnoException
   const cut = error instanceof MalformedJson ? error.isCut : code === 'Z_BUF_ERROR'
   const transient = cut || isTransientFault(error)
-  const what = error instanceof MalformedJson && !cut ? 'the answer can not be read' : 'no whole answer came'
+  const what = error instanceof MalformedJson && !cut ? 'the answer can not be read' : 'no complete answer'
   return {
     kind: transient ? 'retry' : 'fatal',
     error: new QueryError('ERR_QUERY', `${connectorName}: ${what}: ${cause.message}`, {

@@ -14,11 +14,11 @@ import { instantMilliseconds } from '../../source/column-values.ts'
 
 /**
  * Which rows of an answer are kept:
- * - `exact`: those whose timestamp lies in the window, to a tick. For reads of more than one window, by one reader
- *   or several: no row on a boundary comes twice or not at all.
- * - `margin`: all but those in the margin that the request asks for beyond the window. For a read of one window: there
- *   may be timestamps that the query worked out, such as the start of a bin that began before the window.
- * - `all`: every row. The query itself keeps to the window.
+ * - `exact`: those whose timestamp lies in the window, to a tick. For reads of several windows, by one reader or
+ *   several: no row on a boundary is read twice or missed.
+ * - `margin`: all but those in the margin that the request adds around the window. For a read of one window: the query
+ *   may compute timestamps, such as the start of a bin before the window.
+ * - `all`: every row. The query itself filters by the window.
  */
 export type KeptRows = 'exact' | 'margin' | 'all'
 
@@ -28,13 +28,13 @@ export type RowFilter = (timestamp: unknown) => boolean
 const nowhere: RowFilter = () => false
 
 /**
- * What is asked for so that no row of the window is missed, whatever the service makes of the ends of a timespan:
- * it takes whole milliseconds, and does not say whether a row right on an end is in it.
+ * The timespan of the request: the window with a margin, so that no row is missed. The service accepts whole
+ * milliseconds, and its documents do not say whether a timespan includes its ends.
  */
 export function askedWindow({ start, end }: Window, kept: KeptRows): Window {
   const margin = kept === 'exact' ? ticksPerMillisecond : 0n
   const [from, to] = [floorMillisecond(start) - margin, margin - floorMillisecond(-end)]
-  // A text of the service's form has no years before 1 and after 9999.
+  // The service accepts the years 1 to 9999.
   const last = floorMillisecond(lastInstant)
   return { start: from < firstInstant ? firstInstant : from, end: to > last ? last : to }
 }
@@ -43,7 +43,7 @@ function floorMillisecond(ticks: Ticks): Ticks {
   return floorDivide(ticks, ticksPerMillisecond)[0] * ticksPerMillisecond
 }
 
-/** @returns undefined where every row is kept */
+/** @returns undefined if every row is kept */
 export function rowFilter(window: Window, kept: KeptRows): RowFilter | undefined {
   if (kept === 'all') return undefined
   if (kept === 'exact') return within(window)
@@ -53,7 +53,7 @@ export function rowFilter(window: Window, kept: KeptRows): RowFilter | undefined
   return (timestamp) => !before(timestamp) && !after(timestamp)
 }
 
-/** Most rows are told apart by their milliseconds; only next to an end is every digit read. */
+/** Milliseconds decide most rows; only next to an end are all digits parsed. */
 function within(window: Window): RowFilter {
   if (window.start >= window.end) return nowhere
   const first = toDate(window.start).getTime()
@@ -76,7 +76,7 @@ export function isFarOutside(timestamp: unknown, window: Window): boolean {
   return !isWithin({ start, end: end + 1n }, ticks)
 }
 
-/** The names by which a query may refer to its window. */
+/** Names by which a query can refer to its window. */
 const [startName, endName] = ['window_start', 'window_end']
 
 const blank = String.raw`(?:\s|//[^\n]*(?:\n|$))*`
@@ -86,21 +86,21 @@ const tableFirst = new RegExp(`^${blank}(?:${name})(?=${blank}(?:[|;]|$))`)
 const stringsAndComments =
   /\/\/[^\n]*|@'(?:[^']|'')*'|@"(?:[^"]|"")*"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|```[\s\S]*?```|~~~[\s\S]*?~~~/g
 
-/** What a refused query should have been. */
+/** Advice for a rejected query. */
 export const ingestionTimeAdvice =
-  `window_by "ingestion_time" needs a query that begins with a table's name ("T | …"), so that the window can be put in ` +
-  `right after it, or one that refers to ${startName} and ${endName}, which are bound for each window: ` +
+  `window_by "ingestion_time" needs a query that begins with a table's name ("T | …"), so that the window can be inserted ` +
+  `after it, or one that refers to ${startName} and ${endName}, which are bound for each window: ` +
   `"… | where ingestion_time() >= ${startName} and ingestion_time() < ${endName} | …"`
 
 /**
  * A query over windows of the time of ingestion: for each window its text, with all 7 digits of its ends.
  *
- * A query that refers to `window_start` and `window_end` gets them bound by `let`. One that begins with a table's name
- * gets the window right after it. The name must be that of a table: `ingestion_time()` of what a function gives may be
- * null, and such rows belong to no window.
+ * `let` binds `window_start` and `window_end` in a query that refers to them. If a query starts with a table name, the
+ * window is inserted after it. It must be a table: `ingestion_time()` of a function's rows may be null, and such rows
+ * belong to no window.
  *
  * https://learn.microsoft.com/kusto/query/ingestion-time-function
- * @returns undefined where the query is neither
+ * @returns undefined if the query is neither
  */
 export function ingestionTimeQuery(query: string): ((window: Window) => string) | undefined {
   const code = withoutText(query)
@@ -116,9 +116,9 @@ export function ingestionTimeQuery(query: string): ((window: Window) => string) 
 }
 
 /**
- * Where rows taken in during a window can lie by `TimeGenerated`: for the request's timespan, which lets the service
- * pass over the rest. The service itself replaces a TimeGenerated more than 2 days older or 1 day newer than the time of
- * reception; a day is added to both.
+ * Range of `TimeGenerated` of rows ingested during a window: the request's timespan, so that the service skips the
+ * rest. The service replaces a TimeGenerated more than 2 days older or 1 day newer than its reception; this adds a day
+ * to both.
  * https://learn.microsoft.com/azure/azure-monitor/logs/log-standard-columns#timegenerated
  */
 export function generatedDuring({ start, end }: Window): Window {
@@ -128,7 +128,7 @@ export function generatedDuring({ start, end }: Window): Window {
   return { start: from > firstInstant ? from : firstInstant, end: to < lastInstant ? to : lastInstant }
 }
 
-/** A query for the first instant there is, in a column `earliest`: of a column of the result, or of ingestion. */
+/** A query for the first instant, in a column `earliest`: of a column of the result, or of ingestion. */
 export function earliestQuery(query: string, by: { column: string } | 'ingestion_time'): string | undefined {
   const code = withoutText(query)
   if (by === 'ingestion_time') {
@@ -148,7 +148,7 @@ export function countOf(query: string): string {
   return `${pipedOn(query)}\n| count`
 }
 
-/** A query up to where another operator can follow on a line of its own: it may end with a comment. */
+/** A query cut so that another operator can follow on a new line: it may end with a comment or semicolon. */
 export function pipedOn(query: string): string {
   return query.slice(
     0,
@@ -158,18 +158,18 @@ export function pipedOn(query: string): string {
   )
 }
 
-/** The first of `ago` and `now` that a query calls, outside of its texts and comments. */
+/** The first of `ago` and `now` that a query calls, outside of strings and comments. */
 export function relativeTime(query: string): string | undefined {
   return /\b(ago|now)\s*\(/i.exec(withoutText(query))?.[1]
 }
 
-/** The query up to the end of the table's name that it begins with; undefined where it begins otherwise or has more parts. */
+/** The query up to the end of its leading table name; undefined if it has none, or more than one statement. */
 function firstTable(query: string, code: string): string | undefined {
   const several = /;\s*\S/.test(code)
   return several ? undefined : tableFirst.exec(query)?.[0]
 }
 
-/** The query with nothing in its strings and no comments, place for place. */
+/** The query with strings and comments blanked out; positions stay the same. */
 function withoutText(query: string): string {
   return query.replace(stringsAndComments, (text) => (text.startsWith('//') ? ' ' : '"').repeat(text.length))
 }

@@ -11,7 +11,7 @@ import type { RowFilter } from './query-windows.ts'
 
 export interface RowForm extends ValueForms {
   readonly schema: Map<string, ColumnType> | StandardSchema | undefined
-  /** Column that gets the table's name. */
+  /** Column that receives the table's name. */
   readonly table_column?: string | undefined
 }
 
@@ -80,12 +80,12 @@ export class TableRows {
   }
 }
 
-/** How cells are read whose type the result itself says: a string is taken as it is, and nothing else for one. */
+/** Reads cells whose type the result declares. A string column accepts only strings. */
 function cellReader(type: ColumnType, forms: ValueForms): CellReader {
   return type === 'string' || type === 'guid' || type === 'timespan' ? asText : cellCaster(type, forms)
 }
 
-/** The columns, each with a name of its own. A type that is not known is read as it comes in JSON. */
+/** The columns with unique names. An unknown type is read as plain JSON. */
 export function namedColumns({ columns }: Pick<AnswerTable, 'columns'>): Column[] {
   const taken = new Set(columns.map(({ name }) => name))
   const seen = new Set<string>()
@@ -101,7 +101,7 @@ export function namedColumns({ columns }: Pick<AnswerTable, 'columns'>): Column[
   })
 }
 
-/** The rows of a whole answer to a small query of ours, which is released. */
+/** The rows of the answer to a small internal query. Releases the answer. */
 export async function smallRows(answer: WholeAnswer): Promise<Row[]> {
   const rows: Row[] = []
   try {

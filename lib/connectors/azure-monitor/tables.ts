@@ -24,7 +24,7 @@ export interface TableInfo {
 }
 
 /**
- * The tables of a workspace, or those that hold logs of an Azure resource, with their columns, in order of their names.
+ * The tables of a workspace, or those that hold logs of an Azure resource, with their columns, sorted by name.
  * https://learn.microsoft.com/rest/api/loganalytics/metadata/get
  * @throws OptionError, and ConnectorError with ERR_AUTH or ERR_QUERY
  */
@@ -43,7 +43,7 @@ export async function listTables(options: TablesOptions): Promise<TableInfo[]> {
 /**
  * The columns of one table, in its order.
  * @param table its name, which is checked before it enters a query
- * @throws OptionError, and ConnectorError with ERR_AUTH, or ERR_QUERY where there is no such table
+ * @throws OptionError, and ConnectorError with ERR_AUTH, or ERR_QUERY if there is no such table
  */
 export async function tableSchema(table: string, options: TablesOptions): Promise<Column[]> {
   if (typeof table !== 'string' || !tableName.test(table)) {

@@ -8,10 +8,10 @@ import { DatabricksCredential } from './databricks-credential.ts'
 import { type AzureOptionValues, azureClouds, azureSpecs } from './options.ts'
 import { AzureTokens, TokenRequests } from './tokens.ts'
 
-/** The pipeline policy type of the Azure clients, by way of one that we depend on. */
+/** The pipeline policy type of the Azure clients, from a package that we depend on. */
 type AdditionalPolicy = NonNullable<TokenCredentialOptions['additionalPolicies']>[number]
 
-/** The connection of a stream: its own, or that of all streams of its query that sign in in the same way. */
+/** The connection of a stream: its own, or one shared by the streams of its query with the same sign-in. */
 export function connectionFor(
   connector: string,
   values: AzureOptionValues,
@@ -23,8 +23,8 @@ export function connectionFor(
 }
 
 /**
- * How one connector speaks to Azure: its tokens, and what the Azure clients must be given so that they use our
- * connections (CA, proxy, all ended by `close`) and leave retries to us.
+ * Tokens of one connector, and options that make the Azure clients use our connections (CA, proxy, ended by `close`) and
+ * leave retries to us.
  */
 export class AzureConnection {
   readonly tokens: AzureTokens
@@ -33,7 +33,7 @@ export class AzureConnection {
   readonly #redactSecrets: Redact
   #databricks: DatabricksCredential | undefined
 
-  /** @param audience the resource that tokens are for, where the options do not say */
+  /** @param audience the resource that tokens are for, unless the options name one */
   constructor(connector: string, values: AzureOptionValues, audience: string) {
     this.#values = values
     this.#agents = new Agents(values)
@@ -55,7 +55,7 @@ export class AzureConnection {
     })
   }
 
-  /** Takes secrets out of a text. */
+  /** Removes secrets from a string. */
   get redact(): Redact {
     return this.tokens.redact
   }
@@ -66,20 +66,20 @@ export class AzureConnection {
       retryOptions: { maxRetries: 0 },
       redirectOptions: { maxRetries: 0 },
       userAgentOptions: { userAgentPrefix: userAgent.replace(' ', ',') },
-      // Else the clients read the environment themselves, by other rules; the agent of ours takes its place.
+      // Otherwise the clients read the environment by rules of their own. Our agent replaces this proxy.
       proxyOptions: { host: 'http://unused.invalid', port: 1 },
       additionalPolicies: [this.#connectionPolicy()],
     }
   }
 
-  /** Ends all connections and waits for tokens. */
+  /** Ends all connections and all pending token requests. */
   close(): void {
     this.tokens.close()
     this.#databricks?.close()
     this.#agents.close()
   }
 
-  /** Puts our agent under a request. */
+  /** Sends each request through our agent. */
   #connectionPolicy(): AdditionalPolicy {
     return {
       position: 'perCall',
@@ -110,7 +110,7 @@ export class AzureConnection {
       values.authority_host ??
       (fromEnvironment ? process.env['AZURE_AUTHORITY_HOST'] : undefined) ??
       azureClouds[values.azure_cloud].authorityHost
-    // Microsoft does not know an authority of one's own, so it must not be asked about it.
+    // Microsoft does not know a private authority, so instance discovery would fail.
     const foreign =
       values.authority_host !== undefined ||
       !Object.values(azureClouds).some((cloud) => sameHost(cloud.authorityHost, authorityHost))
@@ -122,7 +122,7 @@ export class AzureConnection {
       httpClient: TokenRequests.client(createDefaultHttpClient()),
     }
     if (values.azure_default_credential) {
-      // Told to use a managed identity alone, it would leave the options out.
+      // Set to a managed identity alone, DefaultAzureCredential ignores the options.
       return process.env['AZURE_TOKEN_CREDENTIALS']?.trim().toLowerCase() === 'managedidentitycredential'
         ? new identity.ManagedIdentityCredential(managedIdentity(options))
         : new identity.DefaultAzureCredential(options)

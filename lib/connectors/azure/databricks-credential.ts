@@ -6,7 +6,7 @@ import { HttpClient, type HttpResponse, type HttpSettings } from '../../http/cli
 
 /** Milliseconds for one request to the Databricks workspace. */
 const requestTimeout = 30_000
-/** A workspace token is renewed this many milliseconds before it runs out. */
+/** A workspace token is renewed this many milliseconds before it expires. */
 const renewBefore = 60_000
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -31,7 +31,7 @@ function databricksUrl(host: string): string {
   return /^https?:\/\//i.test(text) ? text : `https://${text}`
 }
 
-/** What the workspace said instead of a token. */
+/** The workspace's error in place of a token. */
 export class DatabricksError extends Error {
   override name = 'DatabricksError'
   readonly statusCode: number
@@ -59,7 +59,7 @@ export class DatabricksCredential implements TokenCredential {
     this.#http = new HttpClient(settings, redact)
   }
 
-  /** @throws DatabricksError where the workspace refuses; Error with the code of a connection fault */
+  /** @throws DatabricksError if the workspace refuses; Error with the code of a connection fault */
   async getToken(scopes: string | string[], options: GetTokenOptions = {}): Promise<AccessToken> {
     const signal = (options.abortSignal as AbortSignal | undefined) ?? new AbortController().signal
     const response = await this.#http.request({
@@ -123,7 +123,7 @@ function read({ status, text }: HttpResponse, what: string): Record<string, unkn
   const fields = body ?? {}
   if (status === 200) {
     if (body) return fields
-    throw new DatabricksError(`Databricks answered ${what} with something that is no JSON`, 503)
+    throw new DatabricksError(`Databricks answered ${what} with something that is not JSON`, 503)
   }
   const reason = [fields['error_code'] ?? fields['error'], fields['message'] ?? fields['error_description']]
     .filter((part) => typeof part === 'string')

@@ -6,12 +6,12 @@ import { missingDatabricksVariables } from './databricks-credential.ts'
 
 /** Endpoints and token audiences of one Azure cloud. */
 export interface AzureCloud {
-  /** Where tokens come from: Entra ID. */
+  /** The token service, Entra ID. */
   readonly authorityHost: string
   /** The Log Analytics query API. */
   readonly queryEndpoint: string
   readonly queryAudience: string
-  /** The Logs Ingestion API; its endpoint is each customer's own. */
+  /** The Logs Ingestion API. Its endpoint belongs to each customer. */
   readonly ingestionAudience: string
 }
 
@@ -68,12 +68,12 @@ export const signInSpecs = {
   }),
   /**
    * Name of a Unity Catalog service credential; second of the ways to sign in. The Databricks workspace in
-   * DATABRICKS_HOST gives its token, signed in to by DATABRICKS_TOKEN, or by DATABRICKS_CLIENT_ID and
+   * DATABRICKS_HOST issues the token; sign in to it with DATABRICKS_TOKEN, or with DATABRICKS_CLIENT_ID and
    * DATABRICKS_CLIENT_SECRET.
    */
   databricks_credential: option.text(),
   /**
-   * Whether to sign in by the `DefaultAzureCredential` of `@azure/identity`: environment, workload or managed identity,
+   * Whether to sign in with the `DefaultAzureCredential` of `@azure/identity`: environment, workload or managed identity,
    * developer tools. Third of the ways to sign in.
    * @default false
    */
@@ -128,7 +128,7 @@ export const signInSpecs = {
   }),
 } satisfies OptionSpecs
 
-/** Options of every connector that speaks to Azure: who asks, in which cloud, by which connection. */
+/** Options of every connector that speaks to Azure: identity, cloud, connection. */
 export const azureSpecs: typeof signInSpecs & typeof httpSpecs = { ...signInSpecs, ...httpSpecs }
 
 /** The ways to sign in, one of which a caller must give whole. */
@@ -149,10 +149,10 @@ export type AzureOptionValues = OptionValues<typeof azureSpecs>
 
 const principalOptions = ['tenant_id', 'client_id', 'client_secret'] as const
 
-/** What a service principal proves its identity by: one of them. */
+/** Credentials of a service principal: exactly one. */
 const proofs = ['client_secret', 'federated_token_file', 'client_certificate'] as const
 
-/** Reports where no way to sign in is complete, and what each lacks. */
+/** Reports an incomplete way to sign in, and what it lacks. */
 export function checkAzureOptions(
   values: Partial<AzureOptionValues>,
   report: Report,

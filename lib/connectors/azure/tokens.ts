@@ -10,13 +10,12 @@ import { isTransientFault, isTransientStatus, retryAfter } from '../../core/retr
 import type { Agents } from '../../http/agents.ts'
 import { noteOf } from '../../source/packed.ts'
 
-/** A token is asked anew this many milliseconds before it runs out. */
+/** A token is renewed this many milliseconds before it expires. */
 const renewBefore = 120_000
 
 /** No token: the credential was refused, or the token service can't be reached. `code` is ERR_AUTH. */
 export class AuthError extends ConnectorError {
   override name = 'AuthError'
-  /** Whether it is transient, so that trying again is worth it. */
   readonly #transient: boolean
   readonly #wait: number | undefined
   constructor(message: string, transient: boolean, wait: number | undefined, details: ErrorDetails) {
@@ -42,14 +41,14 @@ export interface TokenSource {
   readonly audience: string
   /** Makes the credential. Called again after {@link AzureTokens.invalidate}: credentials keep tokens of their own. */
   readonly create: () => Promise<TokenCredential>
-  /** What is known about the requests behind it. */
+  /** Sends and observes the credential's requests. */
   readonly requests: TokenRequests
   readonly redact: Redact
 }
 
 /**
- * The tokens of one connector for one resource: kept until shortly before they run out, asked for once however many
- * requests wait for them, and asked anew when the service refused one.
+ * The tokens of one connector for one resource: cached until shortly before they expire, requested once for all waiting
+ * requests, and requested again when the service refuses one.
  */
 export class AzureTokens implements TokenCredential {
   readonly #source: TokenSource
@@ -63,7 +62,7 @@ export class AzureTokens implements TokenCredential {
   }
 
   /**
-   * A token that is good for at least two minutes, where the token service gives such.
+   * A token valid for at least two minutes, if the token service issues such.
    * @throws AuthError, and AbortError when the signal fires
    */
   async get(signal: AbortSignal): Promise<AccessToken> {
@@ -76,24 +75,24 @@ export class AzureTokens implements TokenCredential {
     return untilAborted(this.#pending, signal)
   }
 
-  /** For the Azure clients. They would keep the token; to them it runs out at once, so that they ask each time. */
+  /** For the Azure clients. They would cache the token; it expires at once for them, so that they ask each time. */
   async getToken(_scopes?: string | string[], options: GetTokenOptions = {}): Promise<AccessToken> {
     const signal = (options.abortSignal as AbortSignal | undefined) ?? this.#stop.signal
-    // Claims come with a challenge of the service, which says that the token at hand is no longer enough.
+    // Claims come with a challenge of the service: the current token no longer suffices.
     const token = options.claims
       ? await untilAborted(this.#ask({ claims: options.claims }), signal)
       : await this.get(signal)
     return { ...token, expiresOnTimestamp: 0 }
   }
 
-  /** Lets go of the token at hand, because the service refused it. `refused` spares a newer one. */
+  /** Drops the current token, because the service refused it. `refused` spares a newer one. */
   invalidate(refused: string | undefined): void {
     if (refused !== undefined && this.#token && this.#token.token !== refused) return
     this.#token = undefined
     this.#credential = undefined
   }
 
-  /** Takes the secrets of the credential, and the token at hand, out of a text. */
+  /** Removes the secrets of the credential and the current token from a string. */
   redact: Redact = (text) => {
     const clean = this.#source.redact(text)
     return this.#token ? clean.replaceAll(this.#token.token, '[redacted]') : clean
@@ -120,7 +119,7 @@ export class AzureTokens implements TokenCredential {
       return token
     } catch (error) {
       const failure = this.#failure(error)
-      // MSAL keeps what a service said of its own trouble, and says it again for a minute without asking.
+      // MSAL caches a service's error, and repeats it for a minute without a request.
       if (failure.transient) this.#credential = undefined
       throw failure
     }
@@ -129,9 +128,9 @@ export class AzureTokens implements TokenCredential {
   #failure(error: unknown): AuthError {
     const { connector, requests } = this.#source
     const { faults } = requests
-    // What happened to the requests says more than what a client made of it, and whether that is transient.
+    // The fault of the request is more precise than the client's error, and shows whether it is transient.
     const fault = faults.findLast(({ transient }) => transient) ?? faults.at(-1)
-    // The clients' errors have the status 400 where they got no answer at all.
+    // The clients' errors have status 400 if there was no answer at all.
     const status = fault ? fault.status : statusOf(error)
     const transient = fault ? fault.transient : isTransientFailure(error, status)
     const text = reasonOf(error, fault, this.redact)
@@ -145,7 +144,7 @@ export class AzureTokens implements TokenCredential {
   }
 }
 
-/** The errors inside of an error: its cause, and those of each way that a chain of credentials tried. */
+/** An error with its causes, and those of each credential of a chain. */
 function* errorsIn(error: unknown, depth = 0): Generator<Error> {
   if (!(error instanceof Error) || depth > 8) return
   yield error
@@ -153,26 +152,26 @@ function* errorsIn(error: unknown, depth = 0): Generator<Error> {
   for (const inner of waysOf(error)) yield* errorsIn(inner, depth + 1)
 }
 
-/** What each way of a DefaultAzureCredential or of another chain said. */
+/** The errors of the credentials of a DefaultAzureCredential or another chain. */
 function waysOf(error: unknown): readonly Error[] {
   const { errors } = error as { errors?: unknown }
   return Array.isArray(errors) ? errors.filter((each) => each instanceof Error) : []
 }
 
-/** Whether a failure is transient, by the errors of the clients alone: a credential of the user tells no more. */
+/** Whether a failure is transient, by the clients' errors alone: a credential of the user gives nothing else. */
 function isTransientFailure(error: unknown, status: number | undefined): boolean {
   if (status !== undefined && isTransientStatus(status)) return true
   return [...errorsIn(error)].some((each) => {
     const { statusCode, status = statusCode, errorCode } = each as Record<string, unknown> & Error
     if (typeof status === 'number' && isTransientStatus(status)) return true
-    // MSAL's word for a managed identity that is there, but whose answer did not come whole.
+    // MSAL's code for a managed identity whose answer was incomplete.
     if (errorCode === 'network_error' || /ManagedIdentityCredential: Network unreachable/.test(each.message))
       return true
     return saysTransient(each.message) || isTransientFault(each)
   })
 }
 
-/** One line that says why there is no token; of a chain, why by each way. */
+/** One line that says why there is no token; for a chain, why each credential failed. */
 function reasonOf(error: unknown, fault: TokenFault | undefined, redact: Redact): string {
   const ways = waysOf(error)
   const happened = fault && redact(fault.text)
@@ -183,8 +182,8 @@ function reasonOf(error: unknown, fault: TokenFault | undefined, redact: Redact)
 }
 
 /**
- * The clients' texts run over several lines: trace ids, times, advice for other languages. Redacted before it is cut: a
- * part of a secret would not be recognized.
+ * The clients' messages have several lines: trace ids, times, advice for other languages. Redacted before cutting,
+ * because a part of a secret would not be recognized.
  */
 function firstLine(error: unknown, redact: Redact): string {
   const text = error instanceof Error ? cleanError(error, redact).message : redact(String(error))
@@ -199,15 +198,14 @@ function statusOf(error: unknown): number | undefined {
   return undefined
 }
 
-/** Milliseconds that one request for a token may take. */
+/** Timeout of one token request, in milliseconds. */
 const requestTimeout = 30_000
 
-/** What went wrong with a request for a token. */
+/** The fault of one token request. */
 export interface TokenFault {
   readonly host: string
-  /** The service's own words, or what happened to the connection. */
+  /** The service's message, or the fault of the connection. */
   readonly text: string
-  /** Whether it is transient. */
   readonly transient: boolean
   readonly status?: number
   /** `invalid_client` and the like. */
@@ -217,21 +215,20 @@ export interface TokenFault {
   readonly error?: unknown
 }
 
-/** Who asks for a token at the moment, and what ends its requests. */
-const asking = new AsyncLocalStorage<{ requests: TokenRequests; stop: AbortSignal }>()
-let askers = 0
+/** Context of the token request that is running, and the signal that ends it. */
+const requestContext = new AsyncLocalStorage<{ requests: TokenRequests; stop: AbortSignal }>()
+let running = 0
 
 /**
- * Sends the requests of a credential of `@azure/identity` over our connections, and watches them. The credential's own
- * errors do not tell a wrong tenant from a service that is away for a moment ("endpoints_resolution_error"), so what
- * really happened is noted here. It stands in place of the HTTP client of the credential: policies that a credential is
- * given do not reach its requests to a managed identity.
+ * Sends the requests of a credential of `@azure/identity` over our connections, and records their faults. The
+ * credential's own errors do not distinguish a wrong tenant from a service outage ("endpoints_resolution_error"). This
+ * replaces the HTTP client of the credential, because its policies do not reach requests to a managed identity.
  */
 export class TokenRequests {
   readonly #agents: Agents
-  /** What happened since the last {@link forget}, one a host, the latest at the end. */
+  /** Faults since the last {@link forget}, one for each host, the latest last. */
   #faults: TokenFault[] = []
-  /** Link-local hosts (managed identities) that answered at any time: there is one on this machine. */
+  /** Link-local hosts (managed identities) that have answered: this machine has one. */
   readonly #present = new Set<string>()
 
   get faults(): readonly TokenFault[] {
@@ -248,28 +245,28 @@ export class TokenRequests {
   }
 
   /**
-   * Runs what asks for a token. Its requests are sent and watched here, whoever made the credential: for managed
-   * identities MSAL keeps the HTTP client of the first credential of the process, long after that one is closed.
-   * @param stop ends requests under way
+   * Runs `ask`, and sends and observes its requests for any credential: for managed identities MSAL keeps the HTTP
+   * client of the first credential of the process, long after that one is closed.
+   * @param stop ends requests in flight
    */
   async during<T>(stop: AbortSignal, ask: () => Promise<T>): Promise<T> {
-    askers++
+    running++
     try {
-      return await asking.run({ requests: this, stop }, ask)
+      return await requestContext.run({ requests: this, stop }, ask)
     } finally {
-      // While it is in use, Node 20 does more for each promise of the process.
-      if (--askers === 0) asking.disable()
+      // While it is enabled, every promise of the process costs more on Node 20.
+      if (--running === 0) requestContext.disable()
     }
   }
 
   /**
-   * The HTTP client for a credential, good within {@link during}.
-   * @param base what sends in the end
+   * The HTTP client for a credential, usable within {@link during}.
+   * @param base the client that sends
    */
   static client(base: HttpClient): HttpClient {
     return {
       sendRequest: async (request) => {
-        const by = asking.getStore()
+        const by = requestContext.getStore()
         if (!by) throw new Error('a token is asked for outside of TokenRequests.during')
         return by.requests.#send(base, request, by.stop)
       },
@@ -278,14 +275,14 @@ export class TokenRequests {
 
   async #send(base: HttpClient, request: PipelineRequest, stop: AbortSignal): Promise<PipelineResponse> {
     const { host, hostname, protocol } = new URL(request.url)
-    // Managed identities are asked over plain http on the machine itself: no proxy.
+    // Managed identities answer over plain http on the machine itself: no proxy.
     request.agent = protocol === 'https:' ? this.#agents.for(request.url).https : this.#agents.direct.http
-    // On Node 20 the client hangs for good when a gzip body is cut, and abort does not help.
+    // On Node 20 the client hangs forever when a gzip body is cut, and abort does not help.
     request.headers.set('Accept-Encoding', 'identity')
     const until = AbortSignal.timeout(requestTimeout)
     const signals = [stop, until, request.abortSignal as AbortSignal | undefined]
     request.abortSignal = AbortSignal.any(signals.filter((signal) => signal !== undefined))
-    // The client itself would read an answer of any length.
+    // The client would read an answer of any length.
     request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
     const local = hostname.startsWith('169.254.')
     this.#faults = this.#faults.filter((fault) => fault.host !== host)
@@ -301,7 +298,7 @@ export class TokenRequests {
       if (fault) this.#faults.push(fault)
       return response
     } catch (error) {
-      // Most machines have no managed identity: then nobody answers there, which is no fault.
+      // Most machines have no managed identity: no answer there is not a fault.
       const { code } = error as NodeJS.ErrnoException
       if (local && !this.#present.has(host) && code !== 'ECONNRESET' && code !== 'PARSE_ERROR') throw error
       this.#faults.push(
@@ -316,7 +313,7 @@ export class TokenRequests {
               host,
               text: `the request to ${host} failed: ${error instanceof Error ? error.message : String(error)}`,
               error,
-              // The probe of a managed identity has a time limit of its own, and is aborted by it.
+              // The probe of a managed identity is aborted by its own time limit.
               transient: isTransientFault(error) || (local && !stop.aborted),
             },
       )
@@ -326,23 +323,23 @@ export class TokenRequests {
 }
 
 /**
- * Entra's codes of transient faults, which come with status 400 too.
+ * Entra's codes of transient faults, also with status 400.
  * https://learn.microsoft.com/entra/identity-platform/reference-error-codes
  */
 const transientCodes = new Set([90006, 90012, 90024, 90025, 90033, 90055])
 /** https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1 */
 const transientErrors = new Set(['temporarily_unavailable', 'server_error'])
 
-/** Whether the words of an error of Entra, or of what a library made of it, say that it is transient. */
+/** Whether an error message of Entra, or a library's version of it, names a transient fault. */
 function saysTransient(text: string): boolean {
   if ([...transientErrors].some((word) => text.includes(word))) return true
   return [...text.matchAll(/AADSTS(\d+)/g)].some(([, code]) => transientCodes.has(Number(code)))
 }
 
-/** What managed identities answer while they come up: they are to be asked again. */
-const identityComesUp = new Set([404, 410])
+/** Statuses of a managed identity that is starting: retried. */
+const identityStarting = new Set([404, 410])
 
-/** What is wrong with an answer, if anything. */
+/** The fault of an answer, if any. */
 function faultIn(
   { status, body, header }: { status: number; body: string; header: string | undefined },
   host: string,
@@ -350,7 +347,7 @@ function faultIn(
 ): TokenFault | undefined {
   const fields = jsonObject(body)
   if (status < 400) {
-    return fields ? undefined : { host, status, text: `${host} answered with something that is no JSON`, transient: true } // biome-ignore format: a line
+    return fields ? undefined : { host, status, text: `${host} answered with something that is not JSON`, transient: true } // biome-ignore format: a line
   }
   const { error, error_description: description, error_codes: codes } = fields ?? {}
   const words = typeof description === 'string' ? description.split(/\r?\n| Trace ID:/)[0] : undefined
@@ -359,7 +356,7 @@ function faultIn(
     text: words || `${host} answered with status ${status}`,
     transient:
       isTransientStatus(status) ||
-      (managedIdentity && identityComesUp.has(status)) ||
+      (managedIdentity && identityStarting.has(status)) ||
       (typeof error === 'string' && transientErrors.has(error)) ||
       (Array.isArray(codes) && codes.some((code) => transientCodes.has(Number(code)))) ||
       saysTransient(words ?? ''),

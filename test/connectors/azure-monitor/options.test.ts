@@ -33,7 +33,7 @@ const window = (options: Record<string, unknown>) => {
 
 t.test('nothing, and everything wrong at once', async (t) => {
   const missing = [
-    'query: is required (a text that is not empty)',
+    'query: is required (a string that is not empty)',
     'workspace_id: is required, unless resource_id is given',
     /^no way to sign in is complete/,
     'the time range is missing: give timespan, or start_time, or a window',
@@ -62,7 +62,7 @@ t.test('nothing, and everything wrong at once', async (t) => {
       'workspace_id: expected the id of a Log Analytics workspace, got "a/b"',
       /^resource_id: expected the id of an Azure resource/,
       'unknown option "qery"; did you mean "query"?',
-      'query: expected a text that is not empty, got " "',
+      'query: expected a string that is not empty, got " "',
       'timespan: expected an ISO 8601 duration, such as P1D or PT30M, got "1 day"',
       'num_partitions: expected an integer of 1 or more, got 0',
       'num_partitions: given twice, as "num_partitions" and as "numPartitions"',

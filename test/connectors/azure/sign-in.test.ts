@@ -131,7 +131,7 @@ t.test('what is missing is said, before anything is asked', async (t) => {
     'credential: expected a TokenCredential of @azure/identity (an object with a getToken method), got an object',
   ])
   t.match(problems({ tenant_id: 'x', client_id: 'y', client_secret: '' }), [
-    /client_secret: expected a text that is not empty, got a secret string/,
+    /client_secret: expected a string that is not empty, got a secret string/,
   ])
   t.equal(trial.emulators.entra.count + trial.service.count, 0)
 })

@@ -12,18 +12,18 @@ import { messagesIn, type SplunkMessage } from './messages.ts'
 /** Maximum size of one result, in bytes: a longer line is no answer of Splunk. */
 export const longestResult = 64_000_000
 
-/** Bytes of results that are parsed at a time, at least: about a millisecond. */
+/** Minimum bytes of results parsed at once: about a millisecond of work. */
 export const batchBytes = 32_768
 
-/** What the lines of an export answer say about it as a whole. */
+/** Summary of the lines of an export answer. */
 export interface ExportSummary {
-  /** Rows that are no previews. */
+  /** Number of rows, without previews. */
   readonly rows: number
-  /** Whether its last line that counts says that it is the last one. */
+  /** Whether the last line, previews aside, is marked as the last one. */
   readonly ended: boolean
-  /** Messages of all its lines, each once. */
+  /** Messages of all lines, without duplicates. */
   readonly messages: readonly SplunkMessage[]
-  /** Start of the last line if that is not whole JSON: the answer was cut there. */
+  /** Start of the last line if it is incomplete: the answer was cut there. */
   readonly torn: string | undefined
   /** Start of a whole line that is not JSON. */
   readonly garbled: string | undefined
@@ -37,7 +37,7 @@ export class LineTooLong extends Error {
   }
 }
 
-/** An export answer that was received: its bytes as they came, and what its lines say about it. */
+/** A received export answer: its bytes and a summary of its lines. */
 export class ExportAnswer {
   readonly summary: ExportSummary
   readonly #held: HeldBody
@@ -48,8 +48,8 @@ export class ExportAnswer {
   }
 
   /**
-   * Receives a body. If that fails, its connection is closed and nothing is held.
-   * @param memory bytes that are held in memory, see {@link HeldBody}
+   * Receives a body. On failure it closes the connection and holds nothing.
+   * @param memory maximum bytes held in memory, see {@link HeldBody}
    * @throws LineTooLong, Error of the connection, of zlib or of the file system; AbortError
    */
   static async receive(response: HttpStream, memory: number, signal: AbortSignal): Promise<ExportAnswer> {
@@ -118,7 +118,7 @@ export async function* exportedResults(
   }
 }
 
-/** The result of a line of any form, if it has one that counts. */
+/** The result of a line of any form; undefined for previews and lines without one. */
 function parsedResult(json: JsonBytes, start: number, end: number): Record<string, unknown> | undefined {
   if (json.text(start, end).trim() === '') return undefined
   const { preview, result } = json.parse(start, end) as {
@@ -141,8 +141,8 @@ const result = Buffer.from(',"result":')
 const resultStart = Buffer.from(',"result":{')
 
 /**
- * A line of an export answer, told by its first and last bytes, without being parsed: nearly all lines are
- * `{"preview":false,"offset":7,"result":{…}}`, the last one with `"lastrow":true`. One object serves for many lines.
+ * A line of an export answer, recognised by its first and last bytes without parsing: nearly all lines are
+ * `{"preview":false,"offset":7,"result":{…}}`, the last one with `"lastrow":true`. One object serves many lines.
  */
 class ExportLine {
   isPreview = false
@@ -151,7 +151,7 @@ class ExportLine {
   start = 0
   end = 0
 
-  /** @returns whether it has that form; a line that has not must be parsed as a whole */
+  /** @returns whether the line has that form; any other line must be parsed */
   read(bytes: Buffer, from: number, to: number): boolean {
     this.isPreview = !starts(bytes, from, to, wholeStart)
     if (this.isPreview && !starts(bytes, from, to, previewStart)) return false
@@ -171,15 +171,15 @@ function starts(bytes: Buffer, start: number, end: number, head: Buffer): boolea
   return true
 }
 
-/** Bytes of a line that are kept for an error: more than it shows, so that secrets are redacted before it is cut. */
+/** Bytes of a line kept for an error: more than it shows, so that secrets are redacted before cutting. */
 const longestQuote = 10_000
 
-/** Messages of one answer that are kept: a search over many peers may repeat itself. */
+/** Maximum messages kept of one answer: a search over many peers may repeat them. */
 const mostMessages = 100
 
 /**
- * Reads the lines of an export answer as they come, for what decides whether it is whole. Nearly all of them have the
- * form of an {@link ExportLine}; the others are parsed.
+ * Reads the lines of an export answer as they come, to decide whether it is complete. Nearly all have the form of an
+ * {@link ExportLine}; the others are parsed.
  * @throws LineTooLong
  */
 export async function summaryOf(text: AsyncIterable<Buffer>): Promise<ExportSummary> {

@@ -13,13 +13,13 @@ import { batchBytes, longestResult } from './export.ts'
 import { judged, messagesIn, type SplunkMessage } from './messages.ts'
 import type { SplunkdClient } from './splunkd-client.ts'
 
-/** Milliseconds from one look at a job to the next: at first, and at most. */
+/** Interval of polling a job, in milliseconds: first and longest. */
 const [firstPoll, longestPoll] = [50, 5_000]
 
-/** Results that a job keeps: the default of `max_count` in limits.conf, and what is asked for. */
+/** Maximum results of a job: the default of `max_count` in limits.conf, also requested. */
 export const mostResults = 500_000
 
-/** Seconds without a look after which splunkd cancels a job of ours: after a crash nobody deletes it. */
+/** Seconds without a request after which splunkd cancels a job: after a crash it is not deleted. */
 const autoCancel = 300
 
 interface HeldPage {
@@ -35,22 +35,22 @@ export interface JobSettings {
   readonly held_bytes: number
 }
 
-/** One search job: made, waited for, its pages held, deleted. */
+/** One search job: creates it, waits, holds its pages, deletes it. */
 export class SearchJob {
   readonly #client: SplunkdClient
   readonly #settings: JobSettings
   readonly #parameters: Readonly<Record<string, string>>
-  /** Chosen by us: so that a job can be deleted though the answer to its making never came. */
+  /** Chosen here, so that a job can be deleted even if the answer to its creation is lost. */
   #sid: string | undefined
   #made = false
   /** Jobs that failed, or that splunkd no longer knew. */
   #lost = 0
-  /** Whether the last step ended for want of a session key. */
+  /** Whether the last step ended because a session key expired. */
   #renewed = false
   #poll = firstPoll
   #total: number | undefined
   readonly #pages: HeldPage[] = []
-  /** Parts of the results that no page is held of. */
+  /** Parts of the results without a held page. */
   #missing: { offset: number; count: number }[] = []
   readonly messages: SplunkMessage[] = []
 
@@ -69,12 +69,12 @@ export class SearchJob {
   }
 
   /**
-   * Goes on from where it stands: makes the job, looks whether it is done, or reads pages. `accepted` once all results are held.
-   * A step that is asked for again does not repeat what is done.
+   * Continues: creates the job, polls it, or reads pages. `accepted` after all results are held. A repeated step does not
+   * repeat finished work.
    */
   async step(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
     const step = await this.#next(signal)
-    // The engine asks again one time for all of a slice; a long job may need a new session key several times.
+    // The engine allows one `again` for a slice; a long job may need several new session keys.
     const renewed = step.kind === 'again' && this.#made && !this.#renewed
     this.#renewed = step.kind === 'again'
     return renewed ? { kind: 'wait', after: 0, page: this, isProgress: false } : step
@@ -104,7 +104,7 @@ export class SearchJob {
     this.#pages.length = 0
   }
 
-  /** Deletes the job at splunkd. It never fails: a job that is not deleted ends by itself. */
+  /** Deletes the job at splunkd. It never fails: splunkd cancels a job that is not deleted. */
   async remove(signal: AbortSignal): Promise<void> {
     const sid = this.#sid
     this.#sid = undefined
@@ -126,7 +126,7 @@ export class SearchJob {
       ...this.#parameters,
       id,
       exec_mode: 'normal',
-      // With buckets, the results that are kept may be a sample.
+      // With status buckets, splunkd may keep only a sample of the results.
       status_buckets: '0',
       max_count: String(mostResults),
       auto_cancel: String(autoCancel),
@@ -153,7 +153,7 @@ export class SearchJob {
   #wait(): SourceVerdict<SearchJob> {
     const after = this.#poll
     this.#poll = Math.min(longestPoll, after * 2)
-    // Each job that is made again is a retry: its looks must not renew the budget.
+    // A job that is created again is a retry: polling it must not reset the budget.
     return { kind: 'wait', after, page: this, isProgress: this.#lost === 0 }
   }
 
@@ -181,7 +181,7 @@ export class SearchJob {
     }
     const count = Number(content['resultCount'])
     if (is(content['isFinalized']))
-      return this.#cut('the job was ended before all its results were there (it is finalized)')
+      return this.#cut('the job was finalized before all its results were there')
     if (!Number.isSafeInteger(count) || count < 0) {
       return retry(
         this.#client.error(
@@ -190,7 +190,7 @@ export class SearchJob {
       )
     }
     if (count >= mostResults)
-      return this.#cut(`the job has ${count} results, as many as are kept: it may lack the rest`)
+      return this.#cut(`the job has ${count} results, as many as splunkd keeps: results may be missing`)
     this.#total = count
     for (let offset = 0; offset < count; offset += this.#settings.page_rows) {
       this.#missing.push({ offset, count: Math.min(this.#settings.page_rows, count - offset) })
@@ -202,7 +202,7 @@ export class SearchJob {
     return { kind: 'split', error: this.#client.error(why) }
   }
 
-  /** A job that splunkd no longer knows is made anew. */
+  /** A job that splunkd no longer knows is created again. */
   #orGone(answer: SourceFailure): SourceVerdict<SearchJob> {
     if (answer.kind !== 'fatal' || answer.error.status !== 404) return answer
     this.#sid = undefined
@@ -214,7 +214,7 @@ export class SearchJob {
     return retry(answer.error)
   }
 
-  /** Reads the pages that are missing, some at a time, until all are there or one fails. */
+  /** Reads the missing pages, several at once, until all are held or one fails. */
   async #read(signal: AbortSignal): Promise<SourceVerdict<SearchJob>> {
     let failed: SourceFailure | undefined
     const worker = async () => {
@@ -236,7 +236,7 @@ export class SearchJob {
           return
         }
         this.#pages.push(page)
-        // A server whose pages are shorter than that (maxresultrows).
+        // The server limits pages to fewer rows (maxresultrows).
         const rest = part.count - page.range.count
         if (rest > 0) this.#missing.unshift({ offset: part.offset + page.range.count, count: rest })
       }
@@ -293,7 +293,7 @@ function contentOf(document: unknown): Record<string, unknown> {
   return typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : {}
 }
 
-/** Splunk writes booleans as such, and as 0 and 1. */
+/** Splunk writes booleans also as 0 and 1. */
 function is(value: unknown): boolean {
   return value === true || value === 1 || value === '1' || value === 'true'
 }

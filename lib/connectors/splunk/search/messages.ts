@@ -1,7 +1,7 @@
 import type { ConnectorError, ErrorDetails } from '../../../core/errors.ts'
 import type { SourceFailure } from '../../../core/verdict.ts'
 
-/** Makes errors whose texts are redacted. */
+/** Creates errors with redacted messages. */
 export interface ErrorMaker {
   /** Parts of messages that the user accepts. */
   readonly accepted: readonly string[]
@@ -9,14 +9,14 @@ export interface ErrorMaker {
   error(message: string, details?: ErrorDetails): ConnectorError
 }
 
-/** What splunkd says beside its results. */
+/** A message of splunkd beside the results. */
 export interface SplunkMessage {
   /** `FATAL`, `ERROR`, `WARN`, `INFO` or `DEBUG`. */
   readonly type: string
   readonly text: string
 }
 
-/** Characters of a message that are kept and looked at. */
+/** Maximum characters of a message that are kept and matched. */
 const longestLook = 10_000
 
 /** What a message means for the answer that it came with. */
@@ -29,11 +29,11 @@ export type MessageMeaning =
   | 'failed'
   /** The search can't succeed as it is. */
   | 'refused'
-  /** The search has its own time range, in place of the one that was asked for. */
+  /** The search sets its own time range, which replaces the requested one. */
   | 'timerange'
   | 'harmless'
 
-/** Quotas of searches that run at once: of a user, a role, the instance. They come with any type, and with status 200. */
+/** Quotas of concurrent searches: of a user, a role, the instance. Of any type, also with status 200. */
 const busy =
   /concurren(?:t|cy)|search not executed|could not be dispatched because|maximum number of (?:historical|real-?time|running|searches)|queued?\b.{0,60}\b(?:quota|limit)|too many searches/i
 
@@ -41,27 +41,27 @@ const busy =
 const cut =
   /disk (?:usage )?quota|maximum disk usage|srchDiskQuota|srchMaxTime|maximum (?:search )?(?:run ?time|time)|time ?out|timed out|srchTimeWin|time (?:range|window|span).{0,60}(?:clip|restrict|limit|exceed|reduc|truncat)|truncat|finaliz|auto-?finali[sz]|incomplete|not (?:all|complete)|partial results|max_?count|maxresultrows|maximum (?:number of )?(?:results|events|rows)|(?:result|event|row)s? (?:limit|count).{0,40}(?:reached|exceed)|limit .{0,40}(?:reached|exceeded)|results? (?:may|might|were|have been) .{0,30}(?:missing|dropped|removed|lost|limited)/i
 
-/** What stays wrong however often it is asked for. */
+/** Permanent faults of the search. */
 const refused =
   /unknown search command|error in '|syntax|unbalanced|mismatched|unable to parse|could not be parsed|unparsable|invalid (?:argument|value|earliest|latest|time|search|option)|missing (?:argument|closing)|no such|does not exist|not found|unknown (?:user|sid)|permission|not (?:allowed|permitted|authorized|have the capability)|capability|forbidden|license|misspelled|expected|must (?:be|have)|requires? /i
 
-/** Peers that failed, and searches that died: worth another try, also where the text has words of the list above. */
+/** Failed peers and dead searches: retried, even if the message also matches the list above. */
 const peers =
   /peer|indexer|unable to distribute|search process did not exit|connection|temporar|try again|restart|unavailable|shutting down/i
 
-/** Peers that did not answer: their events are lacking, at whatever severity splunkd says so. */
+/** Peers that did not answer: their events are missing, whatever the severity of the message. */
 const unanswered =
   /(?:unable|fail(?:ed|ure)?|could not|can ?not|error)\b.{0,60}\b(?:distribute|connect|contact|communicat\w*|reach|talk)\b.{0,80}\b(?:peer|indexer)|\b(?:peer|indexer)s?\b.{0,150}(?:\bis down\b|status *= *"?down|\bnot respond|\bdid not\b|\bno response|unreachable|unavailable|timed? ?out|disconnected|quarantined|\bfailed\b|\bskipped|\bexcluded|partial results)/i
 
 /**
- * Faults of knowledge objects, which splunkd reports with every search: fields may be lacking, rows are not. A command of
- * the search that fails is another matter.
+ * Faults of knowledge objects, which splunkd reports with every search: fields may be missing, rows are not. A failed
+ * command of the search does not count.
  */
 const knowledge =
   /could not load lookup|\b(?:lookup table|lookup fields)\b|automatic lookup|\b(?:LOOKUP|EXTRACT|REPORT|EVAL|FIELDALIAS)-\w|(?:field|key-?value|index-time|search-time) extract(?:ion|or)|calculated field|field alias/i
 const ofCommand = /error in '\w+' command|execute failed|search (?:process|failed|not executed)/i
 
-/** A limit of what is logged, not of what is found. */
+/** A limit on logging, not on results. */
 const ofLogs = /log messages|info\.csv|search\.log/i
 
 const timerange = /timerange was substituted|time ?range.{0,40}substituted/i
@@ -101,7 +101,7 @@ export function decisive(
   return undefined
 }
 
-/** What messages make of an answer; undefined if it may be whole. */
+/** The verdict of the messages of an answer; undefined if it may be complete. */
 export function judged(messages: readonly SplunkMessage[], client: ErrorMaker): SourceFailure | undefined {
   const found = decisive(messages, client.accepted)
   if (!found) return undefined
@@ -116,14 +116,14 @@ export function judged(messages: readonly SplunkMessage[], client: ErrorMaker): 
         holdAll: true,
       }
     case 'cut':
-      return { kind: 'split', error: client.error(`the result is not whole: ${said}`, details) }
+      return { kind: 'split', error: client.error(`the result is incomplete: ${said}`, details) }
     case 'refused':
       return { kind: 'fatal', error: client.error(`the search was refused: ${said}`, details) }
     case 'timerange':
       return {
         kind: 'fatal',
         error: client.error(
-          `the search has a time range of its own, in place of the window that was asked for: ${said}. Take earliest and latest out of the search and of its macros`,
+          `the search has a time range of its own, which replaces the window: ${said}. Remove earliest and latest from the search and its macros`,
           details,
         ),
       }
@@ -132,7 +132,7 @@ export function judged(messages: readonly SplunkMessage[], client: ErrorMaker): 
   }
 }
 
-/** The messages of a parsed piece of an answer, whatever else is in it. */
+/** The messages of a parsed part of an answer. */
 export function messagesIn(value: unknown): SplunkMessage[] {
   const given = (value as { messages?: unknown } | null | undefined)?.messages
   if (Array.isArray(given)) return given.flatMap(oneMessage)

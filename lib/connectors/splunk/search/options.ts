@@ -39,7 +39,7 @@ import {
   writingCommand,
 } from './spl.ts'
 
-/** Variable of the environment that holds a token, if no option gives one. */
+/** Environment variable of the token, used if no option gives one. */
 export const tokenVariable = 'SPLUNK_AUTH_TOKEN'
 
 const indexForm = /^_?[A-Za-z0-9][A-Za-z0-9_-]*\*?$|^\*$/
@@ -52,9 +52,9 @@ function indexNames(value: unknown): readonly string[] | undefined {
     : undefined
 }
 
-/** A value of a field, put in quotes. */
+/** A value of a field, which the search quotes. */
 const fieldValue = {
-  form: 'a text that is not empty, without line breaks and backticks',
+  form: 'a string that is not empty, without line breaks and backticks',
   schema: { type: 'string', minLength: 1 },
   parse(value: unknown): string | undefined {
     if (typeof value !== 'string' || value.trim() === '') return undefined
@@ -72,7 +72,7 @@ const filter = {
     const why = unsafeFilter(value)
     if (why !== undefined)
       throw new Refusal(
-        `${why}. Only fields, values, AND, OR, NOT, IN and parentheses can stand here; give anything else as query`,
+        `${why}. Only fields, values, AND, OR, NOT, IN and parentheses are accepted; use query for anything else`,
       )
     return value
   },
@@ -121,16 +121,16 @@ const ownSpecs = {
    */
   owner: option.custom<string>(namespacePart),
   /**
-   * SPL search: `search …` or `| …`, in place of `index` and the others. It is sent as it is, except that a search of
-   * events gets an `eval` at its end, for exact times.
+   * SPL search: `search …` or `| …`, in place of `index` and the others. Sent unchanged, except for an `eval` at the end
+   * of a search of events, for exact times.
    */
   query: option.text({ verbatim: true }),
   /**
-   * Index, or several. The source makes a search of this and the next four options; it quotes values, and `*` stays a
-   * wildcard.
+   * Index, or several. The source composes a search from this and the next four options; it quotes values, and `*`
+   * stays a wildcard.
    */
   index: option.custom<readonly string[], string | readonly string[]>({
-    form: 'the name of an index (letters, digits, - and _; a * at the end stands for several), or several',
+    form: 'the name of an index (letters, digits, - and _; a * at the end matches several), or several',
     schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
     parse: indexNames,
   }),
@@ -142,18 +142,18 @@ const ownSpecs = {
   host: option.custom<string>(fieldValue),
   /**
    * Further condition on events: fields, values, AND, OR, NOT, IN, parentheses. Pipes, subsearches, macros and time
-   * modifiers are refused.
+   * modifiers are rejected.
    */
   search_filter: option.custom<string>(filter),
   /**
-   * How results are read: `export` streams them; `job` creates a search job, waits for its end and reads its pages;
+   * Method of reading results: `export` streams them; `job` creates a search job, waits for it and reads its pages;
    * `auto` is `job` for transforming searches (stats, timechart, …), else `export`. The event `search` reports the mode.
    * @default "auto"
    */
   search_mode: option.oneOf(['auto', 'export', 'job'], { default: 'auto' }),
   /**
-   * Parts of messages of splunkd that do no harm to the result: the event `message` reports them, and the answer counts.
-   * Lookups and field extractions that can not be loaded are tolerated anyway.
+   * Parts of splunkd's messages to accept as harmless: the event `message` reports them, and the result counts. Failed
+   * lookups and field extractions are always accepted.
    */
   accept_messages: option.custom<readonly string[], string | readonly string[]>({
     form: 'a part of a message, or several',
@@ -166,7 +166,7 @@ const ownSpecs = {
     },
   }),
   /**
-   * Rows of a page of a job's results. The source asks for `max_in_flight` pages at once.
+   * Rows in a page of a job's results. The source reads `max_in_flight` pages at once.
    * @default 10000
    */
   page_rows: option.custom<number, Numeric>(
@@ -183,7 +183,7 @@ const ownSpecs = {
     { default: 10_000 },
   ),
   /**
-   * Accepted for jobs that come from PySpark: the rows are the same with either, and answers travel as `json`.
+   * Accepted for jobs from PySpark, without effect: the rows are the same with either.
    * @default "json"
    */
   output_mode: option.oneOf(['json', 'json_rows'], { default: 'json' }),
@@ -224,13 +224,14 @@ const ownSpecs = {
    */
   event_id: option.flag({ default: false }),
   /**
-   * With windows by index time: how much older than its arrival an event may be, in seconds. Older ones are missed;
-   * `all` has no limit, and is slower.
+   * With windows by index time: maximum age of an event at its arrival, in seconds. Older events are missed; `all` has
+   * no limit, and is slower.
    * @default 2592000
    */
   look_back_seconds: option.custom<number | 'all', Numeric | 'all'>(secondsOrAll, { default: 2_592_000 }),
   /**
-   * With windows by index time: how far in the future, seen from its arrival, the time of an event may lie, in seconds.
+   * With windows by index time: maximum lead of an event's time over its arrival, in seconds. Events further ahead are
+   * missed; `all` has no limit.
    * @default 172800
    */
   look_ahead_seconds: option.custom<number | 'all', Numeric | 'all'>(secondsOrAll, { default: 172_800 }),
@@ -256,7 +257,7 @@ const ownSpecs = {
    */
   min_partition_seconds: option.amount({ default: 1 }),
   /**
-   * Maximum time to connect, TLS included, in seconds; then the request is made again.
+   * Maximum time to connect, TLS included, in seconds; then the request is retried.
    * @default `read_timeout`
    */
   connect_timeout: option.amount(),
@@ -266,7 +267,7 @@ const ownSpecs = {
    */
   read_timeout: option.amount({ default: 300 }),
   /**
-   * Compression of answers, in which they are held too.
+   * Compression of answers, in transit and while held.
    * @default "gzip"
    */
   compression: option.oneOf(['gzip', 'none'], { default: 'gzip' }),
@@ -274,12 +275,12 @@ const ownSpecs = {
 
 type SearchSpecs = typeof ownSpecs & typeof retrySpecs & typeof httpSpecs
 
-/** What the bounded and the streaming source share. */
+/** Options of both sources. */
 export const searchSpecs: SearchSpecs = { ...ownSpecs, ...retrySpecs, ...httpSpecs }
 
 export type SearchValues = OptionValues<SearchSpecs>
 
-/** Options that a search is made of. */
+/** Options from which a search is composed. */
 export const searchParts = ['index', 'sourcetype', 'source', 'host', 'search_filter'] as const
 
 type Given = ReadonlySet<string>
@@ -314,14 +315,14 @@ function checkSignIn(values: Partial<SearchValues>, report: Report, given: Given
   if (!byUser && auth_scheme === 'Basic') report('auth_scheme: "Basic" needs username and password')
   if (token === undefined || byUser) return
   if (/^(Splunk|Bearer|Basic)\s/i.test(token))
-    report(`${where}: begins with a scheme, which auth_scheme gives: leave it out`)
+    report(`${where}: begins with a scheme; leave it out, and set auth_scheme`)
   else if (!/^[\x21-\x7e]+$/.test(token))
     report(`${where}: holds a space, a line break or another character that no token has`)
   else if (hecToken.test(token))
-    report(`${where}: is a GUID, as tokens of HEC are: an authentication token is due`)
+    report(`${where}: is a GUID, as HEC tokens are; expected an authentication token`)
 }
 
-/** The search that the options ask for, understood as far as it must be. @throws SplError */
+/** The search of the options, and its parsed form. @throws SplError */
 export function searchOf(values: Partial<SearchValues>): { readonly text: string; readonly spl: Spl } {
   const text = values.query ?? composedSearch(values)
   return { text, spl: readSpl(text) }
@@ -348,14 +349,12 @@ function checkSearch(values: Partial<SearchValues>, report: Report, given: Given
     const modifier = timeModifier(spl)
     if (modifier !== undefined) {
       report(
-        `query: has the time modifier "${modifier}", which would count in place of each window: give the time range by options`,
+        `query: has the time modifier "${modifier}", which would replace each window; set the time range by options`,
       )
     }
     const writes = writingCommand(spl)
     if (writes !== undefined)
-      report(
-        `query: has the command "${writes}", which changes something: a read that is tried again would do it twice`,
-      )
+      report(`query: has the command "${writes}", which changes data: a retry would do it twice`)
     return spl
   } catch (error) {
     if (!(error instanceof SplError)) throw error
@@ -379,12 +378,12 @@ function checkShared(values: Partial<SearchValues>, report: Report, given: Given
 }
 
 function severalWindows(command: string): string {
-  return `has the command "${command}", whose result depends on the whole time range, and is read in several windows: each would have its own result. Set allow_transforming_queries to want that`
+  return `has the command "${command}", whose result depends on the whole time range, but the range is read in several windows: each would have its own result. Set allow_transforming_queries to accept that`
 }
 
 const boundedOwn = {
   /**
-   * Time that the range is one of: `event_time` (`_time`), or `index_time`, the arrival of events in whole seconds.
+   * Time that the range selects by: `event_time` (`_time`), or `index_time`, the arrival of events in whole seconds.
    * @default "event_time"
    */
   window_by: option.oneOf(['event_time', 'index_time'], { default: 'event_time' }),
@@ -427,7 +426,7 @@ function isCut(values: Partial<BoundedSearchValues>): boolean {
 const streamOwn = {
   /**
    * Time that windows go by: `index_time`, the arrival of events, so that late ones are read too, and once; or
-   * `event_time`, where an event that arrives later than `safety_lag_seconds` is missed.
+   * `event_time`, which misses an event that arrives later than `safety_lag_seconds`.
    * @default "index_time"
    */
   window_by: option.oneOf(['index_time', 'event_time'], { default: 'index_time' }),

@@ -28,7 +28,7 @@ export interface SplunkSearchEvent {
   readonly search: string
 }
 
-/** Event `message`: splunkd has something to say about a search, which does no harm to its result. */
+/** Event `message`: a message of splunkd about a search that does not affect its result. */
 export interface SplunkMessageEvent extends SplunkMessage {
   readonly window: PlainWindow
 }
@@ -40,10 +40,10 @@ export interface SplunkSearchEvents {
   schema: [event: { readonly columns: readonly Column[] }]
 }
 
-/** Milliseconds for which a source that is closed waits for its jobs to be deleted. */
-const farewell = 5_000
+/** How long `close` waits for jobs to be deleted, in milliseconds. */
+const closeTimeout = 5_000
 
-/** What a checkpoint of such a source must belong to. */
+/** Identity that a checkpoint of this source must match. */
 export function searchIdentity(values: SearchSettings): Identity {
   const { splunkd_url, app, owner, window_by } = values
   return {
@@ -67,9 +67,9 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
   readonly #client: SplunkdClient
   readonly #search: string
   readonly #events: boolean
-  /** What the search may leave out without a word of splunkd; reported once. */
-  #unsaid: readonly string[]
-  /** The command by which windows can't be read in halves. */
+  /** Limits of commands that splunkd does not report; emitted once. */
+  #silentLimits: readonly string[]
+  /** The command that forbids reading windows in halves. */
   readonly #wholeRange: string | undefined
   readonly #mode: 'export' | 'job'
   readonly #rows: SearchRows
@@ -83,13 +83,13 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     const { text, spl } = searchOf(settings)
     const unused = searchParts.filter((name) => settings[name] !== undefined)
     if (settings.query !== undefined && unused.length > 0) {
-      process.emitWarning(`splunk: query is used, and ${unused.join(', ')} beside it are not`, {
+      process.emitWarning(`splunk: query is used; it replaces ${unused.join(', ')}`, {
         code: 'CYBER_CONNECTORS_OPTION_UNUSED',
       })
     }
     const transforming = transformingCommand(spl) !== undefined
     this.#events = !transforming
-    this.#unsaid = silentlyCut(spl)
+    this.#silentLimits = silentlyCut(spl)
     this.#wholeRange = settings.allow_transforming_queries ? undefined : wholeRangeCommand(spl)
     this.#search = transforming ? text : withPrivateFields(text, settings.event_id)
     const { search_mode } = settings
@@ -101,14 +101,14 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     if (ask.page === undefined) {
       const event: SplunkSearchEvent = { mode: this.#mode, window: ask.slice, search: this.#search }
       this.#observer.tell('search', event)
-      this.#tellMessages(
-        this.#unsaid.map((text) => ({ type: 'WARN', text })),
+      this.#emitMessages(
+        this.#silentLimits.map((text) => ({ type: 'WARN', text })),
         ask.slice,
       )
-      this.#unsaid = []
+      this.#silentLimits = []
     }
     const answer = this.#mode === 'export' ? await this.#export(ask, signal) : await this.#job(ask, signal)
-    return answer.kind === 'split' || answer.kind === 'retry' ? this.#unlessWhole(answer) : answer
+    return answer.kind === 'split' || answer.kind === 'retry' ? this.#keepWhole(answer) : answer
   }
 
   async earliest(signal: AbortSignal): Promise<SourceVerdict<WindowOffset | undefined>> {
@@ -118,7 +118,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       {
         search: `${text}\n| stats min(${field}) AS earliest`,
         earliest_time: '0',
-        // Two days on: clocks of senders may be ahead.
+        // Two days ahead: clocks of senders may be fast.
         latest_time: String(fromDate(Date.now()) / ticksPerSecond + 172_800n),
       },
       signal,
@@ -158,7 +158,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       this.#client.close()
       return
     }
-    const signal = AbortSignal.timeout(farewell)
+    const signal = AbortSignal.timeout(closeTimeout)
     Promise.all(left.map((job) => job.remove(signal))).finally(() => this.#client.close())
   }
 
@@ -166,14 +166,14 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     const answer = await this.#exported(this.#parameters(ask), signal)
     if (answer.kind !== 'accepted') return answer
     const { value } = answer
-    this.#tellMessages(value.summary.messages, ask.slice)
+    this.#emitMessages(value.summary.messages, ask.slice)
     return {
       kind: 'accepted',
       value: { rows: this.#made(value.results(), ask), bytes: value.bytes, release: () => value.release() },
     }
   }
 
-  /** A whole export answer. */
+  /** A complete export answer. */
   async #exported(
     parameters: Record<string, string>,
     signal: AbortSignal,
@@ -195,20 +195,22 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       // Long streams break more often than short ones.
       return failed.kind === 'retry' ? { ...failed, divide: true } : failed
     }
-    const failed = this.#unwhole(answer)
+    const failed = this.#incomplete(answer)
     if (!failed) return { kind: 'accepted', value: answer }
     answer.release()
     return failed
   }
 
-  #unwhole({ summary: { messages, torn, garbled, ended } }: ExportAnswer): SourceFailure | undefined {
+  #incomplete({ summary: { messages, torn, garbled, ended } }: ExportAnswer): SourceFailure | undefined {
     const client = this.#client
     const verdict = judged(messages, client)
     if (verdict) return verdict
     if (garbled !== undefined)
       return {
         kind: 'retry',
-        error: client.error(`the answer has a line that is no JSON: ${client.redact(garbled).slice(0, 200)}`),
+        error: client.error(
+          `the answer has a line that is not JSON: ${client.redact(garbled).slice(0, 200)}`,
+        ),
       }
     if (torn !== undefined)
       return { kind: 'retry', error: client.error('the answer ends in mid-line'), divide: true }
@@ -230,7 +232,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     const step = await job.step(signal)
     if (step.kind === 'wait') return step
     if (step.kind === 'retry' || step.kind === 'again') {
-      // One that is not made yet is made anew.
+      // A job that was not created is created again.
       if (ask.page === undefined) this.#jobs.delete(job)
       return step
     }
@@ -241,7 +243,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
       return step
     }
     this.#jobs.delete(job)
-    this.#tellMessages(job.messages, ask.slice)
+    this.#emitMessages(job.messages, ask.slice)
     const { bytes } = job
     return {
       kind: 'accepted',
@@ -287,13 +289,13 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
   }
 
   /** A search whose result depends on its whole range is never read in halves. */
-  #unlessWhole(answer: Extract<SourceVerdict<Page>, { kind: 'split' | 'retry' }>): SourceVerdict<Page> {
+  #keepWhole(answer: Extract<SourceVerdict<Page>, { kind: 'split' | 'retry' }>): SourceVerdict<Page> {
     if (this.#wholeRange === undefined) return answer
     if (answer.kind === 'retry') return { ...answer, divide: false }
-    return { kind: 'fatal', error: this.#indivisible(answer.error, this.#wholeRange) }
+    return { kind: 'fatal', error: this.#tooLarge(answer.error, this.#wholeRange) }
   }
 
-  #indivisible(cause: ConnectorError, command: string): ConnectorError {
+  #tooLarge(cause: ConnectorError, command: string): ConnectorError {
     const { status, serviceCode, serviceText } = cause
     const message = `${cause.message}. With "${command}" the search can not be read in halves: let it give fewer rows, read a shorter time range, or raise the limit`
     return new QueryError('ERR_RESULT_TOO_LARGE', message, {
@@ -305,7 +307,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     })
   }
 
-  #tellMessages(messages: readonly SplunkMessage[], window: PlainWindow): void {
+  #emitMessages(messages: readonly SplunkMessage[], window: PlainWindow): void {
     for (const { type, text } of messages) {
       this.#observer.tell('message', {
         type,
@@ -319,8 +321,8 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
 /** Parameters of every search. */
 const common = {
   preview: 'false',
-  // A peer that fails makes the search fail.
+  // A failed peer fails the search.
   allow_partial_results: 'false',
-  // Else _raw may come with markup.
+  // Otherwise _raw may contain markup.
   segmentation: 'none',
 }

@@ -9,10 +9,10 @@ import {
 import type { Window } from '../../../core/window.ts'
 
 /**
- * Fields that a search of events gets at its end, by which its rows are told apart. They are copies made by `eval`: an
- * export writes `_time` with an ambiguous name of its zone and three digits, and `_indextime`, `_bkt` and `_cd` may be
- * left out unless a search names them. The names sort behind all others: Splunk writes fields in alphabetical order, and
- * the last properties of an object are the ones that can be deleted without making it slow.
+ * Fields appended to a search of events, which decide the window of a row. They are copies made by `eval`: an export
+ * writes `_time` with an ambiguous zone name and three digits, and may leave out `_indextime`, `_bkt` and `_cd` unless
+ * the search names them. The names sort last: Splunk writes fields in alphabetical order, and deleting the last
+ * properties of an object does not make it slow.
  */
 export const privateFields = {
   bucket: 'zz_connector_bkt',
@@ -21,14 +21,14 @@ export const privateFields = {
   time: 'zz_connector_time',
 } as const
 
-/** In the order in which they are deleted: the last one first. */
+/** In order of deletion: the last one first. */
 export const privateNames: readonly string[] = Object.values(privateFields).reverse()
 
 /** The search with its private fields, and with all fields that an event has. */
 export function withPrivateFields(search: string, identity: boolean): string {
   const { bucket, address, indexed, time } = privateFields
   const ids = identity ? `, ${bucket}=_bkt, ${address}=_cd` : ''
-  // On a line of its own: nothing that the search ends with can swallow it.
+  // On its own line, so that a comment at the end of the search can't swallow it.
   return `${search}\n| eval ${time}=_time, ${indexed}=_indextime${ids}\n| fields *`
 }
 
@@ -38,16 +38,16 @@ export interface WindowSettings {
   readonly look_ahead_seconds: number | 'all'
 }
 
-/** What splunkd takes for the end of time. */
+/** The latest time that splunkd accepts. */
 const endOfTime = '2147483647'
 
 /**
  * The time bounds of a request.
  *
- * `earliest_time` belongs to the range, `latest_time` does not. Of `index_latest` Splunk says both, so a second more is
- * asked for. Where rows are kept by their own time, a millisecond more is asked for on both sides: whatever splunkd
- * makes of the digits, no row of the window is missed.
- * @param widened whether rows are kept by their own time
+ * The range includes `earliest_time` and excludes `latest_time`. Splunk's reference says both of `index_latest`, so it
+ * gets a second more. If rows are filtered by their own time, both sides get a millisecond more, so that no row is
+ * missed however splunkd rounds.
+ * @param widened whether rows are filtered by their own time
  */
 export function timeBounds(
   window: Window,
@@ -62,7 +62,7 @@ export function timeBounds(
     const until = -floor(-end, ticksPerMillisecond) + ticksPerMillisecond
     return { earliest_time: notBefore1970(from), latest_time: notBefore1970(until) }
   }
-  // Index time alone would have splunkd look into every bucket.
+  // With index time alone splunkd would open every bucket.
   const from = floor(start, ticksPerSecond)
   const until = -floor(-end, ticksPerSecond) + ticksPerSecond
   return {

@@ -18,10 +18,10 @@ export interface RowSettings extends ValueForms {
   readonly window_by: 'event_time' | 'index_time'
 }
 
-/** Which of a window's rows are kept. */
+/** Filter of a window's rows. */
 export interface KeptBy {
   readonly window: Window
-  /** Whether a row that does not say its time is an error: its neighbours are read elsewhere. */
+  /** Whether a row without its time is an error: other windows are read elsewhere. */
   readonly exact: boolean
 }
 
@@ -30,22 +30,22 @@ const { bucket, address, indexed, time } = privateFields
 /** Makes rows of the results of one source. */
 export class SearchRows {
   readonly #settings: RowSettings
-  readonly #tellSchema: (columns: readonly Column[]) => void
+  readonly #emitSchema: (columns: readonly Column[]) => void
   readonly #instant: CellReader
   readonly #standard: StandardSchema | undefined
   #reader: RowReader | undefined
-  #told = ''
+  #lastSchema = ''
 
-  constructor(settings: RowSettings, tellSchema: (columns: readonly Column[]) => void) {
+  constructor(settings: RowSettings, emitSchema: (columns: readonly Column[]) => void) {
     this.#settings = settings
-    this.#tellSchema = tellSchema
+    this.#emitSchema = emitSchema
     this.#instant = instantReader(settings)
     const { schema } = settings
     if (schema instanceof Map) this.#useTypes(schema)
     if (isStandardSchema(schema)) this.#standard = schema
   }
 
-  /** Whether types are still to be found in a sample. */
+  /** Whether types must still be inferred from a sample. */
   get wantsSample(): boolean {
     return this.#settings.inferSchema && this.#settings.schema === undefined && this.#reader === undefined
   }
@@ -58,8 +58,8 @@ export class SearchRows {
   }
 
   /**
-   * Rows of results, which it takes apart.
-   * @param kept undefined where all rows are kept: of a search that is not one of events
+   * Rows made of results. It reuses and changes the result objects.
+   * @param kept undefined to keep all rows: for a transforming search
    * @throws ConnectorError with ERR_RESULT
    */
   async read(results: readonly Row[], kept: KeptBy | undefined): Promise<Row[]> {
@@ -84,9 +84,9 @@ export class SearchRows {
       return null
     })
     const text = JSON.stringify(columns)
-    if (text === this.#told) return
-    this.#told = text
-    this.#tellSchema(columns)
+    if (text === this.#lastSchema) return
+    this.#lastSchema = text
+    this.#emitSchema(columns)
   }
 
   #filter({ window, exact }: KeptBy): (result: Row) => boolean {
@@ -123,7 +123,7 @@ export class SearchRows {
       result['_bkt'] = bkt
       result['_cd'] = cd
     }
-    // With a schema rows have its columns, and no others.
+    // With a schema, rows have exactly its columns.
     if (this.#settings.schema instanceof Map) return this.#reader!.ofMembers(result)
     if (this.#reader) return this.#reader.cast(result)
     if ('_time' in result) result['_time'] = this.#instantOf('_time', result['_time'])
@@ -135,7 +135,7 @@ export class SearchRows {
     if (given === null || given === undefined || given === '') return null
     const value = this.#instant(given)
     if (value !== undefined) return value
-    // An instant in a zone of many meanings is text that is right, and would be a Date that is wrong.
+    // An ambiguous zone name is correct as a string, but would give a wrong Date.
     if (this.#settings.datetime === 'string') return given
     throw this.#misfit(name, 'datetime', given)
   }
@@ -157,13 +157,13 @@ export class SearchRows {
 
   #timeless(field: string): ConnectorError {
     return this.#error(
-      `the results have no ${field}, by which rows are told apart at the ends of windows. Keep it in the search (| fields ${field}, …), or read the range in one window`,
+      `the results have no ${field}, which decides the window of a row. Keep it in the search (| fields ${field}, …), or read the range in one window`,
     )
   }
 
   #nameless(): ConnectorError {
     return this.#error(
-      'event_id: the results have no _bkt and _cd. Commands such as table and stats take them off: leave those out, or name the fields (| fields _bkt, _cd, …)',
+      'event_id: the results have no _bkt and _cd. Commands such as table and stats remove them: leave those out, or name the fields (| fields _bkt, _cd, …)',
     )
   }
 

@@ -2,11 +2,11 @@
 export interface SplCommand {
   /** In lower case: `search`, `stats`. */
   readonly name: string
-  /** Its text without comments, what is in quotes and in subsearches blanked out, place for place. */
+  /** Its text with comments, quoted strings and subsearches blanked out; positions stay the same. */
   readonly bare: string
 }
 
-/** A search as far as this package has to understand it. */
+/** A search as far as this package needs to parse it. */
 export interface Spl {
   /** Whether it begins with a pipe. */
   readonly piped: boolean
@@ -15,7 +15,7 @@ export interface Spl {
   readonly inner: readonly string[]
 }
 
-/** The search can't be right: the message says why. */
+/** The search is malformed: the message says why. */
 export class SplError extends Error {
   override name = 'SplError'
 }
@@ -23,8 +23,8 @@ export class SplError extends Error {
 const blank = (text: string) => ' '.repeat(text.length)
 
 /**
- * Reads a search's outer pipeline. Quotes, subsearches, macros and comments are skipped, not understood: Splunk itself
- * judges the search.
+ * Parses the outer pipeline of a search. It skips quotes, subsearches, macros and comments: Splunk itself validates the
+ * search.
  * https://docs.splunk.com/Documentation/Splunk/latest/Search/Aboutsearchlanguagesyntax
  * @throws SplError
  */
@@ -94,7 +94,7 @@ export function readSpl(text: string): Spl {
   return { piped, commands, inner }
 }
 
-/** What is in quotes, blanked out. Of the name of a field, which may be in quotes as well, only pipes and brackets are. */
+/** A quoted string blanked out. In a quoted field name only pipes and brackets are. */
 function withoutText(text: string, start: number, end: number): string {
   const within = text.slice(start + 1, end)
   const isName = /^\s*[=<>!]/.test(text.slice(end + 1))
@@ -110,7 +110,7 @@ function closing(text: string, start: number): number {
   return -1
 }
 
-/** The command that a segment begins with; empty for a macro, or where there is no word. */
+/** The command at the start of a segment; empty for a macro, or without a word. */
 function firstWord(segment: string): string {
   return /^\s*([A-Za-z_][\w-]*)(?![\w:=.*<>!-]|\s*[=<>!])/.exec(segment)?.[1]?.toLowerCase() ?? ''
 }
@@ -122,14 +122,14 @@ const leading = new Set([
   'set', 'walklex', 'typeahead', 'inputcsv', 'history', 'audit',
 ]) // biome-ignore format: a list
 
-/** Whether the search begins with a command, as the REST API wants it. A macro may stand for one. */
+/** Whether the search begins with a command, as the REST API wants it. A macro may expand to one. */
 export function beginsWithCommand({ piped, commands }: Spl): boolean {
   const [first] = commands
   if (piped) return first!.name !== '' || /^\s*`/.test(first!.bare)
   return leading.has(first!.name) || /^\s*`/.test(first!.bare)
 }
 
-/** Commands whose result is a table that only the whole time range gives. */
+/** Commands whose result is a table over the whole time range. */
 const transforming = new Set([
   'stats', 'chart', 'timechart', 'top', 'rare', 'contingency', 'geostats', 'tstats', 'mstats', 'sistats', 'sichart',
   'sitimechart', 'sitop', 'sirare', 'xyseries', 'untable', 'transpose', 'metadata', 'mcatalog', 'eventcount',
@@ -139,14 +139,14 @@ const transforming = new Set([
   'metasearch',
 ]) // biome-ignore format: a list
 
-/** Commands whose rows depend on other rows: read in windows, each window would give rows of its own. `sort` cuts. */
+/** Commands whose rows depend on other rows: several windows would give different rows. `sort` cuts. */
 const acrossRows = new Set([
   'eventstats', 'streamstats', 'transaction', 'dedup', 'head', 'tail', 'append', 'cluster', 'outlier', 'anomalies',
   'anomalydetection', 'trendline', 'delta', 'accum', 'autoregress', 'concurrency', 'filldown', 'selfjoin', 'localize',
   'predict', 'x11', 'uniq', 'union', 'join', 'map',
 ]) // biome-ignore format: a list
 
-/** Commands that change something: a read that is tried again would do it twice. */
+/** Commands that change data: a retry would do it twice. */
 const writing = new Set([
   'delete', 'collect', 'mcollect', 'meventcollect', 'outputlookup', 'outputcsv', 'outputtext', 'sendemail', 'sendalert',
   'tscollect', 'summaryindex', 'sumindex', 'stash', 'dump', 'runshellscript',
@@ -162,7 +162,7 @@ function cutsBySort({ name, bare }: SplCommand): boolean {
   return name === 'sort' && !/^\s*sort\s+(?:limit\s*=\s*)?0(?![\w.])/i.test(bare)
 }
 
-/** The first command by which the search gives another result in windows than in one. Sorting all changes no row. */
+/** The first command whose result differs between one window and several. `sort 0` changes no row. */
 export function wholeRangeCommand({ commands }: Spl): string | undefined {
   const found = commands.find(
     (command) => transforming.has(command.name) || acrossRows.has(command.name) || cutsBySort(command),
@@ -171,7 +171,7 @@ export function wholeRangeCommand({ commands }: Spl): string | undefined {
 }
 
 /**
- * Limits that commands have without being told, after which they drop rows or values with no word from splunkd.
+ * Default limits of commands, beyond which they drop rows or values without a message of splunkd.
  * https://docs.splunk.com/Documentation/Splunk/latest/SearchReference
  */
 const silentLimits: readonly (readonly [RegExp, string])[] = [
@@ -191,7 +191,7 @@ const silentLimits: readonly (readonly [RegExp, string])[] = [
   [/^\s*\w*stats\b.*\blist\s*\(/is, '"list()" keeps 100 values of a field: use values() or eventstats'],
 ]
 
-/** What a search may leave out without a word: for a message to the user. */
+/** Default limits of the commands of a search, for a message to the user. */
 export function silentlyCut(spl: Spl): string[] {
   const found: string[] = []
   for (const command of spl.commands) {
@@ -207,7 +207,7 @@ export function writingCommand({ commands, inner }: Spl): string | undefined {
   return [...commands.map(({ name }) => name), ...inner].find((name) => writing.has(name))
 }
 
-/** Names that set the time range of a search, in place of the one that the request gives. */
+/** Names that set the time range of a search, and replace that of the request. */
 const timeModifiers =
   /(?<![\w.:-])"?(_?index_?earliest|_?index_?latest|earliest|latest|earliest_time|latest_time|starttime(?:u)?|endtime(?:u)?|start(?:seconds|minutes|hours|days|months)ago|end(?:seconds|minutes|hours|days|months)ago|(?:seconds|minutes|hours|days|months)ago|searchtimespan(?:seconds|minutes|hours|days|months)|timeformat)"?\s*(?==|[<>])/i
 
@@ -223,7 +223,7 @@ const searching = new Set([
   '',
 ])
 
-/** A time modifier of the search itself, such as `earliest`. Those of its subsearches are their own. */
+/** A time modifier of the search itself, such as `earliest`. Those of subsearches do not count. */
 export function timeModifier({ commands }: Spl): string | undefined {
   for (const { name, bare } of commands) {
     const found = searching.has(name) ? timeModifiers.exec(bare)?.[1] : undefined
@@ -232,27 +232,27 @@ export function timeModifier({ commands }: Spl): string | undefined {
   return undefined
 }
 
-/** A text as the value of a field in a `search`. `*` stays a wildcard. */
+/** A string as the value of a field in a `search`. `*` stays a wildcard. */
 export function quoted(value: string): string {
   return `"${value.replace(/[\\"]/g, '\\$&')}"`
 }
 
-/** Why a value can't stand in a search, or undefined. Macros may be expanded within quotes as well. */
+/** Why a value can't be used in a search, or undefined. Macros expand within quotes too. */
 export function unsafeValue(value: string): string | undefined {
   if (/[\p{Cc}\u2028\u2029]/u.test(value)) return 'holds a line break or another control character'
-  if (value.includes('`')) return 'holds a backtick, which would begin a macro'
+  if (value.includes('`')) return 'holds a backtick, which would start a macro'
   return undefined
 }
 
 /**
- * Why a text is no condition that can stand in parentheses after `search`, or undefined. Only fields, values, AND, OR,
- * NOT, IN and parentheses get through: no pipe, subsearch, macro or time modifier.
+ * Why a string can't be used as a condition in parentheses after `search`, or undefined. Only fields, values, AND, OR,
+ * NOT, IN and parentheses are accepted: no pipe, subsearch, macro or time modifier.
  */
 export function unsafeFilter(filter: string): string | undefined {
   const control = /[\p{Cc}\u2028\u2029]/u.test(filter.replace(/[\t\r\n]/g, ' '))
   if (control) return 'holds a control character'
-  if (filter.includes('`')) return 'holds a backtick, which would begin a macro'
-  // Where a quotation mark is escaped, an end of the text could be read in two ways: then nothing may hide in it.
+  if (filter.includes('`')) return 'holds a backtick, which would start a macro'
+  // With an escaped quotation mark the end of a string is ambiguous, so strings must not hide pipes or brackets.
   const escapes = /\\"/.test(filter)
   let bare = ''
   let depth = 0
@@ -284,7 +284,7 @@ export function unsafeFilter(filter: string): string | undefined {
   return undefined
 }
 
-/** What a simple search is made of. */
+/** Parts of a composed search. */
 export interface SearchParts {
   readonly index?: readonly string[] | undefined
   readonly sourcetype?: string | undefined
@@ -293,7 +293,7 @@ export interface SearchParts {
   readonly search_filter?: string | undefined
 }
 
-/** The search that parts make. Each part must have passed its check. */
+/** The search composed of its parts, which must be checked before. */
 export function composedSearch({ index = [], search_filter, ...fields }: SearchParts): string {
   const indexes = index.map((name) => `index=${quoted(name)}`)
   const parts = ['search']

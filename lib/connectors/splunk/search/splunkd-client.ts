@@ -25,7 +25,7 @@ export interface SplunkdRequest {
   readonly signal: AbortSignal
 }
 
-/** Single requests to one splunkd, signed in. */
+/** Single authenticated requests to one splunkd. */
 export class SplunkdClient {
   readonly #values: SplunkdValues
   readonly #http: HttpClient
@@ -33,7 +33,7 @@ export class SplunkdClient {
   readonly #observer: Pick<SourceObserver, 'request' | 'answered'>
   readonly #base: string
   readonly #ended = new AbortController()
-  /** This splunkd has only the endpoints of version 1: found out once. */
+  /** Whether this splunkd has only the endpoints of version 1. */
   #isOld = false
 
   constructor(values: SplunkdValues, observer: Pick<SourceObserver, 'request' | 'answered'>) {
@@ -45,7 +45,7 @@ export class SplunkdClient {
     this.#base = baseOf(values)
   }
 
-  /** Parts of messages that are reported, and do no harm. */
+  /** Parts of messages that the user accepts as harmless. */
   get accepted(): readonly string[] {
     return this.#values.accept_messages ?? []
   }
@@ -54,7 +54,7 @@ export class SplunkdClient {
     return this.#http.redact(text)
   }
 
-  /** Sends one request. Its answer's body is yet to be read, and may be compressed by gzip. */
+  /** Sends one request. The body of the answer is still unread, and may be gzip. */
   async open({ method, path, parameters = {}, signal }: SplunkdRequest): Promise<SourceVerdict<HttpStream>> {
     try {
       const header = await this.#signIn.header(this.#http, () => this.#observer.request(), this.#ended.signal)
@@ -114,11 +114,11 @@ export class SplunkdClient {
     return { kind: 'retry', error: this.error(`the answer can not be read: ${saidBy(this.redact(text))}`) }
   }
 
-  /** What follows from a fault of the connection. */
+  /** The verdict of a connection fault. */
   fault(error: unknown): SourceFailure {
     if (error instanceof ConnectorError) return { kind: 'fatal', error }
     const cause = cleanError(error, (text) => this.redact(text))
-    const failure = this.error(`no whole answer came: ${cause.message}`, { cause })
+    const failure = this.error(`no complete answer: ${cause.message}`, { cause })
     return isTransientFault(error) ? { kind: 'retry', error: failure } : { kind: 'fatal', error: failure }
   }
 
@@ -162,7 +162,7 @@ export class SplunkdClient {
 
 function hintFor(status: number, location: string | undefined): string {
   if (status >= 300 && status < 400) {
-    return `. It leads elsewhere${location ? ' (Splunk Web does so)' : ''}: splunkd_url must be the management URL, such as https://host:8089`
+    return `. It redirects${location ? ' (as Splunk Web does)' : ''}: splunkd_url must be the management URL, such as https://host:8089`
   }
   return status === 404 ? '. Is splunkd_url the management URL, such as https://host:8089?' : ''
 }
@@ -188,10 +188,10 @@ export type SignInValues = Pick<
 
 type Header = SourceVerdict<string>
 
-/** Gives the authorization header of requests. Session keys are asked for when they are needed, and again when one ends. */
+/** Authorization header of requests. Signs in for a session key when needed, and again when it expires. */
 class SignIn {
   readonly #values: SignInValues
-  /** The header that stays; undefined for session keys. */
+  /** The constant header; undefined for session keys. */
   readonly #fixed: string | undefined
   #session: Promise<Header> | undefined
   #current: string | undefined
@@ -206,7 +206,7 @@ class SignIn {
     }
   }
 
-  /** All that must not be seen, session keys among them. */
+  /** All secrets, including session keys. */
   get secrets(): string[] {
     const { splunkd_token, password } = this.#values
     const basic = this.#fixed?.startsWith('Basic ') ? [this.#fixed.slice(6)] : []
@@ -216,7 +216,7 @@ class SignIn {
     return [...given, ...basic, ...this.#keys]
   }
 
-  /** Whether another try can help where this header was refused: then a new session key is asked for. */
+  /** Whether a retry can help after this header was refused: then the next request gets a new session key. */
   renew(header: string): boolean {
     if (this.#fixed !== undefined) return false
     if (this.#current === header) {
@@ -226,7 +226,7 @@ class SignIn {
     return true
   }
 
-  /** The header for a request. Requests that come at once wait for the same session key. */
+  /** The header for a request. Concurrent requests wait for the same session key. */
   header(http: HttpClient, onRequest: () => void, signal: AbortSignal): Promise<Header> {
     if (this.#fixed !== undefined) return Promise.resolve({ kind: 'accepted', value: this.#fixed })
     if (this.#session) return this.#session
@@ -277,7 +277,7 @@ function environmentToken({ splunkd_token, username }: SignInValues): string | u
   return splunkd_token === undefined && username === undefined ? process.env[tokenVariable] : undefined
 }
 
-/** The key in an answer, which old versions give only as XML. */
+/** The session key of an answer. Old versions answer only in XML. */
 function sessionKey(text: string): string | undefined {
   const members = jsonObject(text)
   if (!members) return /<sessionKey>([^<\s]+)<\/sessionKey>/.exec(text)?.[1]
@@ -285,7 +285,7 @@ function sessionKey(text: string): string | undefined {
   return typeof sessionKey === 'string' && sessionKey !== '' ? sessionKey : undefined
 }
 
-/** What splunkd says in the body of an answer that is no result; redacted before, as it is cut. */
+/** The messages in the body of an answer without results. Redact first: it is cut. */
 function saidBy(text: string): string {
   const body = jsonObject(text)
   const messages = messagesIn(body).map(({ text }) => text.trim())

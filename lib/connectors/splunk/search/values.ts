@@ -2,11 +2,11 @@ import { formatInstant, parseInstant, type Ticks, ticksPerSecond, toDate } from 
 import { type CellReader, cellCaster, type ValueForms } from '../../../source/column-values.ts'
 import type { ColumnType } from '../../../source/row-schema.ts'
 
-/** How a field's values are cast to a type. Splunk writes empty values for those that are lacking. */
+/** Casts the values of a field to a type. Splunk writes missing values as empty strings. */
 export function fieldReader(type: ColumnType, forms: ValueForms): CellReader {
   if (type === 'string') return oneText
   const read = type === 'datetime' ? instantReader(forms) : cellCaster(type, forms)
-  // A text of digits is no JSON here, but what was logged.
+  // A string of digits stays a string, as it was logged.
   if (type === 'dynamic') return (given) => (isContainer(given) ? read(given) : given)
   return (given) => (given === '' ? null : read(given))
 }
@@ -15,7 +15,7 @@ export function instantReader({ datetime }: Pick<ValueForms, 'datetime'>): CellR
   return datetime === 'string' ? instantText : instantDate
 }
 
-/** A string, also of a number or boolean. Several values are no one string. */
+/** A string, also from a number or boolean; undefined for several values. */
 function oneText(given: unknown): string | undefined {
   if (typeof given === 'string') return given
   return typeof given === 'object' ? undefined : String(given)
@@ -27,7 +27,7 @@ function isContainer(given: unknown): boolean {
 
 const epochForm = /^(-?)(\d{1,12})(?:\.(\d{1,18}))?$/
 
-/** Zones that mean UTC; other abbreviations, such as CST or IST, stand for several zones. */
+/** Zones that mean UTC; other abbreviations, such as CST or IST, are ambiguous. */
 const universal = /\s+(?:GMT|UTC|Z)$/i
 
 /** The instant as seconds since the epoch (`1791467314.123456`), ISO 8601, or in the form of exports in GMT. */
@@ -39,13 +39,13 @@ export function instantTicks(given: unknown): Ticks | undefined {
   const [, sign, seconds, fraction = ''] = epoch
   const ticks = BigInt(seconds!) * ticksPerSecond + BigInt(fraction.slice(0, 7).padEnd(7, '0'))
   if (sign === '') return ticks
-  // Towards the past, so that an instant never lies after the one that was meant.
+  // Rounds towards the past, so that an instant is never later than the given one.
   return -ticks - (/[1-9]/.test(fraction.slice(7)) ? 1n : 0n)
 }
 
 /**
- * Milliseconds since the epoch of a text of seconds; NaN for any other text. There may be millions of them, so it takes
- * a short way: the digits behind the third one are cut off.
+ * Milliseconds since the epoch from a string of seconds; NaN for any other string. Fast path for millions of values: it
+ * cuts the digits after the third one.
  */
 export function epochMilliseconds(text: string): number {
   const point = text.indexOf('.')
@@ -63,7 +63,7 @@ export function epochMilliseconds(text: string): number {
     const digit = text.charCodeAt(at) - 48
     if (!(digit >= 0 && digit <= 9)) return Number.NaN
     if (weight >= 1) {
-      // Kept whole: thousands are counted, not parts of one.
+      // Integer arithmetic: no rounding.
       value = weight === 100 ? value * 1000 + digit * 100 : value + digit * weight
       weight /= 10
     }
@@ -80,7 +80,7 @@ export function instantDate(given: unknown): Date | undefined {
   return ticks === undefined ? undefined : toDate(ticks)
 }
 
-/** ISO 8601 in UTC with all the digits of a second that there are, three at least. */
+/** ISO 8601 in UTC with all given digits of a second, at least three. */
 export function instantText(given: unknown): string | undefined {
   const ticks = instantTicks(given)
   if (ticks === undefined) return undefined
@@ -90,7 +90,7 @@ export function instantText(given: unknown): string | undefined {
   return `${text.slice(0, 19)}.${fraction}Z`
 }
 
-/** Rows whose values types are inferred from. */
+/** Number of rows from which types are inferred. */
 export const sampleRows = 1000
 
 const integer = /^[+-]?\d{1,19}$/
@@ -98,8 +98,8 @@ const decimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i
 const leadingZero = /^[+-]?0\d/
 
 /**
- * Types by the values of a sample. Texts of digits with zeros before them (a code, a phone number) stay texts: as numbers
- * they would not be the same.
+ * Infers types from a sample. Digits with leading zeros (a code, a phone number) stay strings: as numbers they would
+ * change.
  */
 export function inferTypes(rows: readonly Readonly<Record<string, unknown>>[]): Map<string, ColumnType> {
   const found = new Map<string, ColumnType | undefined>()
@@ -115,7 +115,7 @@ export function inferTypes(rows: readonly Readonly<Record<string, unknown>>[]): 
   return types
 }
 
-/** Fields whose types are known. */
+/** Fields of a fixed type. */
 const builtIn: ReadonlyMap<string, ColumnType> = new Map([
   ['_time', 'datetime'],
   ['_indextime', 'datetime'],

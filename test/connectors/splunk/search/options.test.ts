@@ -47,7 +47,7 @@ t.test('bad input is refused before anything is sent, each with its reason', (t)
     [{ ...good, query: 'search "a' }, /quotation mark is not closed/],
     [{ ...good, query: 'search index=main earliest=-1d' }, /time modifier "earliest"/],
     [{ ...good, query: 'search index=main _index_latest=now' }, /time modifier "_index_latest"/],
-    [{ ...good, query: 'search index=main | delete' }, /changes something/],
+    [{ ...good, query: 'search index=main | delete' }, /changes data/],
     [{ ...good, query: 'search index=main | stats count', num_partitions: 2 }, /"stats".*several windows/],
     [
       { ...good, query: 'search index=main | dedup host', partition_duration: 60 },
@@ -69,7 +69,7 @@ t.test('bad input is refused before anything is sent, each with its reason', (t)
     [{ ...parts, index: 'main', search_filter: 'a earliest=-1y' }, /time modifier/],
     [{ ...good, page_rows: 50_001 }, /page_rows: expected an integer of 1 to 50000/],
     [{ ...good, output_mode: 'xml' }, /output_mode/],
-    [{ ...good, cert: '-----BEGIN CERTIFICATE-----' }, /cert: goes with key/],
+    [{ ...good, cert: '-----BEGIN CERTIFICATE-----' }, /cert: needs key/],
     [{ ...good, look_back_seconds: -1 }, /look_back_seconds/],
     [{ ...good, schema: { a: 'text' } }, /type of column "a"/],
     [{ ...good, schema: { a: 'long' }, inferSchema: true }, /exclude each other/],
@@ -155,7 +155,7 @@ t.test(
     } as SplunkReadableOptions)
     t.match((await warned)[0], {
       code: 'CYBER_CONNECTORS_OPTION_UNUSED',
-      message: 'splunk: query is used, and index beside it are not',
+      message: 'splunk: query is used; it replaces index',
     })
     t.match(await source.toArray(), [{ n: '1' }])
     t.equal(splunk.searches.length, 2, 'two windows of 30 s')
