@@ -118,6 +118,23 @@ t.test('a backlog by commands', { skip: redisMissing }, async (t) => {
     t.match(await status('d'), { completed: 8, failed: 0 })
   })
 
+  await t.test('plan twice is one plan', async (t) => {
+    const range = (timespan: string) => ({
+      start_time: undefined,
+      end_time: undefined,
+      partition_duration: 3600,
+      timespan,
+    })
+    const plan = async (path: string, ...flags: string[]) =>
+      trial.run('plan', path, ...to('f'), '--rate', '100', ...flags)
+    const job = await trial.job({ source: range('P2D') })
+    t.match(await plan(job), { code: 0, stdout: /^48 windows planned, 48 of them new/ })
+    t.match(await plan(job), { code: 0, stdout: /^48 windows planned, 0 of them new/ }, 'seconds later')
+    const other = await trial.job({ source: range('P1D') })
+    t.match(await plan(other), { code: 2, stderr: /has the windows from .* of another range: .*--replace/ })
+    t.match(await plan(other, '--replace'), { code: 0, stdout: /^24 windows planned, 24 of them new/ })
+  })
+
   await t.test('what is wrong is told before anything is done', async (t) => {
     const job = await trial.job({ source: { workspaceid: 'w' } })
     t.match(await trial.run('plan', job, ...to('e')), { code: 2, stderr: /"workspaceid".*workspace_id/ })

@@ -143,6 +143,26 @@ t.test('a window is committed before the stream is read, and while it opens', as
   t.ok((row as { id: number }).id >= 60, 'what was committed before it started does not come again')
 })
 
+t.test(
+  'the offset moves over windows that an earlier stream left only once all of them are out',
+  async (t) => {
+    const { url } = await service(t, () => undefined)
+    const given = { url, ...options, checkpointLocation: t.testdir({}), max_in_flight: 4 }
+    for await (const row of new AlertReadable(given)) if (row['id'] === 70) break
+    const second = new AlertReadable(given)
+    const seen: unknown[] = []
+    second.on('window', () => seen.push(second.offset?.timestamp))
+    for await (const _ of second) if (seen.length === 6) break
+    const hour = (number: number) => new Date(day + number * 3_600_000).toISOString()
+    const left = seen.filter((at) => at === hour(0)).length
+    t.ok(left >= 1, 'those before the last of them leave it where it was')
+    t.same(
+      seen.slice(left),
+      [left + 1, left + 2, left + 3, left + 4, left + 5, left + 6].slice(0, 6 - left).map(hour),
+    )
+  },
+)
+
 t.test('a retry names its connector once', async (t) => {
   const { url } = await service(t, (_url, requests) => (requests === 1 ? 503 : undefined))
   const source = new AlertReadable({ url, ...options })

@@ -49,6 +49,22 @@ t.test('windows abut and cover a range exactly, to 100 ns; so do their halves', 
   )
 })
 
+t.test('a window that overlaps the offset, or leaves a gap, moves nothing', (t) => {
+  const window = {
+    id: '2026-01-01T00:00:00.000Z/2026-01-01T00:00:10.000Z',
+    start: '2026-01-01T00:00:00.000Z',
+    end: '2026-01-01T00:00:10.000Z',
+  }
+  const start = parseInstant(window.start)!
+  for (const at of [start - 1n, start + 1n])
+    t.throws(() => windowCourse.advance(offset(at), window), {
+      code: 'ERR_CHECKPOINT',
+      message: /does not begin where/,
+    })
+  t.same(windowCourse.advance(offset(start), window), { timestamp: window.end })
+  t.end()
+})
+
 t.test('a window is not halved below min_partition_seconds', (t) => {
   const planner = new WindowPlanner({ ...plan, min_partition_seconds: 5 })
   const window = (end: string) => ({

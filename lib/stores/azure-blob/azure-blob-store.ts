@@ -77,6 +77,13 @@ export class AzureBlobStore implements CheckpointStore {
     const storage = await loadPeer('@azure/storage-blob@^12', () => import('@azure/storage-blob'))
     const { url, lease_seconds } = this.#values
     const place = splitBlobUrl(url)!
+    // A URL would resolve them: into another container, or none.
+    if (name.split('/').some((part) => part === '.' || part === '..')) {
+      throw new CheckpointError(
+        'ERR_CHECKPOINT',
+        `the name ${JSON.stringify(name)} can't be a part of a blob's: it leads elsewhere`,
+      )
+    }
     const connection = new AzureConnection(storeName, this.#values, audience)
     const duration = lease_seconds * 1000
     const named = { ...place, blob: fullName(place.blob, name) }
