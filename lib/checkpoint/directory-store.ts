@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { mkdir, open, readdir, realpath, rm, stat } from 'node:fs/promises'
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { asideSuffix, writeDurably } from '../core/durable-file.ts'
 import { CheckpointError } from '../core/errors.ts'
 import { declareOptions, type OptionDeclaration, type OptionSpecs } from '../core/options.ts'
@@ -65,9 +65,9 @@ export class DirectoryStore implements CheckpointStore {
 
   /** @throws CheckpointError if a name leads out of the store's directory */
   #below(name: string): string {
-    const directory = resolve(this.#directory, name)
-    const way = relative(this.#directory, directory)
-    if (!isAbsolute(way) && way.split(sep)[0] !== '..' && !name.includes('\0')) return directory
+    // Not even to itself: two names would mean one checkpoint.
+    const leads = isAbsolute(name) || name.split(/[/\\]/).some((part) => part === '.' || part === '..')
+    if (!leads && !name.includes('\0')) return join(this.#directory, name)
     throw new CheckpointError(
       'ERR_CHECKPOINT',
       `the name ${JSON.stringify(name)} leads out of the checkpoint's directory ${this.#directory}`,
