@@ -13,6 +13,7 @@ import {
   type CheckpointStore,
   type OpenOptions,
   type StoredText,
+  TransientError,
 } from './store.ts'
 
 const directorySpecs = {
@@ -93,7 +94,11 @@ async function acquire(given: string, duration: number): Promise<DirectoryLease>
       throw error
     }
   } catch (error) {
-    throw asCheckpointError(error, `the checkpoint in ${directory} can't be opened`)
+    const { code, syscall } = error as NodeJS.ErrnoException
+    const text = `the checkpoint in ${directory} can't be opened`
+    // A process that got the lock at this moment tidied our unfinished lock away: ask again.
+    if (code === 'ENOENT' && syscall === 'rename') throw new TransientError(text, error)
+    throw asCheckpointError(error, text)
   }
 }
 

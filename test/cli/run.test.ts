@@ -340,10 +340,11 @@ t.test('the schema knows options by name, in either spelling, and what must be a
 })
 
 t.test('a connector of the user, added by a module of the job', async (t) => {
-  const index = pathToFileURL(join(commandPath, '../index.js')).href
+  const [index, kit] = ['index', 'kit'].map((door) => pathToFileURL(join(commandPath, `../${door}.js`)).href)
   const files = {
     'numbers.mjs': `import { Readable, Writable } from 'node:stream'
-      import { declareOptions, option, register } from ${JSON.stringify(index)}
+      import { register } from ${JSON.stringify(index)}
+      import { declareOptions, option } from ${JSON.stringify(kit)}
       const declaration = declareOptions('numbers', { count: option.integer({ min: 1, required: true, doc: 'How many.' }) })
       const create = (options) => {
         const { count } = declaration.resolve(options)
