@@ -154,7 +154,7 @@ t.test('the HTTP handler answers only after delivery, and says when there is non
   }
   t.equal(await post(0), 204)
   t.match(hec.events, [{ event: { id: 0 } }])
-  hec.fail({ status: 403, body: { text: 'Token disabled', code: 1 } })
+  hec.fail(...Array.from({ length: 20 }, () => ({ status: 403, body: { text: 'Token disabled', code: 1 } })))
   t.equal(await post(1), 503)
   t.equal(await post(2), 503)
   t.equal(hec.events.length, 1)

@@ -61,7 +61,7 @@ async function rest(t: Teardown, options = {}): Promise<RestEmulator> {
 
 t.test('after which statuses a connection is used again', async (t) => {
   const emulator = await rest(t)
-  for (const [status, again] of [[200, true], [204, true], [400, true], [401, true], [404, true], [408, true], [413, true], [429, false], [500, true], [502, false], [503, false], [504, false], [507, true]] as const) {
+  for (const [status, again] of [[200, true], [204, true], [400, true], [401, false], [404, true], [408, true], [413, true], [429, false], [500, true], [502, false], [503, false], [504, false], [507, true]] as const) {
     const client = clientFor(t)
     const before = emulator.connectionCount
     emulator.fail({ status, body: '' })
