@@ -329,21 +329,7 @@ export class BatchingWritable extends Writable {
     } catch (problem) {
       // Getters and toJSON are the user's: they may throw anything.
       const text = problem instanceof Error ? problem.message : `it threw ${describe(problem)}`
-      intake.refusing = true
-      // In a later turn: a listener must not find this stream in the middle of a write.
-      Promise.resolve()
-        .then(() => this.#delivery.refuse(row, { code: 'ERR_ROW', text }))
-        .then(
-          () => {
-            intake.refusing = false
-            this.#advance(intake)
-            if (!this.destroyed) this.#proceed()
-          },
-          (error) => {
-            intake.refusing = false
-            this.#fail(error)
-          },
-        )
+      this.#refuse(intake, row, text)
       return false
     }
     const { encoded } = intake
@@ -368,6 +354,25 @@ export class BatchingWritable extends Writable {
       this.#full = batch
     this.#advance(intake)
     return true
+  }
+
+  /** Hands the intake's next row, which can't be encoded, to the dead letter. */
+  async #refuse(intake: Intake, row: unknown, text: string): Promise<void> {
+    intake.refusing = true
+    // In a later turn: a listener must not find this stream in the middle of a write.
+    await undefined
+    // Nobody would wait for the dead letter of a stream that is destroyed: the row is one of those left.
+    if (this.destroyed) return
+    try {
+      await this.#delivery.refuse(row, { code: 'ERR_ROW', text })
+    } catch (error) {
+      intake.refusing = false
+      this.#fail(error as Error)
+      return
+    }
+    intake.refusing = false
+    this.#advance(intake)
+    if (!this.destroyed) this.#proceed()
   }
 
   /** Opens a batch. */
