@@ -21,13 +21,13 @@ receiver.subscribe({
     } catch (error) {
       const { verdict = 'retry', code = 'ERR_ABORTED' } =
         error instanceof WindowError ? error : ({} as Partial<WindowError>)
-      if (verdict === 'window')
+      if (verdict === 'refused')
         return await receiver.deadLetterMessage(message, {
           deadLetterReason: code,
           deadLetterErrorDescription: String(error),
         })
       await receiver.abandonMessage(message)
-      if (verdict === 'job') await bus.close()
+      if (verdict === 'fatal') await bus.close()
     }
   },
   processError: async ({ error }) =>
