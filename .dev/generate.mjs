@@ -13,6 +13,7 @@ const modules = {
   SinkOptions: 'sink/options',
   HttpOptions: 'http/options',
   AzureOptions: 'connectors/azure/options',
+  PinoTransportOptions: 'pino/options',
 }
 
 /** What a generated file holds now. */

@@ -118,6 +118,20 @@ function valueOfMember(bytes: Buffer, start: number, end: number): number {
   return at < end && bytes[at] === colon ? at + 1 : -1
 }
 
+/** Where the next member starts, of a text that is JSON; -1 at the end of its object. */
+function memberStart(bytes: Buffer, start: number): number {
+  let at = start
+  while (at < bytes.length && (isBlank[bytes[at]!] === 1 || bytes[at] === comma)) at++
+  return bytes[at] === quote ? at : -1
+}
+
+/** Where the value of a member starts, of a text that is JSON. */
+function valueStart(bytes: Buffer, nameEnd: number): number {
+  let at = bytes.indexOf(colon, nameEnd) + 1
+  while (isBlank[bytes[at]!] === 1) at++
+  return at
+}
+
 /** The byte behind a value of a text that is JSON. */
 function valueEnd(bytes: Buffer, start: number, end: number): number {
   let depth = 0
@@ -193,24 +207,34 @@ export class JsonRow extends JsonText {
     if (first < 0 && !isEscaped) return undefined
     const isOnlyOne = !isEscaped && bytes.indexOf(wanted, first + 1) < 0
     const end = bytes.length
-    for (let at = bytes.indexOf(openObject) + 1; at < end; ) {
-      while (at < end && (isBlank[bytes[at]!] === 1 || bytes[at] === comma)) at++
-      if (bytes[at] !== quote) break
+    for (let at = memberStart(bytes, bytes.indexOf(openObject) + 1); at >= 0; ) {
       const nameEnd = stringEnd(bytes, at, end)
       const isIt =
         isEscaped && bytes.subarray(at, nameEnd).includes(backslash)
           ? JSON.parse(bytes.toString('utf8', at, nameEnd)) === name
           : nameEnd - at === wanted.length && bytes.compare(wanted, 0, wanted.length, at, nameEnd) === 0
-      at = bytes.indexOf(colon, nameEnd) + 1
-      while (at < end && isBlank[bytes[at]!] === 1) at++
+      at = valueStart(bytes, nameEnd)
       const last = valueEnd(bytes, at, end)
       if (isIt) {
         found = bytes.toString('utf8', at, last)
         if (isOnlyOne) return found
       }
-      at = last
+      at = memberStart(bytes, last)
     }
     return found
+  }
+
+  /** Names and values of the members, each as it stands; a name is without its quotes. */
+  *memberTexts(): Generator<[name: string, text: string]> {
+    const bytes = this.#bytes
+    const end = bytes.length
+    for (let at = memberStart(bytes, bytes.indexOf(openObject) + 1); at >= 0; ) {
+      const nameEnd = stringEnd(bytes, at, end)
+      const start = valueStart(bytes, nameEnd)
+      const last = valueEnd(bytes, start, end)
+      yield [bytes.toString('utf8', at + 1, nameEnd - 1), bytes.toString('utf8', start, last)]
+      at = memberStart(bytes, last)
+    }
   }
 
   toJSON(): Record<string, unknown> {
