@@ -21,6 +21,11 @@ export interface Course<S extends Slice, O extends Offset> {
    * the offset has moved over the slice.
    */
   passed?(offset: O, id: string): boolean
+  /**
+   * Advice for an error: how a new checkpoint continues at an offset, or where the last rows came from if that is not
+   * known. It names options of the source only.
+   */
+  restart?(offset?: O): string
 }
 
 export interface CheckpointOptions extends OpenOptions {
@@ -194,13 +199,15 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
       state = parseState(text)
       this.#replay(state)
     } catch (cause) {
+      const restart = this.#course.restart?.()
+      const advice = restart === undefined ? '' : `: ${restart}`
       throw new CheckpointError(
         'ERR_CHECKPOINT',
-        `the checkpoint in ${location} can't be used: ${(cause as Error).message}. ${remedy ?? 'Restore it, or begin a new checkpoint where the last rows came from'}`,
+        `the checkpoint in ${location} can't be used: ${(cause as Error).message}. ${remedy ?? `Restore it, or start a new checkpoint${advice}`}`,
         { cause },
       )
     }
-    requireSame(location, state.identity, this.#identity, this.#offset!)
+    requireSame(location, state.identity, this.#identity, this.#offset!, this.#course)
   }
 
   #replay({ offset, changes }: CheckpointState): void {
@@ -334,12 +341,17 @@ function copy<T>(value: T): T {
   return JSON.parse(JSON.stringify(value))
 }
 
-function requireSame(location: string, there: Identity, here: Identity, offset: Offset): void {
+function requireSame<S extends Slice, O extends Offset>(
+  location: string,
+  there: Identity,
+  here: Identity,
+  offset: O,
+  course: Course<S, O>,
+): void {
   for (const name of new Set([...Object.keys(there), ...Object.keys(here)])) {
     if (there[name] === here[name]) continue
-    // Only a single value, such as an instant, can be given to another query.
-    const isSingle = Object.keys(offset).length === 1
-    const advice = isSingle ? ': to go on from there, give it as start_time to the new query' : ''
+    const restart = course.restart?.(offset)
+    const advice = restart === undefined ? '' : `: ${restart}`
     throw new CheckpointError(
       'ERR_CHECKPOINT',
       `the checkpoint in ${location} belongs to another query: its ${name} is ${brief(there[name])}, not ` +

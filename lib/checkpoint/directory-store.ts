@@ -105,7 +105,7 @@ async function acquire(given: string, duration: number): Promise<DirectoryLease>
 class DirectoryLease implements Lease {
   readonly text: string | undefined
   readonly location: string
-  readonly remedy: string
+  readonly remedy: string | undefined
   readonly #directory: string
   readonly #lock: DirectoryLock
   #number: number
@@ -114,9 +114,8 @@ class DirectoryLease implements Lease {
     const [newest, before] = states
     this.text = text
     this.location = directory
-    this.remedy = before
-      ? `Delete ${newest} to go on from the state before it, ${before}: some rows may come again`
-      : 'Restore the file, or begin again in a new directory with start_time set to where the last rows came from'
+    this.remedy =
+      before && `Delete ${newest} to go on from the state before it, ${before}: some rows may come again`
     this.#directory = directory
     this.#lock = lock
     this.#number = newest ? numberOf(newest) : 0

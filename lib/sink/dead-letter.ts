@@ -85,7 +85,7 @@ export class DeadLetterFile extends Writable {
   }
 
   override _construct(callback: (error?: Error | null) => void): void {
-    this.#begin().then(() => callback(), callback)
+    this.#begin().then(() => callback(), this.#failed(callback))
   }
 
   override _write(
@@ -93,11 +93,20 @@ export class DeadLetterFile extends Writable {
     _encoding: BufferEncoding,
     callback: (error?: Error | null) => void,
   ): void {
-    this.#append([letter]).then(() => callback(), callback)
+    this.#append([letter]).then(() => callback(), this.#failed(callback))
   }
 
   override _writev(letters: { chunk: unknown }[], callback: (error?: Error | null) => void): void {
-    this.#append(letters.map(({ chunk }) => chunk)).then(() => callback(), callback)
+    const rows = letters.map(({ chunk }) => chunk)
+    this.#append(rows).then(() => callback(), this.#failed(callback))
+  }
+
+  /** Errors of writes and syncs name no file: this adds it. */
+  #failed(callback: (error: Error) => void): (cause: NodeJS.ErrnoException) => void {
+    return (cause) => {
+      const message = cause.path === undefined ? `${cause.message} '${this.#path}'` : cause.message
+      callback(Object.assign(new Error(message, { cause }), { code: cause.code, path: this.#path }))
+    }
   }
 
   /** Ends a line that a crash or a full disk has cut, so that the next one does not become part of it. */

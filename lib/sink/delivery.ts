@@ -239,7 +239,8 @@ export class Delivery {
       const at = new Date().toISOString()
       await this.#deadLetter.take({ row, connector, reason: { status, code, text }, at })
     } catch (cause) {
-      const message = `${connector}: the dead letter failed to take a row that was refused (${text})`
+      const why = cause instanceof Error ? `: ${cause.message}` : ''
+      const message = `${connector}: the dead letter failed to take a row that was refused (${text})${why}`
       throw new DeliveryError('ERR_DEAD_LETTER', message, { ...details, cause })
     }
     this.#stats.rejected++

@@ -43,6 +43,11 @@ export interface Planner<S extends Slice = Slice, O extends Offset = Offset> ext
   /** Whether the slice of an id lies before an offset, so that a repeated commit does no harm. */
   passed?(offset: O, id: string): boolean
   /**
+   * Advice for an error of a checkpoint: how a new one continues at an offset, or where the last rows came from if that
+   * is not known. It names options of the source only.
+   */
+  restart?(offset?: O): string
+  /**
    * Called after a commit, with the offset before which all slices are committed: to commit it to the service as well,
    * such as a consumer group's. The checkpoint has it already; an error fails the commit.
    */

@@ -54,6 +54,11 @@ export const windowCourse: Course<PlainWindow, WindowOffset> = {
     const end = parseInstant(id.slice(id.indexOf('/') + 1))
     return end !== undefined && end <= fromOffset(offset)
   },
+
+  restart: (offset) =>
+    offset
+      ? 'to go on from there, give it as start_time to the new query'
+      : 'set start_time to the time of the last rows that arrived',
 }
 
 /** Halves windows of time, down to the shortest. */
@@ -123,6 +128,8 @@ export class WindowPlanner extends WindowDivider implements Planner<PlainWindow,
   readonly advance = windowCourse.advance
 
   readonly passed = windowCourse.passed!
+
+  readonly restart = windowCourse.restart!
 
   check(slice: PlainWindow): void {
     windowOf(slice)

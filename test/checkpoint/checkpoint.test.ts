@@ -41,11 +41,13 @@ function advance(offset: { at: number }, { from, to }: { id: string; from: numbe
   return offset
 }
 const passed = ({ at }: { at: number }, id: string) => Number(id.split('-')[1]) <= at
+const restart = (offset?: { at: number }) => (offset ? `give ${offset.at} as start_time` : 'give start_time')
+
 const open = (
   place: string | CheckpointStore,
   whose: Record<string, string> = identity,
   options: CheckpointOptions = {},
-) => Checkpoint.open(place, whose, { advance, passed }, options)
+) => Checkpoint.open(place, whose, { advance, passed, restart }, options)
 
 /** The directory's file that counts. */
 async function newestState(directory: string): Promise<string> {
@@ -368,7 +370,7 @@ t.test('a file of somebody else', async (t) => {
     await writeFile(join(directory, name), wrong === '' ? '' : JSON.stringify(wrong))
     await t.rejects(open(directory), {
       code: 'ERR_CHECKPOINT',
-      message: new RegExp(`${why}.*(Restore the file|start_time)`),
+      message: new RegExp(`${why}.*Restore it, or start a new checkpoint: give start_time`),
     })
   }
   await t.rejects(open(join(directory, name)), { code: 'ERR_CHECKPOINT' }, 'no directory')
@@ -419,7 +421,7 @@ t.test('the checkpoint of another query', async (t) => {
   await checkpoint.close()
   await t.rejects(open(directory, { ...identity, query: 'T | where Level == "error"' }), {
     code: 'ERR_CHECKPOINT',
-    message: /its query is "T", not "T \| where .*stands at {"at":1}.*start_time/,
+    message: /its query is "T", not "T \| where .*stands at {"at":1}: give 1 as start_time/,
   })
   await t.rejects(open(directory, { ...identity, window_by: 'x' }), { message: /not given/ })
   const { offset } = await open(directory)

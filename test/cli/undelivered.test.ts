@@ -5,7 +5,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { HecEmulator } from '../../lib/emulators/index.ts'
-import { command, lastLine, RunningCommand, rowsOf } from '../fixtures/command.ts'
+import { command, commandPath, lastLine, RunningCommand, rowsOf } from '../fixtures/command.ts'
+import { skipsDisks, withDisk } from '../fixtures/tiny-disk.ts'
 
 const hec = await new HecEmulator({ tls: false }).start()
 t.teardown(() => hec.close())
@@ -245,6 +246,28 @@ t.test('on a full disk too, and no empty file is left', async (t) => {
     spawnSync('umount', [full])
   }
 })
+
+for (const [mode, reason] of [
+  ['full', /ENOSPC: no space left on device/],
+  ['read-only', /EROFS: read-only file system/],
+] as const) {
+  t.test(`a dead letter on a ${mode} disk names itself beside the row`, { skip: skipsDisks }, async (t) => {
+    const disk = t.testdir()
+    const dead_letter = join(disk, 'refused.ndjson')
+    hec.failRow(1, 6)
+    const args = ['copy', '--from', '-', ...to(hec.endpoint, '--dead-letter', dead_letter)]
+    const through = [...withDisk(disk, mode === 'read-only'), process.execPath, commandPath, ...args]
+    const running = new RunningCommand(through, { env }, 'unshare')
+    running.child.stdin.end(ndjson([{ id: 0 }, { id: 1, text: 'x'.repeat(100_000) }]))
+    const { code, stderr } = await running.ended
+    t.equal(code, 1)
+    t.match(lastLine(stderr, 'error')?.['message'], reason)
+    t.match(
+      lastLine(stderr, 'error')?.['message'],
+      new RegExp(`refused \\(.*format.*\\): .*'${dead_letter}'`),
+    )
+  })
+}
 
 t.test('control characters of a server do not reach the terminal', async (t) => {
   hec.fail({ status: 400, body: '{"text":"\u001b]0;owned\u0007\u009b31mred","code":7}', times: Infinity })

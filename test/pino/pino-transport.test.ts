@@ -1,5 +1,5 @@
 // An application of its own process logs through pino and its worker thread to an emulator over a real socket.
-import { type ChildProcess, fork, spawnSync } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import type { HecEmulator } from '../../lib/emulators/index.ts'
 import { scaled } from '../fixtures/scale.ts'
 import { startHec } from '../fixtures/splunk-trial.ts'
+import { skipsDisks, withDisk } from '../fixtures/tiny-disk.ts'
 
 const program = fileURLToPath(new URL('../fixtures/pino-program.mjs', import.meta.url))
 
@@ -17,9 +18,6 @@ interface Said {
   readonly error?: string
   readonly dropped?: { lines: number; total: number; reason: string }
 }
-
-/** A mount namespace of its own. */
-const namespace = ['--user', '--map-root-user', '--mount']
 
 /** The application: what it is told and what it said. */
 class Application {
@@ -31,11 +29,10 @@ class Application {
   /** @param disk folder that is a disk of 64 kB for it */
   constructor(t: Test, options: object, logger: object = {}, disk?: string) {
     const env = { ...process.env, PINO_TRIAL: JSON.stringify({ options, logger }) }
-    const mounted = `mount -t tmpfs -o size=64k none '${disk}' && exec "$0" "$@"`
     this.child = fork(program, {
       env,
       ...(disk && { execPath: 'unshare' }),
-      execArgv: disk ? [...namespace, 'sh', '-c', mounted, process.execPath] : [],
+      execArgv: disk ? [...withDisk(disk), process.execPath] : [],
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     })
     this.child.on('message', (message: Said) => this.said.push(message))
@@ -232,21 +229,22 @@ t.test('a refused token is warned of once, and the lines are kept', async (t) =>
   )
 })
 
-const mayMount = spawnSync('unshare', [...namespace, 'true']).status === 0
-const skip = !mayMount && 'this system lets nobody make a mount namespace'
-
-t.test('a dead letter on a full disk: what was dropped is counted, and why', { skip }, async (t) => {
-  const hec = await startHec(t)
-  hec.fail({ status: 503, times: Infinity })
-  const disk = t.testdir()
-  const dead_letter = join(disk, 'left.ndjson')
-  const options = { ...to(hec), max_waiting_bytes: 1000, close_seconds: 0.1, dead_letter }
-  const app = new Application(t, options, {}, disk)
-  await app.does('log', { count: 2000, text: 'x'.repeat(100) })
-  const { dropped } = await app.says(({ dropped }) => dropped)
-  t.match(dropped!.reason, /max_waiting_bytes: .*; the dead letter failed: ENOSPC: no space left on device/)
-  t.equal(await app.exits(), 0)
-})
+t.test(
+  'a dead letter on a full disk: what was dropped is counted, and why',
+  { skip: skipsDisks },
+  async (t) => {
+    const hec = await startHec(t)
+    hec.fail({ status: 503, times: Infinity })
+    const disk = t.testdir()
+    const dead_letter = join(disk, 'left.ndjson')
+    const options = { ...to(hec), max_waiting_bytes: 1000, close_seconds: 0.1, dead_letter }
+    const app = new Application(t, options, {}, disk)
+    await app.does('log', { count: 2000, text: 'x'.repeat(100) })
+    const { dropped } = await app.says(({ dropped }) => dropped)
+    t.match(dropped!.reason, /max_waiting_bytes: .*; the dead letter failed: ENOSPC: no space left on device/)
+    t.equal(await app.exits(), 0)
+  },
+)
 
 t.test('wrong options end the start with a message that lists them', async (t) => {
   const app = new Application(t, { connector: 'splunk', urll: 'x', close_seconds: 60 })

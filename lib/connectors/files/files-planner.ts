@@ -132,6 +132,10 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     await this.#files.changed(signal)
   }
 
+  restart(): string {
+    return 'a new one reads every file from its start, unless start_at is "end"'
+  }
+
   advance(offset: FilesOffset, slice: FilesSlice): FilesOffset {
     return advanceOffset(offset, slice)
   }

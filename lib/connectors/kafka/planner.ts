@@ -24,6 +24,9 @@ export interface KafkaSlice extends Slice {
   readonly owner?: number
 }
 
+/** Maximum characters of offsets in advice: cut ones could not be used. */
+const longestAdvice = 500
+
 export function kafkaSlice(
   topic: string,
   partition: number,
@@ -214,6 +217,13 @@ export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
       for (let index = left.length - 1; index >= 0; index--)
         if (left[index]!.at >= left[index]!.end) left.splice(index, 1)
     }
+  }
+
+  restart(offset?: KafkaOffset): string {
+    const text = offset && JSON.stringify(offset.offsets)
+    return text !== undefined && text.length <= longestAdvice
+      ? `to go on from there, give startingOffsets as ${text}`
+      : 'give startingOffsets the offsets that follow the last messages that arrived'
   }
 
   advance(offset: KafkaOffset, { topic, partition, end }: KafkaSlice): KafkaOffset {

@@ -394,8 +394,18 @@ t.test('two streams on one checkpoint, and another source', async (t) => {
   await once(first, 'close')
   await t.rejects(trial.read({ format: 'text' }), {
     code: 'ERR_CHECKPOINT',
-    message: /belongs to another query: its format/,
+    message:
+      /belongs to another query: its format.*: a new one reads every file from its start, unless start_at is "end"$/,
   })
+  // Options that this source does not have are no advice.
+  const state = join(trial.checkpoint, 'checkpoint-0000000001.json')
+  writeFileSync(state, readFileSync(state, 'utf8').slice(0, 20))
+  const damaged = (await trial.read().catch((error) => error)) as Error
+  t.match(damaged, {
+    code: 'ERR_CHECKPOINT',
+    message: /Restore it, or start a new checkpoint: a new one reads every/,
+  })
+  t.notMatch(damaged.message, /start_time/)
   t.ok(statSync(trial.path('a.log')))
 })
 
