@@ -8,7 +8,10 @@ import { build } from 'esbuild'
 import { rollup } from 'rollup'
 import t, { type Test } from 'tap'
 import webpack from 'webpack'
+import { scaled } from './fixtures/scale.ts'
 import { startHec } from './fixtures/splunk-trial.ts'
+
+const skip = scaled<string | false>('in npm run test:soak', false)
 
 const program = `
 import { SplunkWritable } from 'cyber-connectors'
@@ -59,7 +62,7 @@ for (const [format, name] of [
   })
 }
 
-t.test('webpack', async (t) => {
+t.test('webpack', { skip }, async (t) => {
   const { source, out } = folders(t)
   const compiler = webpack({
     entry: source,
@@ -73,7 +76,7 @@ t.test('webpack', async (t) => {
   await delivers(t, join(out, 'program.cjs'))
 })
 
-t.test('rollup', async (t) => {
+t.test('rollup', { skip }, async (t) => {
   const { source, out } = folders(t)
   const plugin = async (name: string) =>
     ((await import(`@rollup/plugin-${name}`)) as { default: (options?: object) => never }).default
