@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import { type Readable, Writable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
+import { formatLike } from '../connectors/files/line-formats.ts'
 import { DeliveryError } from '../core/errors.ts'
 import { parseJson } from '../core/exact-json.ts'
 import { serialize } from '../core/json.ts'
@@ -30,6 +31,7 @@ export async function* readNdjson(
   },
 ): AsyncGenerator<Record<string, unknown>> {
   let number = 0
+  let isStart = true
   for await (const line of lines(bytes)) {
     number++
     // Programs on Windows write a byte order mark.
@@ -40,19 +42,33 @@ export async function* readNdjson(
       await onBadLine(new BadLine(number, text, 'is not UTF-8'))
       continue
     }
+    const isFirst = isStart
+    isStart = false
     let record: unknown
     try {
       record = parseJson(text)
     } catch {
-      await onBadLine(new BadLine(number, text, 'is not JSON'))
+      await onBadLine(new BadLine(number, text, `is not JSON${isFirst ? otherFormat(text) : ''}`))
       continue
     }
     if (typeof record !== 'object' || record === null || Array.isArray(record)) {
-      await onBadLine(new BadLine(number, text, 'is JSON, but not an object'))
+      const other = isFirst ? otherFormat(text) : ''
+      await onBadLine(new BadLine(number, text, `is JSON, but not an object${other}`))
       continue
     }
     yield record as Record<string, unknown>
   }
+}
+
+/** What the first line looks like, if it is another format, and how to read that: only files have formats. */
+function otherFormat(line: string): string {
+  const like = formatLike(line)
+  if (!like) return ''
+  const flags = Object.entries(like.options).map(
+    ([name, value]) =>
+      `--${name.replaceAll('_', '-')} ${/^\w+$/.test(value) ? value : `'${JSON.stringify(value).slice(1, -1)}'`}`,
+  )
+  return `: it looks like ${like.what}, and NDJSON is expected here. Save it as a file for copy --from FILE ${flags.join(' ')}`
 }
 
 const newline = 10

@@ -147,6 +147,37 @@ t.test('a bad line ends the run by its number, after what came before it', async
   })
 })
 
+t.test(
+  'another format on standard input: the error names it, and the flags that read it from a file',
+  async (t) => {
+    const zeek =
+      '#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tdns\n' +
+      '#fields\tts\tquery\n#types\ttime\tstring\n1700000000.5\texample.org\n'
+    for (const [input, what, flags, found] of [
+    [zeek, 'a log in the format of Zeek', ['--format', 'zeek'], /"query"/],
+    ['id,name\n1,ada\n', 'CSV', ['--format', 'csv'], /"name":"ada"/],
+    ['id;name\n1;ada\n', 'CSV', ['--format', 'csv', '--sep', ';'], /"name":"ada"/],
+    ['id\tname\n1\tada\n', 'CSV', ['--format', 'csv', '--sep', '\\t'], /"name":"ada"/],
+    ['[{"id":1}]', 'a JSON array', ['--format', 'json'], /"id":1/],
+    ['\n[\n  {"id":1}\n]', 'a JSON array', ['--format', 'json'], /"id":1/],
+    ['#Version: 1.0\n#Fields: c-ip id\n10.0.0.1 1\n', "W3C's log", ['--format', 'csv', '--sep', ' ', '--comment', '#', '--header-prefix', '#Fields:'], /"c-ip":"10.0.0.1"/],
+  ] as const) {
+    const { code, stderr } = await command(['copy', '--from', '-', '--to', '-', '--log', 'off'], { input })
+    t.equal(code, 1)
+    t.match(stderr, new RegExp(`line \\d is .*: it looks like ${what}, and NDJSON is expected here`))
+    const advice = flags.map((each) => (/^(--)?[\w-]+$/.test(each) ? each : `'${each}'`)).join(' ')
+    t.ok(stderr.includes(`copy --from FILE ${advice}\n`), stderr)
+    const cwd = t.testdir({ 'saved.log': input })
+    const again = await command(['copy', '--from', './saved.log', ...flags, '--to', '-', '--log', 'off'], { cwd })
+    t.match(again, { code: 0, stdout: found })
+  } // biome-ignore format: a table
+    const later = await command(['copy', '--from', '-', '--to', '-', '--log', 'off'], {
+      input: '{"id":1}\na,b\n',
+    })
+    t.equal(later.stderr, 'cyber-connectors: line 2 is not JSON\n', 'only of the first line')
+  },
+)
+
 t.test('bad lines and refused rows go to the dead letter', async (t) => {
   const folder = t.testdir()
   const input = '{"id":1}\nnonsense\n[1]\n{"id":4,"at":"soon"}\n{"id":5,"at":"2024-05-01T00:00:00Z"}\n'

@@ -247,27 +247,32 @@ t.test('on a full disk too, and no empty file is left', async (t) => {
   }
 })
 
-for (const [mode, reason] of [
-  ['full', /ENOSPC: no space left on device/],
-  ['read-only', /EROFS: read-only file system/],
-] as const) {
-  t.test(`a dead letter on a ${mode} disk names itself beside the row`, { skip: skipsDisks }, async (t) => {
-    const disk = t.testdir()
-    const dead_letter = join(disk, 'refused.ndjson')
-    hec.failRow(1, 6)
-    const args = ['copy', '--from', '-', ...to(hec.endpoint, '--dead-letter', dead_letter)]
-    const through = [...withDisk(disk, mode === 'read-only'), process.execPath, commandPath, ...args]
-    const running = new RunningCommand(through, { env }, 'unshare')
-    running.child.stdin.end(ndjson([{ id: 0 }, { id: 1, text: 'x'.repeat(100_000) }]))
-    const { code, stderr } = await running.ended
-    t.equal(code, 1)
-    t.match(lastLine(stderr, 'error')?.['message'], reason)
-    t.match(
-      lastLine(stderr, 'error')?.['message'],
-      new RegExp(`refused \\(.*format.*\\): .*'${dead_letter}'`),
-    )
-  })
-}
+t.test('a dead letter on a full disk names itself beside the row', { skip: skipsDisks }, async (t) => {
+  const disk = t.testdir()
+  const path = join(disk, 'refused.ndjson')
+  hec.failRow(1, 6)
+  const args = ['copy', '--from', '-', ...to(hec.endpoint, '--dead-letter', path)]
+  const through = [...withDisk(disk), process.execPath, commandPath, ...args]
+  const running = new RunningCommand(through, { env }, 'unshare')
+  running.child.stdin.end(ndjson([{ id: 0 }, { id: 1, text: 'x'.repeat(100_000) }]))
+  const { code, stderr } = await running.ended
+  t.equal(code, 1)
+  const reason = `refused \\(.*format.*\\): ENOSPC: no space left on device, write '${path}'`
+  t.match(lastLine(stderr, 'error')?.['message'], new RegExp(reason))
+})
+
+t.test('one on a read-only disk is an error before anything is sent', { skip: skipsDisks }, async (t) => {
+  const disk = t.testdir()
+  const path = join(disk, 'refused.ndjson')
+  const args = ['copy', '--from', '-', ...to(hec.endpoint, '--dead-letter', path)]
+  const through = [...withDisk(disk, true), process.execPath, commandPath, ...args]
+  const running = new RunningCommand(through, { env }, 'unshare')
+  running.child.stdin.end(ndjson([{ id: 0 }]))
+  const { code, stderr } = await running.ended
+  t.equal(code, 2)
+  t.match(lastLine(stderr, 'error')?.['message'], `can't write "${path}" (EROFS)`)
+  t.same(ids(), [])
+})
 
 t.test('control characters of a server do not reach the terminal', async (t) => {
   hec.fail({ status: 400, body: '{"text":"\u001b]0;owned\u0007\u009b31mred","code":7}', times: Infinity })

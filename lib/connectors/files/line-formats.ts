@@ -27,7 +27,7 @@ export class NdjsonFormat implements Format {
     this.#read(bytes, offset, records)
     const [first] = records.entries
     if (offset === 0 && records.faults > before && first instanceof Fault) {
-      const format = formatLike(first.text)
+      const format = formatAdvice(first.text)
       if (format) records.entries[0] = first.with(`${first.problem}. The file looks like ${format}`)
     }
   }
@@ -56,17 +56,35 @@ export class NdjsonFormat implements Format {
   }
 }
 
-/** What a file is whose first line is no JSON object, and the format to give. */
-function formatLike(line: string): string | undefined {
-  if (/^#(?:separator|fields) ?/.test(line)) return 'a log in the format of Zeek: set format to "zeek"'
+/** What lines may be that are no NDJSON, and the options to read them with. */
+export interface LikelyFormat {
+  readonly what: string
+  readonly options: Readonly<Record<string, string>>
+}
+
+/** The format that the first line of a file looks like, if that is no JSON object. */
+export function formatLike(line: string): LikelyFormat | undefined {
+  if (/^#(?:separator|fields) ?/.test(line))
+    return { what: 'a log in the format of Zeek', options: { format: 'zeek' } }
   if (/^#(?:Fields|Version|Software):/.test(line))
-    return `W3C's log: set format to "csv", sep to " ", header_prefix to "#Fields:"`
-  if (/^\s*\[/.test(line)) return 'a JSON array: set format to "json"'
+    return {
+      what: "W3C's log",
+      options: { format: 'csv', sep: ' ', comment: '#', header_prefix: '#Fields:' },
+    }
+  if (/^\s*\[/.test(line)) return { what: 'a JSON array', options: { format: 'json' } }
   if (/^\s*\{/.test(line)) return undefined
-  const separator = [',', ';', '\t'].find((each) => line.includes(each))
-  return (
-    separator && `CSV: set format to "csv"${separator === ',' ? '' : `, sep to ${JSON.stringify(separator)}`}`
-  )
+  const sep = [',', ';', '\t'].find((each) => line.includes(each))
+  return sep === undefined
+    ? undefined
+    : { what: 'CSV', options: { format: 'csv', ...(sep !== ',' && { sep }) } }
+}
+
+/** The likely format in words: `CSV: set format to "csv", sep to ";"`. */
+function formatAdvice(line: string): string | undefined {
+  const like = formatLike(line)
+  if (!like) return undefined
+  const options = Object.entries(like.options).map(([name, value]) => `${name} to ${JSON.stringify(value)}`)
+  return `${like.what}: set ${options.join(', ')}`
 }
 
 /** Reads one JSON object, or notes why it is none. */
