@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,11 +34,25 @@ t.test('the tarball', async (t) => {
       t.ok(paths.includes(path), path)
     }
     const strangers = paths.filter(
-      (path) => !/^(dist|lib)\/|^(README|CHANGELOG)\.md$|^LICENSE$|^package\.json$/.test(path),
+      (path) =>
+        !/^(dist|lib)\/|^(README|CHANGELOG)\.md$|^LICENSE$|^package\.json$|^(\.github|test\/bench)\/.*\.(md|svg)$/.test(
+          path,
+        ),
     )
     t.same(strangers, [])
     t.same(
-      paths.filter((path) => /test|fixture/.test(path)),
+      paths.filter((path) => /test|fixture/.test(path) && !/^test\/bench\/\w+\.md$/.test(path)),
+      [],
+    )
+  })
+
+  t.test('npm has no script of it to run or to warn of at an install', async (t) => {
+    const { stdout } = await run('tar', ['-xzOf', tarball, 'package/package.json'])
+    const { scripts } = JSON.parse(stdout) as { scripts: Record<string, string> }
+    t.same(
+      ['preinstall', 'install', 'postinstall', 'preprepare', 'prepare', 'postprepare'].filter(
+        (name) => scripts[name],
+      ),
       [],
     )
   })
@@ -133,6 +147,46 @@ t.test('the tarball', async (t) => {
       const { stdout } = await run(process.execPath, ['stores.mjs'], { cwd: alone })
       t.match(stdout, /npm install ioredis@.*\n.*npm install pg@/)
     })
+
+    t.test(
+      'without the optional packages Splunk works, and Azure says what to install',
+      { skip },
+      async (t) => {
+        const alone = await mkdtemp(join(tmpdir(), 'package-'))
+        t.teardown(() => rm(alone, { recursive: true, force: true }))
+        await writeFile(join(alone, 'package.json'), '{"name":"user","private":true}')
+        const { stdout, stderr } = await npm(
+          ['install', '--prefer-offline', '--omit=optional', tarball],
+          alone,
+        )
+        t.notMatch(`${stdout}${stderr}`, /warn/)
+        t.notOk((await readdir(join(alone, 'node_modules'))).includes('@azure'))
+        const program = `import { once } from 'node:events'
+        import { AzureMonitorReadable, SentinelWritable, SplunkWritable } from 'cyber-connectors'
+        import { HecEmulator } from 'cyber-connectors/emulators'
+        const hec = await new HecEmulator().start()
+        const splunk = new SplunkWritable({ url: hec.endpoint, token: hec.token })
+        splunk.end({ a: 1 })
+        await once(splunk, 'finish')
+        await hec.close()
+        const credential = { getToken: async () => ({ token: 'x', expiresOnTimestamp: Date.now() + 3_600_000 }) }
+        for (const signIn of [{ azure_default_credential: true }, { credential }]) {
+          const sentinel = new SentinelWritable({ ...signIn, dce: 'https://x.ingest.monitor.azure.com', dcr_id: 'dcr-${'0'.repeat(32)}', dcs: 'Custom-A' })
+          sentinel.end({ a: 1 })
+          await once(sentinel, 'finish').catch((error) => console.log(error.message))
+          const source = new AzureMonitorReadable({ ...signIn, workspace_id: 'w', query: 'T', timespan: 'P1D' })
+          await source.toArray().catch((error) => console.log(error.message))
+        }`
+        await writeFile(join(alone, 'a.mjs'), program)
+        const said = (await run(process.execPath, ['a.mjs'], { cwd: alone })).stdout.trim().split('\n')
+        t.match(said, [
+          /^ms-sentinel: .*needs the package @azure\/identity, which is not installed: npm install @azure\/identity@\^4$/,
+          /^azure-monitor: .*npm install @azure\/identity@\^4$/,
+          /^ms-sentinel: .*npm install @azure\/monitor-ingestion@\^1$/,
+          /^azure-monitor: .*npm install @azure\/monitor-query@\^1$/,
+        ])
+      },
+    )
 
     t.test('a Splunk-only program loads no Azure package', async (t) => {
       const scripts = await node(

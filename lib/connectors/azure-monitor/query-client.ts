@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { LogsQueryClientOptions } from '@azure/monitor-query'
+import { importPackage } from '../../core/optional-package.ts'
 import { fromDate, toDate } from '../../core/time.ts'
 import type { Window } from '../../core/window.ts'
 import { noteOf } from '../../source/packed.ts'
@@ -61,7 +62,7 @@ export class QueryClient {
 
   /** @throws Error if there is no answer at all, AbortError when the signal fires */
   async send(request: QueryRequest, token: string, signal: AbortSignal): Promise<QueryAnswer> {
-    azure ??= await import('@azure/monitor-query')
+    azure ??= await importPackage('@azure/monitor-query@^1', () => import('@azure/monitor-query'))
     const { LogsQueryClient } = azure
     const { clientOptions, tokens } = this.#connection
     const exchange: Exchange = {}

@@ -1,5 +1,6 @@
 import type { TokenCredential } from '@azure/core-auth'
 import type { TokenCredentialOptions } from '@azure/identity'
+import { importPackage } from '../../core/optional-package.ts'
 import { credentialsOf, type Redact, redactor } from '../../core/redaction.ts'
 import { Agents } from '../../http/agents.ts'
 import { userAgent } from '../../http/client.ts'
@@ -102,8 +103,8 @@ export class AzureConnection {
       return this.#databricks
     }
     const [identity, { createDefaultHttpClient }] = await Promise.all([
-      import('@azure/identity'),
-      import('@azure/core-rest-pipeline'),
+      importPackage('@azure/identity@^4', () => import('@azure/identity')),
+      importPackage('@azure/core-rest-pipeline@^1', () => import('@azure/core-rest-pipeline')),
     ])
     const fromEnvironment = values.azure_default_credential && values.azure_cloud === 'public'
     const authorityHost =

@@ -1,6 +1,7 @@
 import type * as client from '@platformatic/kafka'
 import { ConnectorError } from '../../core/errors.ts'
 import { untilAborted } from '../../core/on-abort.ts'
+import { importPackage, MissingPackage } from '../../core/optional-package.ts'
 import { type Redact, redactor } from '../../core/redaction.ts'
 import { pause } from '../../core/retry.ts'
 import { ownOrShared } from '../../http/sharing.ts'
@@ -124,17 +125,16 @@ export class ClusterHolder {
 
 /** Loads the Kafka client. @throws ConnectorError (`ERR_OPTION`) if it is not installed */
 async function loadClient(): Promise<Client> {
+  const range = process.version.startsWith('v20.') ? '^1.35' : '^2'
   try {
-    return await import('@platformatic/kafka')
+    return await importPackage(`@platformatic/kafka@${range}`, () => import('@platformatic/kafka'))
   } catch (error) {
-    const { message } = error as Error
-    // By its words: loaders of tests and bundlers give it other codes.
-    if (!message.startsWith('Cannot find') || !message.includes("'@platformatic/kafka'")) throw error
-    throw new ConnectorError(
-      'ERR_OPTION',
-      `${connectorName}: needs the package @platformatic/kafka, which is not installed: npm install @platformatic/kafka@${process.version.startsWith('v20.') ? '^1.35' : '^2'}`,
-      { connector: connectorName, cause: error },
-    )
+    if (!(error instanceof MissingPackage)) throw error
+    const { message, cause } = error
+    throw new ConnectorError('ERR_OPTION', `${connectorName}: ${message}`, {
+      connector: connectorName,
+      cause,
+    })
   }
 }
 

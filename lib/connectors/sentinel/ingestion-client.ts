@@ -1,4 +1,5 @@
 import type { LogsIngestionClient, LogsIngestionClientOptions } from '@azure/monitor-ingestion'
+import { importPackage } from '../../core/optional-package.ts'
 import { redacted } from '../../core/redaction.ts'
 import type { HttpResponse } from '../../http/client.ts'
 import type { Body } from '../../sink/protocol.ts'
@@ -50,7 +51,7 @@ export class IngestionClient {
 
   /** @throws Error where there is no whole answer, AbortError when the signal fires */
   async send(body: Body, token: string, signal: AbortSignal): Promise<HttpResponse> {
-    azure ??= await import('@azure/monitor-ingestion')
+    azure ??= await importPackage('@azure/monitor-ingestion@^1', () => import('@azure/monitor-ingestion'))
     signal.throwIfAborted()
     const { dcr_id, dcs } = this.#target
     const exchange: Exchange = { body, token }
