@@ -54,7 +54,7 @@ t.test('a wrong text or option is refused before anything is asked, and no secre
     [
       `https://account.blob.core.windows.net/container/name?sv=1&sig=${secret}`,
       {},
-      /takes no shared access signature/,
+      /signs in by Entra ID, not by a shared access signature/,
     ],
     [
       'https://account.blob.core.windows.net/container/name',
