@@ -25,7 +25,14 @@ export {
 } from './connectors/files/files-stream-readable.ts'
 export type { MalformedEvent } from './connectors/files/malformed.ts'
 export type { FilesReadableOptions, FilesStreamReadableOptions } from './connectors/files/options.ts'
-export type { RebalanceEvent } from './connectors/kafka/group.ts'
+export type {
+  DataLossEvent,
+  KafkaOffset,
+  KafkaSlice,
+  LagEvent,
+  MalformedMessageEvent,
+  RebalanceEvent,
+} from './connectors/kafka/events.ts'
 export {
   KafkaReadable,
   type KafkaSourceEvents,
@@ -37,8 +44,6 @@ export type {
   KafkaReadableOptions,
   KafkaStreamReadableOptions,
 } from './connectors/kafka/options.ts'
-export type { DataLossEvent, KafkaOffset, KafkaSlice, LagEvent } from './connectors/kafka/planner.ts'
-export type { MalformedMessageEvent } from './connectors/kafka/rows.ts'
 export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
 export {
   type SentinelOptions,

@@ -1,29 +1,19 @@
 import type { CheckpointSession, CheckpointStore } from '../../checkpoint/store.ts'
 import type { Planner } from '../../source/planner.ts'
 import { KafkaCluster } from './cluster.ts'
+import type {
+  DataLossEvent,
+  KafkaOffset,
+  KafkaSlice,
+  LagEvent,
+  OffsetsOption,
+  RebalanceEvent,
+} from './events.ts'
 import type { KafkaFailure } from './failure.ts'
 import { GroupMember } from './group-member.ts'
 import type { Assignment } from './group-messages.ts'
 import type { SourceValues } from './options.ts'
-import {
-  type AskOffsets,
-  type DataLossEvent,
-  type KafkaOffset,
-  type KafkaSlice,
-  kafkaSlice,
-  type LagEvent,
-  type OffsetsOption,
-  type PartitionNotes,
-  requireKafkaSlice,
-  sliceSize,
-} from './planner.ts'
-
-/** Event `rebalance`: the group has shared its partitions anew. */
-export interface RebalanceEvent {
-  readonly group: string
-  /** Partitions of this process, by topic. */
-  readonly partitions: Readonly<Record<string, readonly number[]>>
-}
+import { type AskOffsets, kafkaSlice, type PartitionNotes, requireKafkaSlice, sliceSize } from './planner.ts'
 
 export type GroupValues = SourceValues & {
   readonly group_id: string

@@ -7,8 +7,16 @@ import type { Row } from '../../source/protocol.ts'
 import { Requester } from '../../source/requester.ts'
 import { StreamReadable } from '../../source/stream-readable.ts'
 import { ClusterHolder } from './cluster.ts'
+import type {
+  DataLossEvent,
+  KafkaOffset,
+  KafkaSlice,
+  LagEvent,
+  MalformedMessageEvent,
+  RebalanceEvent,
+} from './events.ts'
 import { connectorName, KafkaFailure } from './failure.ts'
-import { GroupPlanner, MemoryCheckpoint, type RebalanceEvent } from './group.ts'
+import { GroupPlanner, MemoryCheckpoint } from './group.ts'
 import {
   boundedDeclaration,
   type KafkaOptions,
@@ -19,17 +27,7 @@ import {
   sourceValues,
   streamDeclaration,
 } from './options.ts'
-import {
-  type AskOffsets,
-  type DataLossEvent,
-  type KafkaOffset,
-  type KafkaSlice,
-  type LagEvent,
-  OffsetPlanner,
-  offsetsOf,
-  PartitionNotes,
-} from './planner.ts'
-import type { MalformedMessageEvent } from './rows.ts'
+import { type AskOffsets, OffsetPlanner, offsetsOf, PartitionNotes } from './planner.ts'
 import { KafkaSinkProtocol } from './sink-protocol.ts'
 import { failureVerdict, KafkaSourceProtocol, reportLoss } from './source-protocol.ts'
 

@@ -19,8 +19,9 @@ import {
   clusterSpecs,
   sparkSpecs,
 } from './connection-options.ts'
+import type { Offsets, OffsetsOption } from './events.ts'
 import { connectorName } from './failure.ts'
-import { earliest, latest, type Offsets, type OffsetsOption } from './planner.ts'
+import { earliest, latest } from './planner.ts'
 import { compressions } from './produce-request.ts'
 
 const offsetsKind = {

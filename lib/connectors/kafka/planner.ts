@@ -1,28 +1,9 @@
 import { CheckpointError } from '../../core/errors.ts'
-import type { Offset, Slice } from '../../core/slice.ts'
+import type { Slice } from '../../core/slice.ts'
 import type { Planner } from '../../source/planner.ts'
 import type { KafkaCluster } from './cluster.ts'
+import type { DataLossEvent, KafkaOffset, KafkaSlice, LagEvent, Offsets, OffsetsOption } from './events.ts'
 import { connectorName, KafkaFailure } from './failure.ts'
-
-/** Offsets by topic and partition. */
-export type Offsets = { readonly [topic: string]: { readonly [partition: string]: number } }
-
-/** Up to where a stream has read: the offset of the next message of each partition. */
-export type KafkaOffset = Offset & {
-  /** The cluster that the offsets are of. */
-  readonly cluster: string
-  readonly offsets: Offsets
-}
-
-/** Messages of one partition, from one offset up to another, itself not included. */
-export interface KafkaSlice extends Slice {
-  readonly topic: string
-  readonly partition: number
-  readonly start: number
-  readonly end: number
-  /** Of a consumer group: which time this process had the partition. */
-  readonly owner?: number
-}
 
 /** Maximum characters of offsets in advice: cut ones could not be used. */
 const longestAdvice = 500
@@ -50,9 +31,6 @@ export function sliceSize(
 
 /** Kafka's stand-ins for offsets, in a request and in `startingOffsets`. */
 export const [latest, earliest] = [-1, -2]
-
-/** Where to start, or end: at the same place everywhere, or by topic and partition. */
-export type OffsetsOption = 'earliest' | 'latest' | Offsets
 
 /** What the stream and its requests know of a partition. */
 export class PartitionNotes {
@@ -111,25 +89,6 @@ export class PartitionNotes {
   startOf(topic: string, partition: number): number {
     return this.#starts.get(`${topic}/${partition}`) ?? 0
   }
-}
-
-/** Event `data_loss`: offsets that were to be read are gone, and the stream goes on at another one. */
-export interface DataLossEvent {
-  readonly topic: string
-  readonly partition: number
-  /** The offset that was to be read next. */
-  readonly offset: number
-  /** The offset that is read next. */
-  readonly continuesAt: number
-}
-
-/** Event `lag`, at each look for new messages: how far what is committed of a partition is behind its end. */
-export interface LagEvent {
-  readonly topic: string
-  readonly partition: number
-  readonly messages: number
-  /** Age of the newest message that was read; 0 once caught up. */
-  readonly seconds: number
 }
 
 export type AskOffsets = (wanted: OffsetsOption, signal: AbortSignal) => Promise<KafkaOffset>

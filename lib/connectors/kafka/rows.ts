@@ -6,16 +6,9 @@ import { JsonBytes } from '../../core/json-bytes.ts'
 import { findJsonFault } from '../../core/json-fault.ts'
 import { DeadLetterOffice } from '../../sink/dead-letter.ts'
 import type { Row } from '../../source/protocol.ts'
+import type { MalformedMessageEvent } from './events.ts'
 import { connectorName } from './failure.ts'
 import type { Message, MessageBatch } from './records.ts'
-
-/** Event `malformed`: a message that can't be read was left out, put aside or put into a column. */
-export interface MalformedMessageEvent {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  readonly problem: string
-}
 
 export interface RowSettings {
   readonly format: 'json' | 'text' | 'bytes'

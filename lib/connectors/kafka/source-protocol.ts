@@ -3,18 +3,10 @@ import type { SourceFailure, SourceVerdict } from '../../core/verdict.ts'
 import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
 import type { ClusterHolder, KafkaCluster } from './cluster.ts'
 import type { BrokerAddress } from './connection-options.ts'
+import type { DataLossEvent, KafkaOffset, KafkaSlice } from './events.ts'
 import { connectorName, failureOf, KafkaFailure } from './failure.ts'
 import type { SourceValues } from './options.ts'
-import {
-  type DataLossEvent,
-  earliest,
-  type KafkaOffset,
-  type KafkaSlice,
-  latest,
-  leaderless,
-  listOffsets,
-  type PartitionNotes,
-} from './planner.ts'
+import { earliest, latest, leaderless, listOffsets, type PartitionNotes } from './planner.ts'
 import { type FetchedPartition, RecordBatches, readFetchAnswer } from './records.ts'
 import { MessageRows } from './rows.ts'
 
