@@ -44,7 +44,7 @@ export type {
   KafkaReadableOptions,
   KafkaStreamReadableOptions,
 } from './connectors/kafka/options.ts'
-export { type RestOptions, RestWritable } from './connectors/rest/index.ts'
+export { type AnswerCheck, type RestOptions, RestWritable } from './connectors/rest/index.ts'
 export {
   type SentinelOptions,
   SentinelWritable,

@@ -88,8 +88,9 @@ function spec<T, G, C extends OptionConfig<T>>(
 /** A number, also from a decimal string, as Spark gives it; undefined for anything else. */
 function decimal(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) ? value : undefined
-  if (typeof value !== 'string' || !/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value))
-    return undefined
+  // No number that is meant has as many digits; a longer text is not even matched.
+  if (typeof value !== 'string' || value.length > 400) return undefined
+  if (!/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(value.trim())) return undefined
   const parsed = Number(value)
   return Number.isFinite(parsed) ? parsed : undefined
 }

@@ -1,9 +1,9 @@
 import type { EitherSpelling } from '../../core/spelling.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
-import { type RestOptions, restOptions } from './options.ts'
+import { type AnswerCheck, type RestOptions, restOptions } from './options.ts'
 import { RestProtocol } from './protocol.ts'
 
-export type { RestOptions }
+export type { AnswerCheck, RestOptions }
 
 /**
  * A Writable in object mode that sends rows to an HTTP endpoint.

@@ -52,6 +52,29 @@ function isHeaderName(name: string): boolean {
   }
 }
 
+/**
+ * What an answer means, from its status and the first megabyte of its body: `accepted`, `retry` (transient), `refused` (of
+ * the rows: bisected until the row at fault is found), or `fatal` (ends the stream); undefined leaves it to the status.
+ */
+export type AnswerCheck = (status: number, body: string) => AnswerKind | undefined
+
+export type AnswerKind = 'accepted' | 'retry' | 'refused' | 'fatal'
+
+export const answerKinds: ReadonlySet<unknown> = new Set<AnswerKind>([
+  'accepted',
+  'retry',
+  'refused',
+  'fatal',
+])
+
+function acceptance(value: unknown): readonly number[] | AnswerCheck | undefined {
+  if (typeof value === 'function') return value as AnswerCheck
+  const list = typeof value === 'string' ? value.split(',').map(Number) : value
+  const isStatus = (status: unknown) =>
+    Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599
+  return Array.isArray(list) && list.length > 0 && list.every(isStatus) ? list : undefined
+}
+
 const requestSpecs = {
   /** Endpoint, such as a webhook. All of it but scheme, host and port is treated as secret. */
   url: option.url({ required: true, secret: true }),
@@ -87,6 +110,16 @@ const requestSpecs = {
    * can drop duplicates by it.
    */
   idempotency_header: option.text(),
+  /**
+   * Statuses besides 2xx that mean the rows were accepted, such as 302 for Google Apps Script; a redirect is never followed.
+   * In programs also a function `(status, body) => 'accepted' | 'retry' | 'refused' | 'fatal' | undefined`, for APIs that
+   * report failures inside of a 200; undefined leaves the decision to the status.
+   */
+  accept: option.custom<readonly number[] | AnswerCheck, readonly number[] | `${number}` | AnswerCheck>({
+    form: 'statuses from 200 to 599, as a list or as a string separated by commas, or a function of status and body',
+    schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'integer' } }] },
+    parse: acceptance,
+  }),
   /**
    * Maximum rows of a request; `auto` finds the best number from 50 to 5,000.
    * @default 1

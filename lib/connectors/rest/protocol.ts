@@ -1,13 +1,13 @@
-import { randomUUID } from 'node:crypto'
-import { DeliveryError, RefusedRow } from '../../core/errors.ts'
-import { type JsonText, serialize } from '../../core/json.ts'
+import { createHash } from 'node:crypto'
+import { DeliveryError, OptionError, RefusedRow } from '../../core/errors.ts'
+import { describe, type JsonText, serialize } from '../../core/json.ts'
 import { type Redact, redactor, urlSecrets } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
 import { HttpClient, type HttpResponse } from '../../http/client.ts'
 import { headerOf, plainText, waitOf } from '../../http/response.ts'
 import type { Attempt, Body, EncodedRow, Framing, SinkProtocol } from '../../sink/protocol.ts'
-import { givenHeaders, type RestSettings } from './options.ts'
+import { type AnswerCheck, answerKinds, givenHeaders, type RestSettings } from './options.ts'
 
 /** Rows as the body, or the query, of HTTP requests to one URL; the status says whether they are in. */
 export class RestProtocol implements SinkProtocol {
@@ -57,7 +57,7 @@ export class RestProtocol implements SinkProtocol {
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {
-    const { url, http_method, idempotency_header } = this.#settings
+    const { url, http_method, idempotency_header, accept } = this.#settings
     const response = await this.#http.request({
       method: http_method,
       url: withQuery(url, body.group ?? ''),
@@ -72,14 +72,22 @@ export class RestProtocol implements SinkProtocol {
       signal,
       timeout,
       cut: true,
-      headCounts: () => true,
+      // A check of the body has to wait for it.
+      headCounts: () => typeof accept !== 'function',
     })
+    const { status } = response
+    const checked =
+      typeof accept === 'function'
+        ? checkedBy(accept, response)
+        : accept?.includes(status)
+          ? 'accepted'
+          : undefined
     // A receiver that knows the key says so while the first request is still at work: another try may find it done.
-    if (response.status === 409 && idempotency_header !== undefined) {
+    if (!checked && status === 409 && idempotency_header !== undefined) {
       const text = plainText(this.#http.redact(response.text)) || 'HTTP status 409'
       return { kind: 'retry', reason: { status: 409, text }, ...waitOf(response) }
     }
-    return restVerdict(response, url, this.#http.redact)
+    return restVerdict(response, url, this.#http.redact, checked)
   }
 
   close(): void {
@@ -87,23 +95,48 @@ export class RestProtocol implements SinkProtocol {
   }
 }
 
-/** What an answer means for the rows of the request. https://www.rfc-editor.org/rfc/rfc9110#name-status-codes */
-export function restVerdict(response: HttpResponse, url: string, redact: Redact): SinkVerdict {
+/** @throws OptionError if the function returns none of the words */
+function checkedBy(accept: AnswerCheck, { status, text }: HttpResponse): ReturnType<AnswerCheck> {
+  const checked = accept(status, text)
+  if (checked === undefined || answerKinds.has(checked)) return checked
+  const words = [...answerKinds].map((kind) => `"${kind}"`).join(', ')
+  throw new OptionError('rest', [
+    `accept: the function returned ${describe(checked)}; expected ${words} or undefined`,
+  ])
+}
+
+/**
+ * What an answer means for the rows of the request. https://www.rfc-editor.org/rfc/rfc9110#name-status-codes
+ * @param checked what `accept` says of it
+ */
+export function restVerdict(
+  response: HttpResponse,
+  url: string,
+  redact: Redact,
+  checked?: ReturnType<AnswerCheck>,
+): SinkVerdict {
   const { status } = response
   // A service may quote what it was sent: cleaned before it is cut, so that no half of a secret is left.
   const text = plainText(redact(response.text)) || `HTTP status ${status}`
   const reason: Reason = { status, text }
-  if (status >= 200 && status < 300) return { kind: 'accepted', value: reason }
-  if (status === 413) return { kind: 'split', reason }
-  if (isTransientStatus(status)) return { kind: 'retry', reason, ...waitOf(response) }
-  const isOfRows =
-    firewallStatuses.has(status) ||
-    (status >= 400 && status < 500 && !authStatuses.has(status) && !endpointStatuses.has(status))
-  if (isOfRows) return { kind: 'refused', reason }
+  const kind = checked ?? kindOf(status)
+  if (kind === 'accepted') return { kind, value: reason }
+  if (kind === 'retry') return { kind, reason, ...waitOf(response) }
+  if (kind === 'split' || kind === 'refused') return { kind, reason }
   const code = authStatuses.has(status) ? 'ERR_AUTH' : 'ERR_DELIVERY'
-  const message = `rest: ${advice(response, url)} (${status}: ${text})`
+  const why = checked ? '`accept` finds the answer permanent' : advice(response, url)
   const details = { connector: 'rest', status, serviceText: text }
-  return { kind: 'fatal', error: new DeliveryError(code, message, details) }
+  return { kind, error: new DeliveryError(code, `rest: ${why} (${status}: ${text})`, details) }
+}
+
+function kindOf(status: number): 'accepted' | 'split' | 'retry' | 'refused' | 'fatal' {
+  if (status >= 200 && status < 300) return 'accepted'
+  if (status === 413) return 'split'
+  if (isTransientStatus(status)) return 'retry'
+  if (firewallStatuses.has(status)) return 'refused'
+  if (status < 400 || status >= 500 || authStatuses.has(status) || endpointStatuses.has(status))
+    return 'fatal'
+  return 'refused'
 }
 
 const authStatuses = new Set([401, 403, 407])
@@ -160,13 +193,14 @@ interface Payload {
 /** For one row a request. */
 const alone: Framing = { open: '', separator: '', close: '' }
 
-function payloadOf({ http_format, http_method, batch_size }: RestSettings): Payload {
+function payloadOf(settings: RestSettings): Payload {
+  const { http_format, http_method, batch_size } = settings
   if (http_method === 'get') return { framing: alone, contentType: undefined, write: serialize }
   switch (http_format) {
     case 'form-data':
       return { framing: alone, contentType: 'application/x-www-form-urlencoded', write: urlEncoded }
     case 'multipart':
-      return multipart()
+      return multipart(settings)
     case 'ndjson':
       return {
         framing: { open: '', separator: '\n', close: '\n' },
@@ -185,9 +219,10 @@ function urlEncoded(row: Record<string, unknown>): string {
 }
 
 /** https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data */
-function multipart(): Payload {
-  // Nobody who writes rows can guess it.
-  const boundary = `----cyber-connectors-${randomUUID()}`
+function multipart(settings: RestSettings): Payload {
+  // The same for the same endpoint and credentials: rows sent again by another process have the same bytes, so the same key.
+  const endpoint = JSON.stringify([settings.url, givenHeaders(settings)])
+  const boundary = `----cyber-connectors-${createHash('sha256').update(endpoint).digest('hex').slice(0, 32)}`
   const lines = (text: string) => text.replace(/\r\n?|\n/g, '\r\n')
   const inQuotes = (name: string) =>
     lines(name).replace(/[\r\n"]/g, (character) => encodeURIComponent(character))
@@ -195,7 +230,10 @@ function multipart(): Payload {
     framing: alone,
     contentType: `multipart/form-data; boundary=${boundary}`,
     write(row) {
-      const parts = fieldsOf(row).map(
+      const fields = fieldsOf(row)
+      const planted = fields.find((field) => field.some((text) => text.includes(boundary)))
+      if (planted) throw new RefusedRow(`${planted[0]}: the boundary of multipart/form-data is in it`)
+      const parts = fields.map(
         ([name, value]) =>
           `--${boundary}\r\nContent-Disposition: form-data; name="${inQuotes(name)}"\r\n\r\n${lines(value)}\r\n`,
       )
