@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Command } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import { serialize } from '../core/json.ts'
+import { counted } from '../core/quantities.ts'
 import { type Emulators, type EmulatorsOptions, startEmulators } from '../emulators/index.ts'
 import { readYaml } from './config-file.ts'
 import { faultHelp, type PlannedFault, parseFault, type ServiceName, services } from './fault-flag.ts'
@@ -85,8 +86,8 @@ async function emulate(flags: EmulateFlags): Promise<number> {
   said?.flush()
   const counts = Object.entries(services).map(([name, key]) => {
     const service = emulators[key]
-    const rows = 'received' in service ? `, ${service.received} rows accepted` : ''
-    return `${name}: ${service.count} requests${rows}`
+    const rows = 'received' in service ? `, ${counted(service.received, 'row')} accepted` : ''
+    return `${name}: ${counted(service.count, 'request')}${rows}`
   })
   process.stderr.write(`${counts.join('\n')}\n`)
   return 0
@@ -268,7 +269,7 @@ function emulatorsJson(emulators: Emulators, tables: readonly SampleTable[]): st
 function emulatorsText(emulators: Emulators, tables: readonly SampleTable[]): string {
   const lines = Object.entries(variables(emulators)).map(([name, value]) => `export ${name}='${value}'`)
   const [{ name, timeColumn }] = tables as [SampleTable]
-  const counts = tables.map(({ name, rows }) => `${name} (${rows.length} rows)`)
+  const counts = tables.map(({ name, rows }) => `${name} (${counted(rows.length, 'row')})`)
   return `${lines.join('\n')}
 
 # In another shell, with these variables:

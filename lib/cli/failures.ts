@@ -1,4 +1,5 @@
 import { ConnectorError } from '../core/errors.ts'
+import { counted } from '../core/quantities.ts'
 
 /** Exit codes. They are stable: scripts and service managers depend on them. */
 export const exitCodes = {
@@ -80,7 +81,8 @@ export function failureText(error: unknown, areRowsReported = false): string {
     : [`cyber-connectors: ${error.message} (${error.code})`]
   const advice = adviceFor(error.message, { status: error.status, error })
   if (advice !== undefined) lines.push(`  ${advice}`)
-  if (rows > 0) lines.push(`  ${rows} rows that had been read are not delivered`)
+  if (rows > 0)
+    lines.push(`  ${counted(rows, 'row')} that had been read ${rows === 1 ? 'is' : 'are'} not delivered`)
   return printable(lines.join('\n'))
 }
 

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { Command, Option } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import { type Numeric, otherSpelling } from '../core/options.ts'
-import { durationText } from '../core/quantities.ts'
+import { counted, durationText } from '../core/quantities.ts'
 import type { Json, Offset, Slice } from '../core/slice.ts'
 import { rangeSpecs } from '../source/options.ts'
 import type { SliceSource } from '../source/planner.ts'
@@ -31,7 +31,9 @@ export function planCommand(finish: (code: number) => void): Command {
       if (flags.replace) await queue.clear()
       const { windows, laid } = await layWindows(job, source, queue)
       const { planned, added } = await queue.plan(windows, laid)
-      process.stdout.write(`${planned} windows planned, ${added} of them new, in the queue ${queue.name}\n`)
+      process.stdout.write(
+        `${counted(planned, 'window')} planned, ${added.toLocaleString('en')} of them new, in the queue ${queue.name}\n`,
+      )
       finish(exitCodes.done)
     } finally {
       source.destroy()
@@ -69,11 +71,10 @@ export function queueCommand(finish: Finish): Command {
     )
   }
   add('status', 'shows how far a queue is, and which windows failed', statusText)
-  add(
-    'retry',
-    'queues failed windows again',
-    async (queue) => `${await queue.retry()} windows are back in the queue`,
-  )
+  add('retry', 'queues failed windows again', async (queue) => {
+    const count = await queue.retry()
+    return `${counted(count, 'window')} ${count === 1 ? 'is' : 'are'} back in the queue`
+  })
   add('pause', 'starts no more windows; those in flight continue', async (queue) => {
     await queue.pause()
     return `the queue ${queue.name} is paused`
@@ -95,7 +96,7 @@ async function statusText(queue: WindowQueue<Slice>, json: boolean): Promise<str
       ? ''
       : `, about ${durationText(Math.ceil(secondsLeft))} left`
   const lines = [
-    `${completed} of ${total} windows done${left}${paused ? '; the queue is paused' : ''}`,
+    `${completed} of ${counted(total, 'window')} done${left}${paused ? '; the queue is paused' : ''}`,
     `${waiting} waiting, ${active} in flight, ${delayed} delayed, ${failed} failed`,
     ...failures.map(({ window, reason }) => `failed: ${window.id}: ${reason}`),
   ]

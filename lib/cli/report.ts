@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import { ConnectorError } from '../core/errors.ts'
-import { byteText, durationText } from '../core/quantities.ts'
+import { byteText, counted, durationText } from '../core/quantities.ts'
 import { adviceFor, failureText, printable, undeliveredRows } from './failures.ts'
 import type { Snapshot, Tally } from './tally.ts'
 
@@ -50,7 +50,7 @@ class LiveReport implements JobReport {
     const refused = rejected > 0 ? `, ${count(rejected)} to the dead letter` : ''
     this.close()
     process.stderr.write(
-      `${outcome}: ${count(read)} rows read${arrived}${refused}, ${seconds.toFixed(1)} s\n`,
+      `${outcome}: ${counted(read, 'row')} read${arrived}${refused}, ${seconds.toFixed(1)} s\n`,
     )
   }
 
@@ -194,7 +194,7 @@ function liveText(counts: Snapshot, rate: number): string {
     queue,
   } = counts
   const parts = [
-    `${delivered.toLocaleString('en')} rows`,
+    counted(delivered, 'row'),
     `${rate.toLocaleString('en')} rows/s`,
     byteText(bytes),
     `${in_flight} in flight`,
@@ -209,7 +209,7 @@ function liveText(counts: Snapshot, rate: number): string {
 
 function queueText({ done, failed, total, paused, seconds_left }: NonNullable<Snapshot['queue']>): string {
   const left = seconds_left ? `, ${durationText(seconds_left)} left` : ''
-  return `${done} of ${total} windows${failed > 0 ? `, ${failed} failed` : ''}${paused ? ', paused' : left}`
+  return `${done} of ${counted(total, 'window')}${failed > 0 ? `, ${failed} failed` : ''}${paused ? ', paused' : left}`
 }
 
 /** Rows a second over the last few samples. */

@@ -39,7 +39,7 @@ async function runStreaming(
     transform: () => [
       async function* counted(rows: AsyncIterable<Record<string, unknown>>) {
         for await (const row of rows) {
-          tally.read++
+          tally.noteRead()
           yield row
         }
       },
@@ -62,6 +62,9 @@ async function runStreaming(
   query.on('progress', ({ lag }) => {
     tally.windows!++
     if (lag !== undefined) tally.committed = Date.now() - lag
+  })
+  query.on('idle', () => {
+    if (query.offset && !('timestamp' in query.offset)) tally.noteCaughtUp()
   })
   query.on('retry', ({ window, part, error, attempts, wait }) => {
     tally.reruns++

@@ -46,6 +46,8 @@ export class Tally {
   windows: number | undefined
   /** Streaming: rows before this time, in milliseconds since 1970, are committed. */
   committed: number | undefined
+  /** Streaming, of a source without times: everything available is delivered, so it lags by nothing. */
+  #isCaughtUp = false
   /** Rows written to the file of undelivered rows. */
   undelivered: number | undefined
   /** Windows that ran again. */
@@ -65,6 +67,19 @@ export class Tally {
     source.on('window', ({ done }: { done?: number }) => {
       this.#done = done
     })
+  }
+
+  /** A source without times has nothing more to read. */
+  noteCaughtUp(): void {
+    this.#isCaughtUp = true
+  }
+
+  /** A row was read. Of a source that was caught up the lag starts now. */
+  noteRead(): void {
+    this.read++
+    if (!this.#isCaughtUp) return
+    this.#isCaughtUp = false
+    this.committed = Date.now()
   }
 
   watchSink(sink: Counted): void {
@@ -91,7 +106,7 @@ export class Tally {
       rejected: sum.rejected + this.badLines,
       retries: sum.retries + this.reruns,
       ...(committed !== undefined && {
-        lag_seconds: Math.max(0, Math.round((Date.now() - committed) / 1000)),
+        lag_seconds: this.#isCaughtUp ? 0 : Math.max(0, Math.round((Date.now() - committed) / 1000)),
       }),
       ...(windows !== undefined && { windows }),
       ...(this.queue && { queue: queueCounts(this.queue) }),

@@ -1,5 +1,10 @@
 /** Human-readable amounts. */
 
+/** A number of things: `1 row`, `1,200 rows`. */
+export function counted(number: number, noun: string): string {
+  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`
+}
+
 /** Bytes: `9.9 MB`. */
 export function byteText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import t from 'tap'
 import { openQueue } from '../../lib/streaming/bullmq/index.ts'
@@ -138,6 +139,15 @@ t.test('a backlog by commands', { skip: redisMissing }, async (t) => {
   await t.test('what is wrong is told before anything is done', async (t) => {
     const job = await trial.job({ source: { workspaceid: 'w' } })
     t.match(await trial.run('plan', job, ...to('e')), { code: 2, stderr: /"workspaceid".*workspace_id/ })
+    for (const args of [
+      ['plan', 'screen.json', ...to('e')],
+      ['worker', 'screen.json', ...to('e')],
+    ]) {
+      const screen = { ...JSON.parse(await readFile(await trial.job(), 'utf8')), sink: '-' }
+      const cwd = t.testdir({ 'screen.json': JSON.stringify(screen) })
+      const refused = await command(args, { cwd, env: process.env })
+      t.match(refused, { code: 2, stderr: /sink: expected one that workers can write to, got "-"/ })
+    }
     t.match(await trial.run('worker', await trial.job()), { code: 2, stderr: /--queue: is required/ })
     t.match(await trial.run('queue', 'status', 'http://host'), {
       code: 2,

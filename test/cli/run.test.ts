@@ -1,11 +1,19 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Ajv } from 'ajv'
 import t, { type Test } from 'tap'
-import { startEmulators } from '../../lib/emulators/index.ts'
+import { HecEmulator, startEmulators } from '../../lib/emulators/index.ts'
 import { openStore } from '../../lib/stores/open-store.ts'
-import { command, commandPath, lastLine, RunningCommand, rowsOf, variable } from '../fixtures/command.ts'
+import {
+  command,
+  commandPath,
+  lastLine,
+  logLines,
+  RunningCommand,
+  rowsOf,
+  variable,
+} from '../fixtures/command.ts'
 import { redisMissing, startRedis } from '../services/redis.ts'
 
 const emulators = await startEmulators()
@@ -163,6 +171,37 @@ t.test(
     t.equal(hec.events.length, 100)
   },
 )
+
+t.test('a job of files lags only while something is left to deliver', async (t) => {
+  const folder = t.testdir({ logs: { 'a.ndjson': '{"id":1}\n' } })
+  const path = join(folder, 'logs/a.ndjson')
+  await utimes(path, new Date(), new Date(Date.now() - 3_600_000))
+  const hec = await new HecEmulator().start()
+  t.teardown(() => hec.close())
+  const job = {
+    source: { connector: 'files', options: { path: './logs', poll_interval_seconds: 0.05 } },
+    sink: { connector: 'splunk', options: { url: hec.endpoint, token: hec.token, initial_backoff: 0.05, max_backoff: 0.1 } },
+    checkpoint: './offsets',
+    trigger: { interval_seconds: 0.05 },
+  } // biome-ignore format: a job
+  await writeFile(join(folder, 'job.json'), JSON.stringify(job))
+  const args = ['run', 'job.json', '--log', 'json', '--log-interval', '0.05']
+  const running = new RunningCommand(args, { cwd: folder })
+  t.teardown(() => running.child.kill('SIGKILL'))
+  await running.progress(({ windows, lag_seconds }) => windows === 1 && lag_seconds === 0)
+  await hec.close()
+  await appendFile(path, '{"id":2}\n')
+  await running.progress(({ lag_seconds }) => Number(lag_seconds) > 0)
+  await hec.start()
+  await running.progress(({ windows, lag_seconds }) => windows === 2 && lag_seconds === 0)
+  running.child.kill('SIGTERM')
+  const { code, stderr } = await running.ended
+  t.equal(code, 0, stderr)
+  for (const line of logLines(stderr))
+    for (const value of Object.values(line))
+      if (typeof value === 'number') t.match(String(value), /^\d+(\.\d{1,3})?$/, 'at most three decimals')
+  t.ok(logLines(stderr).every(({ level }) => ['info', 'warn', 'error'].includes(String(level))))
+})
 
 t.test('a streaming job says how often a window is run again', async (t) => {
   const options = { ...source.options, start_time: '2024-01-01', partition_duration: 365 * 86_400 }

@@ -1,5 +1,6 @@
 import { ConnectorError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
+import { counted } from '../../core/quantities.ts'
 import type { SourceVerdict } from '../../core/verdict.ts'
 import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
 import { FileBytes } from './file-bytes.ts'
@@ -74,7 +75,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
       const [first] = files
       if (first) await (await FileBytes.open(first.path)).close()
       const text = first
-        ? `${files.length} files are there`
+        ? `${counted(files.length, 'file')} found`
         : `no file is there of ${this.#values.path.join(', ')}`
       return { kind: 'accepted', value: { healthy: first !== undefined, text } }
     } catch (error) {
