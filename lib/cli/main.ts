@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
+import { silenceRetryWarnings } from '../core/retry-warning.ts'
 import type { HelpTopic } from './connector-options.ts'
 import { exitCodeOf, exitCodes, exitCodesHelp, failureText } from './failures.ts'
 
@@ -74,6 +75,7 @@ function takeHelpTopic(argv: readonly string[]): { topic: HelpTopic; argv: reado
 
 /** @param given the command line without node and script @returns the exit code */
 async function main(given: readonly string[]): Promise<number> {
+  silenceRetryWarnings()
   let code: number = exitCodes.done
   const finish = (given: number) => {
     code = given

@@ -7,6 +7,8 @@ export interface RetryPolicy extends Backoff {
   readonly max_retry_seconds: number
   /** Maximum retries. Undefined: only the time limits them. */
   readonly max_retries?: number | undefined
+  /** Whether the first retry emits a process warning. Default: true. */
+  readonly warn_on_retry?: boolean
 }
 
 /** Waits before retries, in seconds. */
@@ -38,6 +40,12 @@ export const retrySpecs = {
    * @default 30
    */
   max_backoff: option.amount({ default: 30 }),
+  /**
+   * Whether the first failure that is retried emits a process warning (code CYBER_CONNECTORS_RETRY), once for each
+   * connector and host of a process.
+   * @default true
+   */
+  warn_on_retry: option.flag({ default: true }),
 } satisfies OptionSpecs
 
 /** Longest delay of a timer, in milliseconds; a longer one would fire at once. */
@@ -177,6 +185,18 @@ export function retryWait(policy: Backoff, retry: number, asked: number | undefi
   return Math.max(Math.min(policy.initial_backoff, policy.max_backoff) * 1000, backoff(policy, retry))
 }
 
+/** Seconds for retries while a host name has never resolved: it is more likely wrong than away. */
+const unresolvedSeconds = 30
+
+/** Whether a host name did not resolve: ENOTFOUND, on the error or among its causes. */
+export function isUnresolved(error: unknown, depth = 0): boolean {
+  if (!(error instanceof Error) || depth > 8) return false
+  if ((error as NodeJS.ErrnoException).code === 'ENOTFOUND') return true
+  if (error instanceof AggregateError && error.errors.some((part) => isUnresolved(part, depth + 1)))
+    return true
+  return isUnresolved(error.cause, depth + 1)
+}
+
 /** Which option ended the retries. */
 export type RetryLimit = 'max_retry_seconds' | 'max_retries'
 
@@ -203,6 +223,7 @@ export class RetryBudget {
   #begun = 0
   #end: number | undefined
   #endedBy: RetryLimit | undefined
+  #unresolved = false
 
   /** @param now a monotonic clock, in milliseconds */
   constructor(policy: RetryPolicy, now: () => number = () => performance.now()) {
@@ -222,6 +243,8 @@ export class RetryBudget {
 
   /** `ended by max_retries: 2`; empty while retries remain. */
   get endedText(): string {
+    if (this.#unresolved)
+      return `the host name did not resolve for ${unresolvedSeconds} s: check its spelling`
     return this.#endedBy ? `ended by ${this.#endedBy}: ${this.#policy[this.#endedBy]}` : ''
   }
 
@@ -241,12 +264,17 @@ export class RetryBudget {
   /**
    * Call when an attempt had a transient failure.
    * @param asked milliseconds that the server asked for
+   * @param unresolved whether the host name did not resolve, and never has: retries end after 30 s
    * @returns milliseconds to wait before the next attempt; undefined if there is none
    */
-  retryAfter(asked: number | undefined): number | undefined {
+  retryAfter(asked: number | undefined, unresolved = false): number | undefined {
     const { max_retries = Number.POSITIVE_INFINITY, max_retry_seconds } = this.#policy
+    const lead = unresolved ? Math.max(0, max_retry_seconds - unresolvedSeconds) * 1000 : 0
     if (this.#retries >= max_retries) this.#endedBy = 'max_retries'
-    else if (this.#end !== undefined && this.#begun >= this.#end) this.#endedBy = 'max_retry_seconds'
+    else if (this.#end !== undefined && this.#begun >= this.#end - lead) {
+      this.#endedBy = 'max_retry_seconds'
+      this.#unresolved = lead > 0
+    }
     if (this.#endedBy) return undefined
     this.#end ??= this.#now() + max_retry_seconds * 1000
     // The server will not be back within the budget.

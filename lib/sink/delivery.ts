@@ -1,7 +1,8 @@
 import { type EventEmitter, setMaxListeners } from 'node:events'
 import { ConnectorError, DeliveryError } from '../core/errors.ts'
 import { untilAborted } from '../core/on-abort.ts'
-import { backoff, isTransientFault, pause, RetryBudget } from '../core/retry.ts'
+import { backoff, isTransientFault, isUnresolved, pause, RetryBudget } from '../core/retry.ts'
+import { warnOfRetry } from '../core/retry-warning.ts'
 import { remove } from '../core/short-list.ts'
 import type { Reason, SinkVerdict } from '../core/verdict.ts'
 import type { Entry } from './batches.ts'
@@ -85,6 +86,8 @@ export class Delivery {
   /** When rows were delivered last. */
   #delivered = performance.now()
   /** Whether the destination accepted a row at any time. */
+  /** Whether a request was answered: its host name is right. */
+  #reached = false
   #accepted = false
   /** Rows that are held back from the dead letter: as long as no row is accepted, the endpoint may be at fault. */
   readonly #suspects: Suspect[] = []
@@ -429,7 +432,9 @@ export class Delivery {
     this.#stats.requests++
     const { signal } = this.#abort
     try {
-      return await send({ signal, timeout: this.#settings.request_timeout * 1000 })
+      const verdict = await send({ signal, timeout: this.#settings.request_timeout * 1000 })
+      this.#reached ||= verdict.kind !== 'retry' || verdict.reason.status !== undefined
+      return verdict
     } catch (error) {
       if (signal.aborted) throw new Stopped()
       const { code, message } = error as NodeJS.ErrnoException
@@ -457,12 +462,13 @@ export class Delivery {
     const { status, code, text } = verdict.reason
     // If the number of requests adapts, fewer are sent: to stand still is not needed, unless the server says so.
     const adapts = this.#settings.max_in_flight === 'auto' && verdict.holdAll && verdict.after === undefined
-    const planned = budget.retryAfter(verdict.after)
+    const planned = budget.retryAfter(verdict.after, !this.#reached && isUnresolved(verdict.cause))
     if (planned === undefined) throw gaveUp(connector, verdict, budget)
     const wait = adapts ? Math.min(planned, this.#longestPause()) : planned
     if (verdict.holdAll && !adapts) this.#holdAll(wait)
     const { attempts } = budget
     this.#stats.retries++
+    warnOfRetry({ connector, host: this.#protocol.host, code: status ?? code, text, wait }, this.#settings)
     report(this.#sink, 'retry', { connector, rows: entries.length, attempts, wait, status, code, text })
     await this.#unlessHalted(pause(wait, this.#halt.signal))
   }

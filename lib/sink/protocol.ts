@@ -49,6 +49,8 @@ export interface Attempt {
 export interface SinkProtocol {
   /** The registered name. */
   readonly connector: string
+  /** Host and port that it speaks to, for the warning of a first retry. */
+  readonly host?: string | undefined
   /** What stands around and between the rows of a body. */
   readonly framing: Framing
   /** Type of the body, for `Body.headers`. */

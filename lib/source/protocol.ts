@@ -34,6 +34,8 @@ export interface Page {
 export interface SourceProtocol<S extends Slice = Slice, O extends Offset = Offset> {
   /** The registered name. */
   readonly connector: string
+  /** Host and port that it speaks to, for the warning of a first retry. */
+  readonly host?: string | undefined
   /** Makes one request. A fault of the connection is a verdict, not an exception. @throws AbortError when the signal fires */
   ask(ask: Ask<S>, signal: AbortSignal): Promise<SourceVerdict<Page>>
   /** Offset of the first row, for `start_time: 'earliest'`; undefined if there is none. */

@@ -1,7 +1,8 @@
 import { type ConnectorError, type ErrorDetails, QueryError } from '../core/errors.ts'
 import type { Health } from '../core/health.ts'
 import { onAbort } from '../core/on-abort.ts'
-import { pause, RetryBudget, type RetryPolicy } from '../core/retry.ts'
+import { isUnresolved, pause, RetryBudget, type RetryPolicy } from '../core/retry.ts'
+import { warnOfRetry } from '../core/retry-warning.ts'
 import type { Offset, Slice } from '../core/slice.ts'
 import type { SourceVerdict } from '../core/verdict.ts'
 import type { RequestRetry, SourceReporter } from './events.ts'
@@ -35,13 +36,18 @@ export interface Asking {
  */
 export class Requester {
   readonly #settings: RequestSettings
+  readonly #destination: { readonly host?: string | undefined }
   readonly #waiting: (() => void)[] = []
+  /** Whether a request has succeeded: its host name is right. */
+  #reached = false
   #free: number
   /** When requests may go out again, by `performance.now()`. */
   #heldUntil = 0
 
-  constructor(settings: RequestSettings) {
+  /** @param destination where its requests go, for the warning of a first retry */
+  constructor(settings: RequestSettings, destination: { readonly host?: string | undefined } = {}) {
     this.#settings = settings
+    this.#destination = destination
     this.#free = settings.max_in_flight ?? Number.POSITIVE_INFINITY
   }
 
@@ -59,7 +65,10 @@ export class Requester {
         budget.begin()
         return request(page, signal)
       })
-      if (answer.kind === 'accepted') return answer
+      if (answer.kind === 'accepted') {
+        this.#reached = true
+        return answer
+      }
       if (answer.kind === 'wait') {
         page = answer.page
         if (answer.isProgress !== false) budget.progress()
@@ -77,10 +86,14 @@ export class Requester {
         if (divide) return { split: error }
         divide = true
       }
-      const wait = kind === 'retry' ? budget.retryAfter(asked) : undefined
+      const wait =
+        kind === 'retry' ? budget.retryAfter(asked, !this.#reached && isUnresolved(error)) : undefined
       if (wait === undefined) throw explained(error, budget, window, asked)
       if (kind === 'retry' && answer.holdAll)
         this.#heldUntil = Math.max(this.#heldUntil, performance.now() + wait)
+      const { message: text, status, serviceCode, connector = '' } = error
+      const { host } = this.#destination
+      warnOfRetry({ connector, host, code: serviceCode ?? status, text, wait }, this.#settings)
       onRetry?.({ attempts: budget.attempts, wait, error })
       await pause(wait, signal)
     }
@@ -167,7 +180,7 @@ export class SliceRequester<S extends Slice, O extends Offset> extends Requester
     settings: RequestSettings,
     reporter: SourceReporter,
   ) {
-    super(settings)
+    super(settings, protocol)
     this.#protocol = protocol
     this.#divider = divider
     this.#reporter = reporter

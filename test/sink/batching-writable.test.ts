@@ -44,7 +44,7 @@ class Trial implements SinkProtocol {
 }
 
 function sinkOf(protocol: SinkProtocol, options: Record<string, unknown> = {}): BatchingWritable {
-  const defaults = { batch_size: 10, batch_bytes: 10_000, linger_ms: 1000, max_in_flight: 1, max_retry_seconds: 300, max_retries: 3, initial_backoff: 0.001, max_backoff: 0.002, request_timeout: 1, dead_letter: undefined, highWaterMark: undefined, signal: undefined, emitClose: undefined, captureRejections: undefined } // biome-ignore format: a list
+  const defaults = { batch_size: 10, batch_bytes: 10_000, linger_ms: 1000, max_in_flight: 1, max_retry_seconds: 300, max_retries: 3, initial_backoff: 0.001, max_backoff: 0.002, warn_on_retry: false, request_timeout: 1, dead_letter: undefined, highWaterMark: undefined, signal: undefined, emitClose: undefined, captureRejections: undefined } // biome-ignore format: a list
   return new BatchingWritable(protocol, { ...defaults, ...options })
 }
 

@@ -147,6 +147,7 @@ export function identityOf({
 /** A KQL query over windows of time. */
 export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
   readonly connector = connectorName
+  readonly host: string
   readonly #settings: KqlSettings
   readonly #observer: SourceObserver
   readonly #client: KqlClient
@@ -158,6 +159,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     this.#settings = settings
     this.#observer = observer
     this.#client = new KqlClient(settings, observer)
+    this.host = new URL(settings.endpoint ?? azureClouds[settings.azure_cloud].queryEndpoint).host
     if (settings.window_by === 'ingestion_time') this.#byIngestion = ingestionTimeQuery(settings.query)
   }
 

@@ -12,6 +12,7 @@ import { type AnswerCheck, answerKinds, givenHeaders, type RestSettings } from '
 /** Rows as the body, or the query, of HTTP requests to one URL; the status says whether they are in. */
 export class RestProtocol implements SinkProtocol {
   readonly connector = 'rest'
+  readonly host: string
   readonly framing: Framing
   readonly contentType: string | undefined
   readonly keyed: boolean
@@ -23,6 +24,7 @@ export class RestProtocol implements SinkProtocol {
 
   constructor(settings: RestSettings) {
     this.#settings = settings
+    this.host = new URL(settings.url).host
     const { framing, contentType, write } = payloadOf(settings)
     this.framing = framing
     this.contentType = contentType

@@ -20,6 +20,7 @@ const noRows: Body = { bytes: Buffer.from('[]'), headers: {}, rows: 0, size: 2, 
 /** Logs Ingestion API: an array of rows a call, taken as a whole or not at all. */
 export class SentinelProtocol implements SinkProtocol {
   readonly connector = connectorName
+  readonly host: string
   readonly framing = { open: '[', separator: ',', close: ']' }
   readonly compression: 'gzip' | 'none'
   readonly maxRowBytes: number
@@ -38,6 +39,7 @@ export class SentinelProtocol implements SinkProtocol {
     observer: RowObserver,
   ) {
     this.#settings = settings
+    this.host = new URL(settings.dce).host
     this.#rows = new SentRows(settings, observer)
     this.compression = settings.compression
     this.maxRowBytes = Math.max(callBytes, settings.batch_bytes) - '[]'.length

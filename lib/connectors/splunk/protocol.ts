@@ -17,6 +17,7 @@ const triesElsewhere = 5
 /** HEC: concatenated JSON objects (or lines of text) by POST, answered with a code of Splunk's own. */
 export class HecProtocol implements SinkProtocol {
   readonly connector = 'splunk'
+  readonly host: string
   readonly framing = { open: '', separator: '\n', close: '' }
   readonly contentType: string
   readonly compression: 'gzip' | 'none'
@@ -32,6 +33,7 @@ export class HecProtocol implements SinkProtocol {
 
   constructor(settings: SplunkSettings) {
     this.#settings = settings
+    this.host = new URL(settings.url).host
     const { encode, encodeText } = eventEncoder(settings)
     this.encode = encode
     this.encodeText = encodeText

@@ -575,7 +575,7 @@ t.test('in a process of its own', async (t) => {
   t.test('destroy() while it waits to try again lets it go', async (t) => {
     const hec = await startHec(t)
     hec.fail({ status: 503, retryAfter: 200, body: '' })
-    t.match(await run('destroy', hec), { code: 0, out: /^ERR_ABORTED 1\n/ })
+    t.match(await run('destroy', hec), { code: 0, out: /^ERR_ABORTED 1\n/m })
   })
   t.test("an error that nobody listens to ends it, as Node's streams do", async (t) => {
     const hec = await startHec(t)

@@ -62,6 +62,7 @@ export function searchIdentity(values: SearchSettings): Identity {
  */
 export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
   readonly connector = 'splunk'
+  readonly host: string
   readonly #settings: SearchSettings
   readonly #observer: SourceObserver
   readonly #client: SplunkdClient
@@ -78,6 +79,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
 
   constructor(settings: SearchSettings, observer: SourceObserver) {
     this.#settings = settings
+    this.host = new URL(settings.splunkd_url).host
     this.#observer = observer
     this.#client = new SplunkdClient(settings, observer)
     const { text, spl } = searchOf(settings)
