@@ -5,7 +5,7 @@ import type { HttpClient, PipelineRequest, PipelineResponse } from '@azure/core-
 import { ConnectorError, type ErrorDetails } from '../../core/errors.ts'
 import { jsonObject } from '../../core/json.ts'
 import { untilAborted } from '../../core/on-abort.ts'
-import { cleanError, type Redact } from '../../core/redaction.ts'
+import { cleanError, type Redact, redactor } from '../../core/redaction.ts'
 import { isTransientFault, isTransientStatus, retryAfter } from '../../core/retry.ts'
 import type { Agents } from '../../http/agents.ts'
 import { noteOf } from '../../source/packed.ts'
@@ -55,6 +55,11 @@ export class AzureTokens implements TokenCredential {
   readonly #stop = new AbortController()
   #credential: Promise<TokenCredential> | undefined
   #token: AccessToken | undefined
+  /** By `performance.now()`: the time of day may be set back. */
+  #freshUntil = 0
+  /** The last two tokens: late answers quote the one before, also those that refuse it. */
+  #issued: readonly string[] = []
+  #redactTokens: Redact = (text) => text
   #pending: Promise<AccessToken> | undefined
 
   constructor(source: TokenSource) {
@@ -68,7 +73,7 @@ export class AzureTokens implements TokenCredential {
   async get(signal: AbortSignal): Promise<AccessToken> {
     signal.throwIfAborted()
     const token = this.#token
-    if (token && token.expiresOnTimestamp - renewBefore > Date.now()) return token
+    if (token && this.#isFresh(token)) return token
     this.#pending ??= this.#ask({}).finally(() => {
       this.#pending = undefined
     })
@@ -93,13 +98,15 @@ export class AzureTokens implements TokenCredential {
   }
 
   /** Removes the secrets of the credential and the current token from a string. */
-  redact: Redact = (text) => {
-    const clean = this.#source.redact(text)
-    return this.#token ? clean.replaceAll(this.#token.token, '[redacted]') : clean
-  }
+  redact: Redact = (text) => this.#redactTokens(this.#source.redact(text))
 
   close(): void {
     this.#stop.abort()
+  }
+
+  /** By both clocks: one may be set back, the other stands still while the machine is suspended. */
+  #isFresh({ expiresOnTimestamp }: AccessToken): boolean {
+    return performance.now() < this.#freshUntil && expiresOnTimestamp - renewBefore > Date.now()
   }
 
   async #ask(options: { claims?: string }): Promise<AccessToken> {
@@ -116,6 +123,9 @@ export class AzureTokens implements TokenCredential {
       const token = await requests.during(signal, () => credential.getToken(`${audience}/.default`, asked))
       if (!token?.token) throw new Error('the credential gave no token')
       this.#token = token
+      this.#issued = [token.token, ...this.#issued.slice(0, 1)]
+      this.#redactTokens = redactor(this.#issued)
+      this.#freshUntil = performance.now() + token.expiresOnTimestamp - Date.now() - renewBefore
       return token
     } catch (error) {
       const failure = this.#failure(error)

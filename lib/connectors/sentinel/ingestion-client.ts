@@ -1,6 +1,6 @@
 import type { LogsIngestionClient, LogsIngestionClientOptions } from '@azure/monitor-ingestion'
 import { importPackage } from '../../core/optional-package.ts'
-import { redacted } from '../../core/redaction.ts'
+import { redactor } from '../../core/redaction.ts'
 import type { HttpResponse } from '../../http/client.ts'
 import type { Body } from '../../sink/protocol.ts'
 import type { AzureConnection } from '../azure/connection.ts'
@@ -109,7 +109,7 @@ function exchangeBody(current: () => Exchange): Policy {
       request.headers.set('accept-encoding', 'identity')
       const response = await next(request)
       const { status, bodyAsText } = response
-      const text = (bodyAsText ?? '').replaceAll(exchange.token, redacted)
+      const text = bodyAsText ? redactor([exchange.token])(bodyAsText) : ''
       exchange.answer = { status, headers: response.headers.toJSON(), text }
       return response
     },

@@ -443,6 +443,13 @@ t.test('a connection by itself, as the sink uses it', async (t) => {
     connection.redact(`Bearer ${tokens[0]!.token} ${entra.client_secret}`),
     'Bearer [redacted] [redacted]',
   )
+  t.equal(
+    connection.redact(
+      `?token=${encodeURIComponent(`${tokens[0]!.token}`)}&${tokens[0]!.token.toUpperCase()}`,
+    ),
+    '?token=[redacted]&[redacted]',
+    'in the forms in which a service quotes it',
+  )
   connection.tokens.invalidate('another one')
   t.equal(
     (await connection.tokens.get(signal)).token,
@@ -450,7 +457,10 @@ t.test('a connection by itself, as the sink uses it', async (t) => {
     'a token that is refused late spares its successor',
   )
   connection.tokens.invalidate(tokens[0]!.token)
-  t.not((await connection.tokens.get(signal)).token, tokens[0]!.token)
+  t.equal(connection.redact(tokens[0]!.token), '[redacted]', 'the answer that refuses a token may quote it')
+  const second = (await connection.tokens.get(signal)).token
+  t.not(second, tokens[0]!.token)
+  t.equal(connection.redact(`${tokens[0]!.token} ${second}`), '[redacted] [redacted]', 'a late answer too')
   entra.fail({ stall: 'before' })
   connection.tokens.invalidate(undefined)
   const controller = new AbortController()
