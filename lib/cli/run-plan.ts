@@ -61,7 +61,7 @@ async function runStreaming(
   })
   query.on('progress', ({ lag }) => {
     tally.windows!++
-    if (lag !== undefined) tally.committed = Date.now() - lag
+    if (lag !== undefined) tally.committed = performance.now() - lag
   })
   query.on('idle', () => {
     if (query.offset && !('timestamp' in query.offset)) tally.noteCaughtUp()

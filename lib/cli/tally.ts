@@ -44,7 +44,7 @@ export class Tally {
   /** Unreadable lines, written to the dead letter. */
   badLines = 0
   windows: number | undefined
-  /** Streaming: rows before this time, in milliseconds since 1970, are committed. */
+  /** Streaming: rows before this time are committed, in milliseconds on the clock of `performance.now()`. */
   committed: number | undefined
   /** Streaming, of a source without times: everything available is delivered, so it lags by nothing. */
   #isCaughtUp = false
@@ -79,7 +79,7 @@ export class Tally {
     this.read++
     if (!this.#isCaughtUp) return
     this.#isCaughtUp = false
-    this.committed = Date.now()
+    this.committed = performance.now()
   }
 
   watchSink(sink: Counted): void {
@@ -106,7 +106,7 @@ export class Tally {
       rejected: sum.rejected + this.badLines,
       retries: sum.retries + this.reruns,
       ...(committed !== undefined && {
-        lag_seconds: this.#isCaughtUp ? 0 : Math.max(0, Math.round((Date.now() - committed) / 1000)),
+        lag_seconds: this.#isCaughtUp ? 0 : Math.max(0, Math.round((performance.now() - committed) / 1000)),
       }),
       ...(windows !== undefined && { windows }),
       ...(this.queue && { queue: queueCounts(this.queue) }),

@@ -18,7 +18,7 @@ export interface QueryState {
   /** Where it is: a time, or whatever the source counts by. */
   offset?: string
   windows: number
-  /** Rows before this time are delivered. */
+  /** Rows before this time are delivered, by `performance.now()`: what follows is a duration. */
   committed?: number
   error?: string
   /** Whether its windows are times: then it lags behind the clock even without new rows. */
@@ -101,7 +101,7 @@ export class Activity {
   readonly refusals: Refusals[] = []
   /** Names of the connectors that were seen. */
   readonly connectors = { sources: new Set<string>(), sinks: new Set<string>() }
-  /** The start of the retries since the last success. */
+  /** The start of the retries since the last success, by `performance.now()`. */
   #troubledSince: number | undefined
   #change = 0
   readonly #reasons = new Reasons()
@@ -169,7 +169,7 @@ export class Activity {
       state === 'waiting for its checkpoint' ? [`the query of ${source} waits for its checkpoint`] : [],
     )
     const since = this.#troubledSince
-    const seconds = since === undefined ? 0 : Math.round((Date.now() - since) / 1000)
+    const seconds = since === undefined ? 0 : Math.round((performance.now() - since) / 1000)
     const latest = troubles.find(({ kind }) => kind === 'retry' || kind === 'window')
     const cause = latest ? `${latest.connector}: ${latest.text}` : 'a request failed'
     const stuck = seconds > patience ? [`nothing has been delivered for ${seconds} s: ${cause}`] : []
@@ -223,7 +223,7 @@ export class Activity {
 
   /** Rows wait to be delivered: no query is caught up. */
   #troubled(): void {
-    this.#troubledSince ??= Date.now()
+    this.#troubledSince ??= performance.now()
     for (const query of this.#queries.values()) if (query.state === 'caught up') leaveIdle(query)
   }
 
@@ -252,7 +252,7 @@ export class Activity {
         query.windows++
         if (isTimed(window)) query.isTimed = true
         if (offset) moveTo(query, offset, notice.place)
-        if (lag !== undefined || !query.isTimed) query.committed = Date.now() - (lag ?? 0)
+        if (lag !== undefined || !query.isTimed) query.committed = performance.now() - (lag ?? 0)
         this.#succeeded()
         const news = { state: 'done', rowsIn, rowsOut, duration: duration / 1000, retries } as const
         this.#window(query, notice.place ?? textOf(window), news)
@@ -340,13 +340,13 @@ export class Activity {
 export function lagOf({ committed, state, isTimed }: QueryState): number | undefined {
   if (state === 'ended') return undefined
   if (state === 'caught up' && !isTimed) return 0
-  return committed === undefined ? undefined : Math.max(0, Date.now() - committed) / 1000
+  return committed === undefined ? undefined : Math.max(0, performance.now() - committed) / 1000
 }
 
 /** A query has something to deliver again. Until now it was caught up, so its lag starts now. */
 function leaveIdle(query: QueryState): void {
   query.state = 'delivering'
-  if (!query.isTimed) query.committed = Date.now()
+  if (!query.isTimed) query.committed = performance.now()
 }
 
 function isTimed(window: object): boolean {

@@ -273,6 +273,36 @@ t.test('a source of files lags only while something is left to deliver', async (
   await query.stop()
 })
 
+t.test('the time of day is set on and back: durations do not follow it', async (t) => {
+  const { now } = Date
+  let shift = 0
+  Date.now = () => now() + shift
+  t.teardown(() => {
+    Date.now = now
+  })
+  const metrics = await serve(t)
+  await using emulators = await startEmulators()
+  const { rest, ca } = emulators
+  const folder = t.testdir({ 'a.ndjson': '{"n":1}\n' })
+  const query = streamingQuery({
+    source: new FilesStreamReadable({ path: folder, poll_interval_seconds: 0.05 }),
+    sink: () => new RestWritable({ url: rest.url, ca, max_retry_seconds: 60, initial_backoff: 0.01 }),
+    checkpointLocation: join(folder, '.offsets'),
+  })
+  await once(query, 'idle')
+  rest.fail({ status: 503, retryAfter: 1 })
+  appendFileSync(join(folder, 'a.ndjson'), '{"n":2}\n')
+  for await (const { standing } of states(metrics)) if (standing.state === 'retrying') break
+  for (const hours of [5, -5]) {
+    shift = hours * 3_600_000
+    t.match(await ask(metrics, '/ready'), { status: 200 }, `${hours} h`)
+    const lag = (await scrape(metrics))['lag_seconds{connector="files"}']!
+    t.ok(lag > 0 && lag < 3600, `${hours} h: a lag of ${lag} s`)
+  }
+  await once(query, 'idle')
+  await query.stop()
+})
+
 t.test('a window that a function reads counts once', async (t) => {
   const { trial } = await WatchedQuery.start(t)
   const metrics = await serve(t)

@@ -96,7 +96,8 @@ export class DatabricksCredential implements TokenCredential {
   async #signIn(signal: AbortSignal): Promise<string> {
     const { DATABRICKS_TOKEN, DATABRICKS_CLIENT_ID, DATABRICKS_CLIENT_SECRET } = this.#environment
     if (DATABRICKS_TOKEN) return DATABRICKS_TOKEN
-    if (this.#workspaceToken && this.#workspaceToken.renewAt > Date.now()) return this.#workspaceToken.token
+    if (this.#workspaceToken && this.#workspaceToken.renewAt > performance.now())
+      return this.#workspaceToken.token
     const login = Buffer.from(`${DATABRICKS_CLIENT_ID}:${DATABRICKS_CLIENT_SECRET}`).toString('base64')
     const response = await this.#http.request({
       method: 'POST',
@@ -112,7 +113,7 @@ export class DatabricksCredential implements TokenCredential {
     }
     this.#workspaceToken = {
       token: access_token,
-      renewAt: Date.now() + Number(expires_in ?? 0) * 1000 - renewBefore,
+      renewAt: performance.now() + Number(expires_in ?? 0) * 1000 - renewBefore,
     }
     return access_token
   }
