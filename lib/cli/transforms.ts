@@ -93,6 +93,8 @@ export class TransformFailure extends Error {
 /** File and line of the first stack frame outside this package and Node. */
 function placeOf({ stack = '' }: Error): string | undefined {
   for (const line of stack.split('\n')) {
+    // The message comes first, and may quote a long row: the pattern is quadratic.
+    if (line.length > longestFrame) continue
     const [, file, number] = /(file:\/\/\/[^\s)]+?|\/[^\s)(]+?):(\d+):\d+\)?$/.exec(line) ?? []
     if (file === undefined || number === undefined) continue
     const path = file.startsWith('file:') ? fileURLToPath(file) : file
@@ -100,5 +102,7 @@ function placeOf({ stack = '' }: Error): string | undefined {
   }
   return undefined
 }
+
+const longestFrame = 1000
 
 const ownFolder = fileURLToPath(new URL('..', import.meta.url))

@@ -56,7 +56,8 @@ const decimal = /^-?\d{1,400}(?:\.\d{1,400})?(?:e[+-]?\d{1,4})?$/i
 function typedValue(text: string, type: string, marks: readonly string[]): unknown {
   const [, sets, empty, unset] = marks
   if (text === unset) return null
-  const list = /^(?:set|vector|table|list)\[(.*)\]$/.exec(type)
+  // Zeek logs no list of lists; a header that nests types deeply would cost each cell the square of the depth.
+  const list = /^(?:set|vector|table|list)\[([^[\]]*)\]$/.exec(type)
   if (list) {
     if (text === empty) return []
     const values = text.split(sets!).map((each) => typedValue(each, list[1]!, marks))

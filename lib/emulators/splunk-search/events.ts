@@ -136,7 +136,7 @@ function extract(event: unknown, raw: string): Map<string, string[]> {
   }
   if (typeof value === 'object' && value !== null) walk(value, '')
   else {
-    const pairs = raw.matchAll(/([A-Za-z_][\w.]*)=(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]+))/g)
+    const pairs = raw.matchAll(/(?<![\w.])([A-Za-z_][\w.]*)=(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]+))/g)
     for (const [, name, quoted, bare] of pairs) if (!fields.has(name!)) add(name!, quoted ?? bare!)
   }
   return fields

@@ -27,8 +27,11 @@ function isContainer(given: unknown): boolean {
 
 const epochForm = /^(-?)(\d{1,12})(?:\.(\d{1,18}))?$/
 
-/** Zones that mean UTC; other abbreviations, such as CST or IST, are ambiguous. */
-const universal = /\s+(?:GMT|UTC|Z)$/i
+/**
+ * Zones that mean UTC; other abbreviations, such as CST or IST, are ambiguous. It looks once at a run of spaces, not from
+ * each of them.
+ */
+const universal = /(?<!\s)\s+(?:GMT|UTC|Z)$/i
 
 /** The instant as seconds since the epoch (`1791467314.123456`), ISO 8601, or in the form of exports in GMT. */
 export function instantTicks(given: unknown): Ticks | undefined {
