@@ -1,8 +1,10 @@
+import type { Readable } from 'node:stream'
 import type { LogsIngestionClient, LogsIngestionClientOptions } from '@azure/monitor-ingestion'
 import { importPackage } from '../../core/optional-package.ts'
 import { redactor } from '../../core/redaction.ts'
 import type { HttpResponse } from '../../http/client.ts'
 import type { Body } from '../../sink/protocol.ts'
+import { noteOf } from '../../source/packed.ts'
 import type { AzureConnection } from '../azure/connection.ts'
 
 type Policy = NonNullable<LogsIngestionClientOptions['additionalPolicies']>[number]['policy']
@@ -107,7 +109,12 @@ function exchangeBody(current: () => Exchange): Policy {
       if (!gzip) request.headers.delete('content-encoding')
       // Answers are small; compressed ones that are cut hang the client for good on Node 20.
       request.headers.set('accept-encoding', 'identity')
+      // The client would read an answer of any length.
+      request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
       const response = await next(request)
+      const body = response.readableStreamBody as Readable | undefined
+      if (body) response.bodyAsText = await noteOf(body, false)
+      delete response.readableStreamBody
       const { status, bodyAsText } = response
       const text = bodyAsText ? redactor([exchange.token])(bodyAsText) : ''
       exchange.answer = { status, headers: response.headers.toJSON(), text }
