@@ -24,29 +24,76 @@ const entries = Object.values(exports)
     basename(entry.default, '.js'),
     entry.types.replace(/^\.\/dist\//, 'lib/').replace(/\.d\.ts$/, '.ts'),
   ])
-const { metafile } = await build({
+const common = {
   absWorkingDir: root,
-  entryPoints: { ...Object.fromEntries(entries), cli: 'lib/cli/main.ts' },
   outdir: 'dist/bundle',
   bundle: true,
-  splitting: true,
-  packages: 'external',
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
-  sourcemap: true,
-  sourcesContent: false,
   metafile: true,
   logLevel: 'warning',
+}
+const { metafile } = await build({
+  ...common,
+  entryPoints: { ...Object.fromEntries(entries), cli: 'lib/cli/main.ts' },
+  splitting: true,
+  packages: 'external',
+  plugins: [{ name: 'built-in', setup: (build) => build.onResolve({ filter: /^selfsigned$/ }, builtIn) }],
+  sourcemap: true,
+  sourcesContent: false,
 })
+const outputs = [...Object.keys(metafile.outputs), ...(await buildIn())]
 for (const file of readdirSync(`${root}dist/bundle`))
-  if (!metafile.outputs[`dist/bundle/${file}`]) rmSync(`${root}dist/bundle/${file}`)
+  if (!outputs.includes(`dist/bundle/${file}`)) rmSync(`${root}dist/bundle/${file}`)
 
 const textsFile = `${root}dist/option-texts.json`
 if (compiled.changed || !existsSync(textsFile)) {
   writeFileSync(textsFile, JSON.stringify(new OptionTypes(compiled.program).texts()))
   const { jobSchema } = await import('../dist/cli/job-schema.js')
   writeFileSync(`${root}dist/job.schema.json`, `${JSON.stringify(jobSchema(), undefined, 1)}\n`)
+}
+
+function builtIn() {
+  return { path: './selfsigned.js', external: true }
+}
+
+/**
+ * What makes the emulators' certificates: 23 packages of 6 MB that no connector needs, so that they are no dependencies
+ * but one file, with their licences beside it.
+ * @returns the names of the files
+ */
+async function buildIn() {
+  const { metafile } = await build({
+    ...common,
+    stdin: {
+      contents: `export { generate } from 'selfsigned'`,
+      resolveDir: root,
+      sourcefile: 'selfsigned.js',
+    },
+    outdir: undefined,
+    outfile: 'dist/bundle/selfsigned.js',
+    minify: true,
+    legalComments: 'none',
+    // Its packages are CommonJS, and require what Node brings.
+    banner: {
+      js: `import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)`,
+    },
+  })
+  const folders = Object.keys(metafile.inputs).flatMap(
+    (file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? [],
+  )
+  const texts = [...new Set(folders)].sort().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(`${root}${folder}/package.json`, 'utf8'))
+    const notices = readdirSync(`${root}${folder}`).filter((file) =>
+      /^(licen[cs]e|copyright|notice)/i.test(file),
+    )
+    const text = notices.map((file) => readFileSync(`${root}${folder}/${file}`, 'utf8').trim()).join('\n\n')
+    return `${name} ${version} (${license})\n\n${text}\n`
+  })
+  const licences = 'dist/bundle/selfsigned.LICENSES.txt'
+  writeFileSync(`${root}${licences}`, texts.join(`\n${'-'.repeat(80)}\n\n`))
+  return [...Object.keys(metafile.outputs), licences]
 }
 
 /** Compiles as `tsc` does. */
