@@ -5,6 +5,7 @@ import { serialize } from '../core/json.ts'
 import { counted } from '../core/quantities.ts'
 import { type Emulators, type EmulatorsOptions, startEmulators } from '../emulators/index.ts'
 import { readYaml } from './config-file.ts'
+import { printable } from './failures.ts'
 import { faultHelp, type PlannedFault, parseFault, type ServiceName, services } from './fault-flag.ts'
 import { type SampleTable, sampleTable, type TableSource } from './sample-table.ts'
 import { securityTables } from './security-samples.ts'
@@ -78,7 +79,7 @@ async function emulate(flags: EmulateFlags): Promise<number> {
   emulators.splunkSearch.follow(emulators.hec)
   using said = flags.quiet
     ? undefined
-    : new SaidEvents(emulators, (line) => process.stderr.write(`${line}\n`))
+    : new SaidEvents(emulators, (line) => process.stderr.write(`${printable(line)}\n`))
   process.stdout.write(
     `${flags.json ? emulatorsJson(emulators, tables) : emulatorsText(emulators, tables)}\n`,
   )

@@ -97,3 +97,8 @@ export function printable(text: string): string {
     return `\\x${code.padStart(2, '0')}`
   })
 }
+
+/** Writes to standard output: as it is to a file or another program, as {@link printable} text to a terminal. */
+export function writeOut(text: string, done?: (error?: Error | null) => void): void {
+  process.stdout.write(process.stdout.isTTY ? printable(text) : text, done)
+}

@@ -8,7 +8,7 @@ import { parseJson } from '../core/exact-json.ts'
 import { serialize } from '../core/json.ts'
 import { DeadLetterOffice } from '../sink/dead-letter.ts'
 import { noStats, type SinkStats } from '../sink/events.ts'
-import { printable } from './failures.ts'
+import { writeOut } from './failures.ts'
 
 /** A line that is no record. The message has its number and does not quote it. */
 export class BadLine extends Error {
@@ -176,13 +176,11 @@ export class StandardOutput extends Writable {
 
   async #print(rows: readonly unknown[]): Promise<void> {
     this.stats.written += rows.length
-    // Control characters of rows must not reach a terminal; JSON leaves those above 0x7f as they are.
-    const toScreen = process.stdout.isTTY
     let text = ''
     let count = 0
     for (const row of rows) {
       try {
-        text += `${toScreen ? printable(serialize(row)) : serialize(row)}\n`
+        text += `${serialize(row)}\n`
         count++
       } catch (problem) {
         // Write the rows before it first: order holds, and none is lost with it.
@@ -198,7 +196,8 @@ export class StandardOutput extends Writable {
   async #put(text: string, rows: number): Promise<void> {
     if (rows === 0) return
     await new Promise<void>((resolve, reject) => {
-      process.stdout.write(text, (error) => (error ? reject(error) : resolve()))
+      // JSON leaves control characters above 0x7f as they are.
+      writeOut(text, (error) => (error ? reject(error) : resolve()))
     }).catch((error: NodeJS.ErrnoException) => {
       const gone = error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED'
       throw gone ? new ReaderGone('standard output is closed') : error

@@ -5,7 +5,7 @@ import { OptionError } from '../core/errors.ts'
 import type { Report } from '../core/options.ts'
 import { addConnectorFlags, canonicalFlags } from './connector-flags.ts'
 import { connectorSections, declarationsOf, sideOptions } from './connector-options.ts'
-import { exitCodes } from './failures.ts'
+import { exitCodes, printable, writeOut } from './failures.ts'
 import { endpointOf } from './job.ts'
 import { standardInput } from './ndjson.ts'
 import { planJob } from './plan.ts'
@@ -77,8 +77,9 @@ export async function runSentinelTemplate(
   })
   rows.destroy()
   const text = `${JSON.stringify(made.template, null, 2)}\n`
-  process.stderr.write(made.report.map((line) => `# ${line}\n`).join(''))
-  if (flags.out === undefined) process.stdout.write(text)
+  // The names of columns are foreign.
+  process.stderr.write(printable(made.report.map((line) => `# ${line}\n`).join('')))
+  if (flags.out === undefined) writeOut(text)
   else await writeFile(flags.out, text)
   return exitCodes.done
 }

@@ -7,7 +7,7 @@ import { maker } from '../registry.ts'
 import { instantOf, keyText, membersOf } from '../streaming/interval-counts.ts'
 import { runWindow } from '../streaming/run-window.ts'
 import { type VerifiedInterval, type VerifyEnd, type VerifyOptions, verify } from '../streaming/verify.ts'
-import { exitCodes } from './failures.ts'
+import { exitCodes, printable, writeOut } from './failures.ts'
 import { type Endpoint, type Job, readJobFile } from './job.ts'
 import { openDeadLetter, type Plan, planJob } from './plan.ts'
 
@@ -75,7 +75,7 @@ async function verifyJob(path: string, flags: VerifyFlags): Promise<number> {
     source: { ...source, options: { ...source.options, ...timeRange(source, range) } },
   })
   const [wanted, found] = [sourceEnd(plan, source), destinationEnd(job)]
-  const say = (text: string) => process.stderr.write(`${text}\n`)
+  const say = (text: string) => process.stderr.write(`${printable(text)}\n`)
   say(`verify: counting ${range.start_time} to ${range.end_time} at both ends`)
   if (job.transforms.length > 0) say('verify: rows that a transform drops count as missing')
   let intervals = await collect(wanted, found, options)
@@ -87,7 +87,7 @@ async function verifyJob(path: string, flags: VerifyFlags): Promise<number> {
     }
     intervals = await collect(wanted, found, options)
   }
-  process.stdout.write(flags.json ? `${jsonOf(intervals)}\n` : tableOf(intervals))
+  writeOut(flags.json ? `${jsonOf(intervals)}\n` : tableOf(intervals))
   return intervals.every(({ agrees }) => agrees) ? exitCodes.done : exitCodes.failed
 }
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startEmulators } from '../../lib/emulators/index.ts'
-import { onTerminal } from '../fixtures/command.ts'
+import { command, onTerminal } from '../fixtures/command.ts'
 
 const emulators = await startEmulators({ hec: { tls: false } })
 t.teardown(() => emulators.close())
@@ -130,4 +130,38 @@ t.test('an error on a terminal is text', { skip }, async (t) => {
   )!.ended
   t.equal(code, 2)
   t.match(stdout, /cyber-connectors: copy:\r\n {2}dead_letter: can't write "\/no\/where\/x" \(ENOENT\)\r\n/)
+})
+
+t.test('control characters of rows: replaced on a terminal, as they are in a pipe', { skip }, async (t) => {
+  // As a server would name a window, print in another colour, and go back over what stands there.
+  const text = '\u001b]0;owned\u0007 \u009b31m red \u007f\u0008\u0085 end'
+  const folder = t.testdir({
+    'a.ndjson': `${JSON.stringify({ [`n${text}`]: text, TimeGenerated: '2024-05-01' })}\n`,
+  })
+  const from = ['--from', 'files', '--path', folder]
+  const runs = {
+    copy: ['copy', ...from, '--to', '-'],
+    'a dry run': [
+      'copy',
+      ...from,
+      '--to',
+      'splunk',
+      '--url',
+      hec.endpoint,
+      '--token-env',
+      'HEC_TOKEN',
+      '--dry-run',
+    ],
+    'a template': ['sentinel-template', ...from, '--table', 'Rows_CL'],
+  }
+  for (const [name, args] of Object.entries(runs)) {
+    const { stdout } = await onTerminal(args, env)!.ended
+    t.match(stdout, /owned/, `${name} prints it`)
+    const shown = stdout.replaceAll('\r\x1b[K', '').replaceAll('\r\n', '\n')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    t.notMatch(shown, /[\0-\x08\x0b-\x1f\x7f-\x9f]/, name)
+  }
+  const piped = await command(runs.copy, { env })
+  t.equal(Object.values(JSON.parse(piped.stdout))[0], text, 'a program is given what the row holds')
+  t.ok(piped.stdout.includes('\u009b'))
 })
