@@ -411,6 +411,34 @@ t.test('a connector of the user, added by a module of the job', async (t) => {
   )
 })
 
+t.test('an error that nobody catches: its message alone, and an exit code', async (t) => {
+  const folder = t.testdir({
+    'late.mjs': `
+      const secret = 'hunter2-hunter2'
+      const error = new Error('late: \\x1b]0;owned\\x07', { cause: new Error(secret) })
+      Object.assign(error, { config: { headers: { authorization: secret } }, request: { secret } })
+      setTimeout(() => { throw error }, 10)`,
+    'rejected.mjs': `
+      const reason = Object.assign(new Error('nobody waits for it'), { password: 'hunter2-hunter2' })
+      setTimeout(() => Promise.reject(reason), 10)`,
+    'none.mjs': `setTimeout(() => Promise.reject({ password: 'hunter2-hunter2' }), 10)`,
+  })
+  for (const [file, said] of [
+    ['late.mjs', /^cyber-connectors: late: \\x1b\]0;owned\\x07$/m],
+    ['rejected.mjs', /^cyber-connectors: nobody waits for it$/m],
+    ['none.mjs', /^cyber-connectors: /m],
+  ] as const) {
+    const running = new RunningCommand(['copy', '--import', `./${file}`, '--from', '-', '--to', '-'], {
+      cwd: folder,
+    })
+    const { code, stdout, stderr } = await running.ended
+    t.ok(code !== 0 && code !== null, `${file}: exit code ${code}`)
+    t.match(stderr, said, file)
+    t.notMatch(stdout + stderr, /hunter2/, file)
+    t.notMatch(stderr, /\n\s+at /, 'no stack')
+  }
+})
+
 t.test('a job tells of its retries while they go on', async (t) => {
   const folder = await jobFolder(t, {
     source: bounded,

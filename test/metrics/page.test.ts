@@ -1,4 +1,9 @@
+import { channel } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import t from 'tap'
+import { startEmulators } from '../../lib/emulators/index.ts'
+import { FilesStreamReadable, type RejectedEvent, RestWritable, streamingQuery } from '../../lib/index.ts'
 import { serveMetrics } from '../../lib/metrics/index.ts'
 import { inEachRow, WatchedQuery } from '../fixtures/watched-query.ts'
 import { chromiumMissing } from '../services/chromium.ts'
@@ -66,6 +71,37 @@ t.test('the page, in a browser', { skip: chromiumMissing }, async (t) => {
     t.equal(await page.$$eval('img', ({ length }) => length), 0, "a server's text is no HTML")
     t.equal(await page.evaluate('window.owned'), undefined)
     t.notMatch(await page.content(), inEachRow)
+    await query.stop()
+  })
+
+  await t.test('hostile names and texts are text', async (t) => {
+    const hostile = '"><img src=x onerror=window.owned=1><script>window.owned=2</script>'
+    // A file's name has no slash.
+    const name = `${hostile.replaceAll('/', '')}.ndjson`
+    const folder = t.testdir({ [name]: '{"n":1}\n{"n":2}\n' })
+    await using emulators = await startEmulators()
+    const { rest, ca } = emulators
+    await using metrics = await serveMetrics({ listen: 0, job: hostile })
+    await page.goto(metrics.url)
+    rest.fail({ status: 503, body: hostile, retryAfter: 0 })
+    const query = streamingQuery({
+      source: new FilesStreamReadable({ path: folder, poll_interval_seconds: 0.05 }),
+      sink: () => new RestWritable({ url: rest.url, ca, initial_backoff: 0.01 }),
+      checkpointLocation: join(folder, '.offsets'),
+    })
+    await once(query, 'idle')
+    const rejected = { connector: hostile, row: {}, status: 400, code: hostile, text: hostile }
+    channel('cyber-connectors:rejected').publish(rejected satisfies RejectedEvent)
+    await watched.shows('caught up')
+    await watched.shows('400, code')
+    t.match(await watched.table('queries'), [{ 2: /<img src=x onerror=/ }], 'the name of a file')
+    t.match(await watched.table('refusals'), [[hostile, /^400, code ">/]], 'a code and a connector')
+    t.equal(await page.$eval('#job', ({ textContent }) => textContent), hostile, 'the name of the job')
+    t.equal(await page.$$eval('img, body script:not([src])', ({ length }) => length), 0)
+    t.equal(await page.evaluate('window.owned'), undefined)
+    // Faults of the pages before, whose servers are closed, are there too.
+    const refused = watched.faults.filter((fault) => /content security policy/i.test(fault))
+    t.strictSame(refused, [], 'and nothing was refused by the policy, for nothing was tried')
     await query.stop()
   })
 
