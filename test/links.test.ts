@@ -78,3 +78,14 @@ t.test('in the tarball', async (t) => {
   t.ok(files.has('lib/README.md'))
   t.same(deadLinks(files), [])
 })
+
+t.test('each promise of the security page names tests that there are', async (t) => {
+  const [, section = ''] = /^## Security$([\s\S]*?)^## /m.exec(read('lib/README.md')) ?? []
+  const promises = section.split('\n').filter((line) => /^\| (?!---|The package)/.test(line))
+  t.ok(promises.length > 20)
+  for (const promise of promises) {
+    const files = [...promise.matchAll(/`(test\/[^`]+)`/g)].map(([, file]) => file!)
+    t.ok(files.length > 0, promise)
+    for (const file of files) t.ok(statSync(join(root, file), { throwIfNoEntry: false })?.isFile(), file)
+  }
+})

@@ -248,6 +248,20 @@ t.test('secrets come from the environment or a file, never from a flag', async (
   t.match(stderr, /--url: it has a user or password in it/)
   t.notMatch(stderr, /hunter2/)
   t.equal(hec.events.length, 1, 'nothing was sent')
+  for (const [args, instead] of [
+    [
+      ['copy', '--from', '-', '--to', '-', '--checkpoint', 'redis://me:hunter2@127.0.0.1:1'],
+      /--checkpoint-env NAME/,
+    ],
+    [['queue', 'status', 'redis://me:hunter2@127.0.0.1:1'], /CYBER_CONNECTORS_QUEUE/],
+    [['queue', 'status', 'redis://:hunter2@127.0.0.1:1'], /CYBER_CONNECTORS_QUEUE/],
+  ] as const) {
+    const { code, stdout, stderr } = await command([...args], { input, cwd: folder })
+    t.equal(code, 2, args.join(' '))
+    t.match(stderr, /it has a user or password in it, and a flag shows in the process list/)
+    t.match(stderr, instead)
+    t.notMatch(stdout + stderr, /hunter2/)
+  }
 })
 
 t.test('REST: its URL is a secret, headers are a family of flags', async (t) => {

@@ -237,3 +237,16 @@ t.test('`accept`', async (t) => {
       message: /accept: .*expected statuses from 200 to 599/,
     })
 })
+
+t.test('a server that asks for a wait of years: given up at once, within max_retry_seconds', async (t) => {
+  const rest = await new RestEmulator().start()
+  t.teardown(() => rest.close())
+  rest.fail({ status: 503, headers: { 'retry-after': '315360000' }, times: Infinity })
+  const sink = new RestWritable({ url: rest.url, ...quick, max_retry_seconds: 20 })
+  t.match(await deliver([{ a: 1 }], sink), {
+    code: 'ERR_DELIVERY',
+    message: /gave up after 1 attempt: .*\(ended by max_retry_seconds: 20\)/,
+    rows: [{ a: 1 }],
+  })
+  t.equal(rest.requests.length, 1, 'no attempt after a wait')
+})
