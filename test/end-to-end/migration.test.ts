@@ -8,6 +8,7 @@ import { type SentinelColumn, sentinelTemplate } from '../../lib/connectors/sent
 import { serialize } from '../../lib/core/json.ts'
 import { type Column, type Emulators, startEmulators } from '../../lib/emulators/index.ts'
 import { command, lastLine, RunningCommand } from '../fixtures/command.ts'
+import { scaled } from '../fixtures/scale.ts'
 
 // The recipe of lib/connectors/sentinel/MOVING.md, as commands: template, move, prove, repair.
 
@@ -237,7 +238,13 @@ t.test('what a job can not verify is said', async (t) => {
 
 t.test(
   'the 25,993 Windows events: killed twice, all arrive',
-  { skip: !existsSync(real) && 'the real records are not here', timeout: 600_000 },
+  {
+    skip: scaled<string | false>(
+      'in npm run test:soak',
+      !existsSync(real) && 'the real records are not here',
+    ),
+    timeout: 600_000,
+  },
   async (t) => {
     const events = await realEvents()
     t.equal(events.length, 25_993)
