@@ -264,7 +264,7 @@ function rangeOf(
 }
 
 function secondsOf(flag: string, text: string, problems: string[]): number {
-  const [, amount, unit = 's'] = /^(\d+)([smhd]?)$/.exec(text) ?? []
+  const [, amount, unit = 's'] = /^(\d+)([smhd])?$/.exec(text) ?? []
   const iso = amount === undefined ? parseDuration(text) : undefined
   if (iso !== undefined) return Number(iso / ticksPerSecond)
   if (amount === undefined) problems.push(`${flag}: expected a duration, such as 1d, 1h, 15m or 60s`)
