@@ -10,6 +10,7 @@ import { toOffset, type WindowOffset, windowOf } from '../../../source/windows.t
 import { ExportAnswer } from './export.ts'
 import { SearchJob } from './job.ts'
 import { judged, type SplunkMessage } from './messages.ts'
+import { OldEvents } from './old-events.ts'
 import { type SearchValues, searchOf, searchParts } from './options.ts'
 import { timeBounds, withPrivateFields } from './search-request.ts'
 import { type KeptBy, SearchRows } from './search-rows.ts'
@@ -74,6 +75,8 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
   readonly #wholeRange: string | undefined
   readonly #mode: 'export' | 'job'
   readonly #rows: SearchRows
+  /** Undefined if no event is too old for a window. */
+  readonly #oldEvents: OldEvents | undefined
   /** Jobs that splunkd may still have. */
   readonly #jobs = new Set<SearchJob>()
 
@@ -94,7 +97,9 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     this.#silentLimits = silentlyCut(spl)
     this.#wholeRange = settings.allow_transforming_queries ? undefined : wholeRangeCommand(spl)
     this.#search = transforming ? text : withPrivateFields(text, settings.event_id)
-    const { search_mode } = settings
+    const { search_mode, window_by, look_back_seconds } = settings
+    if (window_by === 'index_time' && look_back_seconds !== 'all' && this.#events)
+      this.#oldEvents = new OldEvents(text, look_back_seconds)
     this.#mode = search_mode === 'auto' ? (transforming ? 'job' : 'export') : search_mode
     this.#rows = new SearchRows(settings, (columns) => observer.tell('schema', { columns }))
   }
@@ -171,7 +176,11 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     this.#emitMessages(value.summary.messages, ask.slice)
     return {
       kind: 'accepted',
-      value: { rows: this.#made(value.results(), ask), bytes: value.bytes, release: () => value.release() },
+      value: {
+        rows: this.#made(value.results(), ask, signal),
+        bytes: value.bytes,
+        release: () => value.release(),
+      },
     }
   }
 
@@ -249,7 +258,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     const { bytes } = job
     return {
       kind: 'accepted',
-      value: { rows: this.#made(job.results(), ask), bytes, release: () => job.release() },
+      value: { rows: this.#made(job.results(), ask, signal), bytes, release: () => job.release() },
     }
   }
 
@@ -261,13 +270,16 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
   async *#made(
     results: AsyncGenerator<Record<string, unknown>[]>,
     ask: Ask<PlainWindow>,
+    signal: AbortSignal,
   ): AsyncGenerator<readonly Record<string, unknown>[]> {
+    let isEmpty = true
     const kept: KeptBy | undefined = this.#events
       ? { window: windowOf(ask.slice), exact: ask.exact }
       : undefined
     let sample: Record<string, unknown>[] | undefined
     try {
       for await (const batch of results) {
+        isEmpty &&= batch.length === 0
         if (this.#rows.wantsSample) {
           sample = sample ? sample.concat(batch) : batch
           if (sample.length < sampleRows) continue
@@ -281,6 +293,8 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
         if (this.#rows.wantsSample) this.#rows.infer(sample)
         yield await this.#rows.read(sample, kept)
       }
+      if (isEmpty)
+        await this.#oldEvents?.look(windowOf(ask.slice), (search) => this.#exported(search, signal))
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error
       throw new QueryError('ERR_RESULT', 'splunk: the results are not JSON', {

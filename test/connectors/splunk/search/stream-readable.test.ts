@@ -161,6 +161,50 @@ t.test('events of the future and of long ago, as far as the options look', async
   t.strictSame(sorted(await new SplunkStreamReadable(all).toArray()), [0, 1, 2, 3])
 })
 
+t.test('a history that is loaded is older than the look-back: said once, with the number', async (t) => {
+  const warnings: NodeJS.ErrnoException[] = []
+  const warn = (warning: Error) => warnings.push(warning)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  const ours = async () => {
+    // Warnings are emitted in the next turn.
+    await new Promise((resolve) => setImmediate(resolve))
+    const found = warnings.splice(0).filter(({ code }) => code === 'CYBER_CONNECTORS_OLD_EVENTS')
+    return found.map(({ message }) => message)
+  }
+  const splunk = await startSplunk(t)
+  const [month, hour] = [2_592_000, 3600]
+  // Two months old, loaded over three hours; the first hour brings nothing at all.
+  addEvents(
+    splunk,
+    upTo(1300).map((n) => ({ time: -2 * month + n, indexed: hour + n * 8, n })),
+  )
+  const { look_back_seconds: _, ...byDefault } = options
+  const safety_lag_seconds = Date.now() / 1000 - Date.parse(at(5 * hour)) / 1000
+  const read = { ...reach(splunk), ...byDefault, index: 'main', partition_duration: hour, safety_lag_seconds }
+  t.same(await new SplunkStreamReadable(read).toArray(), [])
+  t.same(await ours(), [
+    'splunk: 1,300 events are older than 30 days at their arrival, and left out: look_back_seconds is 2592000; set look_back_seconds: all to read them',
+  ])
+
+  const whole = await new SplunkStreamReadable({ ...read, look_back_seconds: 'all' }).toArray()
+  t.same([whole.length, await ours()], [1300, []], 'nothing is left out')
+  const other = await new SplunkStreamReadable({ ...read, index: 'other' }).toArray()
+  t.same([other, await ours()], [[], []], 'nothing is there')
+
+  splunk.fail({
+    match: ({ body }) => body.includes('stats+count+AS+events'),
+    status: 400,
+    body: '{"messages":[{"type":"FATAL","text":"Unknown search command"}]}',
+  })
+  t.same(await new SplunkStreamReadable(read).toArray(), [], 'that it can not be counted is no fault')
+  t.same(await ours(), [])
+  t.ok(
+    splunk.requests.some(({ fault }) => fault?.status === 400),
+    'it was tried',
+  )
+})
+
 t.test('transforming searches are refused, unless they are allowed', async (t) => {
   const splunk = await startSplunk(t)
   addEvents(
