@@ -1,6 +1,6 @@
 import { fromDate, ticksPerSecond } from '../../../core/time.ts'
-import type { Window } from '../../../core/window.ts'
 import type { SourceVerdict } from '../../../core/verdict.ts'
+import type { Window } from '../../../core/window.ts'
 import type { ExportAnswer } from './export.ts'
 import { timeBounds } from './search-request.ts'
 
