@@ -113,7 +113,9 @@ function exchangeBody(current: () => Exchange): Policy {
       request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
       const response = await next(request)
       const body = response.readableStreamBody as Readable | undefined
-      if (body) response.bodyAsText = await noteOf(body, false)
+      // Some gateways pack what they were asked not to.
+      const isPacked = /\bgzip\b/i.test(response.headers.get('content-encoding') ?? '')
+      if (body) response.bodyAsText = await noteOf(body, isPacked)
       delete response.readableStreamBody
       const { status, bodyAsText } = response
       const text = bodyAsText ? redactor([exchange.token])(bodyAsText) : ''
