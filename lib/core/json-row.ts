@@ -3,6 +3,7 @@ import { parseJson } from './exact-json.ts'
 import { JsonText } from './json.ts'
 
 const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a]
+const [zero, nine, minus, plus, point, exponent] = [0x30, 0x39, 0x2d, 0x2b, 0x2e, 0x65]
 const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
 
 /** Whether a byte stands for itself in a string. */
@@ -11,69 +12,154 @@ const isPlain = Uint8Array.from({ length: 256 }, (_, byte) =>
 )
 /** Whether a byte is white space between values. */
 const isBlank = Uint8Array.from({ length: 256 }, (_, byte) => Number([0x20, 0x09, 0x0a, 0x0d].includes(byte)))
-/** Whether a byte may belong to a number or to a word such as `true`. */
-const isOfScalar = Uint8Array.from({ length: 256 }, (_, byte) =>
-  Number(/[\w.+-]/.test(String.fromCharCode(byte)) && byte < 0x80),
+/** Whether a byte is a hexadecimal digit. */
+const isHexDigit = Uint8Array.from({ length: 256 }, (_, byte) =>
+  Number(/[\da-fA-F]/.test(String.fromCharCode(byte))),
 )
 /** Whether a byte may stand behind a backslash; `u` has four digits behind it. */
 const isEscape = Uint8Array.from({ length: 256 }, (_, byte) =>
   Number('"\\/bfnrtu'.includes(String.fromCharCode(byte))),
 )
 
-const scalar = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/
-const hexDigits = /^[\da-fA-F]{4}$/
-
 /** Objects and arrays within each other, at most. */
 const mostDeep = 1000
 
+/** Numbers of {@link MemberPlaces} for a member: where its name starts and ends, quotes included, and its value. */
+const perMember = 4
+
+/**
+ * Where the members of rows are, found while the rows were checked: looking for a member reads its name only, not the row
+ * again. One serves all rows of a block.
+ */
+export class MemberPlaces {
+  /** A name that has escapes in it ends at a negative number. */
+  numbers: Int32Array
+  used = 0
+
+  /** @param size numbers that are likely to be needed */
+  constructor(size = 16 * perMember) {
+    this.numbers = new Int32Array(size)
+  }
+
+  /** Makes room for one more member. */
+  provide(): void {
+    if (this.used + perMember <= this.numbers.length) return
+    const larger = new Int32Array(Math.max(16 * perMember, this.numbers.length * 2))
+    larger.set(this.numbers)
+    this.numbers = larger
+  }
+}
+
+/** Whether the last string that {@link stringEnd} passed has a backslash in it. */
+let hasEscape = false
+
 /** The byte behind a string that starts at a quote; -1 if it is none. */
 function stringEnd(bytes: Buffer, start: number, end: number): number {
+  hasEscape = false
   for (let at = start + 1; at < end; ) {
-    while (isPlain[bytes[at]!] === 1 && at < end) at++
-    if (at >= end) return -1
     const byte = bytes[at]!
+    if (isPlain[byte] === 1) {
+      at++
+      continue
+    }
     if (byte === quote) return at + 1
     if (byte !== backslash || at + 1 >= end) return -1
+    hasEscape = true
     const next = bytes[at + 1]!
     if (isEscape[next] === 0) return -1
     at += 2
     if (next !== 0x75) continue
-    if (at + 4 > end || !hexDigits.test(bytes.toString('latin1', at, at + 4))) return -1
-    at += 4
+    if (at + 4 > end) return -1
+    for (const last = at + 4; at < last; at++) if (isHexDigit[bytes[at]!] === 0) return -1
   }
   return -1
 }
 
-/** The byte behind a number or a word; -1 if it is none. */
-function scalarEnd(bytes: Buffer, start: number, end: number): number {
+/** The byte behind digits; -1 if there is none. */
+function digitsEnd(bytes: Buffer, start: number, end: number): number {
   let at = start
-  let digits = 0
-  while (at < end && isOfScalar[bytes[at]!] === 1) {
-    if (bytes[at]! >= 0x30 && bytes[at]! <= 0x39) digits++
-    at++
+  while (at < end && bytes[at]! >= zero && bytes[at]! <= nine) at++
+  return at === start ? -1 : at
+}
+
+/** The byte behind a number; -1 if it is none. */
+function numberEnd(bytes: Buffer, start: number, end: number): number {
+  let at = bytes[start] === minus ? start + 1 : start
+  const first = at
+  at = digitsEnd(bytes, at, end)
+  if (at < 0 || (bytes[first] === zero && at > first + 1)) return -1
+  if (at < end && bytes[at] === point) {
+    at = digitsEnd(bytes, at + 1, end)
+    if (at < 0) return -1
   }
-  const length = at - start
-  if (length === 0) return -1
-  // Plain integers, without looking at them as a text.
-  if (digits === length && (bytes[start] !== 0x30 || length === 1)) return at
-  return scalar.test(bytes.toString('latin1', start, at)) ? at : -1
+  if (at < end && (bytes[at]! | 0x20) === exponent) {
+    at++
+    if (at < end && (bytes[at] === plus || bytes[at] === minus)) at++
+    at = digitsEnd(bytes, at, end)
+  }
+  return at
+}
+
+const words = ['true', 'false', 'null'].map((word) => Buffer.from(word))
+
+/** The byte behind a number or a word; -1 if it is none. What follows is checked by the caller. */
+function scalarEnd(bytes: Buffer, start: number, end: number): number {
+  const byte = bytes[start]!
+  if (byte === minus || (byte >= zero && byte <= nine)) return numberEnd(bytes, start, end)
+  for (const word of words) {
+    if (word[0] !== byte) continue
+    const last = start + word.length
+    if (last > end) return -1
+    for (let at = 1; at < word.length; at++) if (bytes[start + at] !== word[at]) return -1
+    return last
+  }
+  return -1
 }
 
 const depthBits = new Uint8Array(mostDeep + 1)
 
-/** Whether bytes of UTF-8 are one JSON object, and nothing else but white space around it. It builds nothing. */
-export function isJsonObject(bytes: Buffer, start: number, end: number): boolean {
+/**
+ * Whether bytes of UTF-8 are one JSON object, and nothing else but white space around it. It builds nothing.
+ * @param places gets the members of the object; of bytes that are none, it may have got some
+ */
+export function isJsonObject(bytes: Buffer, start: number, end: number, places?: MemberPlaces): boolean {
   let at = start
   while (at < end && isBlank[bytes[at]!] === 1) at++
-  if (bytes[at] !== openObject || at >= end) return false
+  if (at >= end || bytes[at] !== openObject) return false
   let depth = 0
   // What is expected: a value, or what follows one.
   let wantsValue = true
+  // Whether the name of a member comes first.
+  let wantsName = false
   while (at < end) {
-    const byte = bytes[at]!
+    let byte = bytes[at]!
     if (isBlank[byte] === 1) {
       at++
-    } else if (wantsValue) {
+      continue
+    }
+    if (wantsName) {
+      const name = at
+      if (byte !== quote) return false
+      at = stringEnd(bytes, at, end)
+      if (at < 0) return false
+      const nameEnd = hasEscape ? -at : at
+      while (at < end && isBlank[bytes[at]!] === 1) at++
+      if (at >= end || bytes[at] !== colon) return false
+      at++
+      while (at < end && isBlank[bytes[at]!] === 1) at++
+      if (at >= end) return false
+      byte = bytes[at]!
+      wantsName = false
+      if (depth === 1 && places) {
+        places.provide()
+        const { numbers, used } = places
+        numbers[used] = name
+        numbers[used + 1] = nameEnd
+        numbers[used + 2] = at
+        places.used += perMember
+      }
+    }
+    if (wantsValue) {
       if (byte === quote) at = stringEnd(bytes, at, end)
       else if (byte === openObject || byte === openArray) {
         if (++depth > mostDeep) return false
@@ -81,9 +167,9 @@ export function isJsonObject(bytes: Buffer, start: number, end: number): boolean
         at++
         while (at < end && isBlank[bytes[at]!] === 1) at++
         if (at >= end) return false
-        if (bytes[at] !== (byte === openObject ? closeObject : closeArray)) {
-          if (byte === openObject) at = valueOfMember(bytes, at, end)
-          if (at < 0) return false
+        const isObject = byte === openObject
+        if (bytes[at] !== (isObject ? closeObject : closeArray)) {
+          wantsName = isObject
           continue
         }
         at++
@@ -91,67 +177,35 @@ export function isJsonObject(bytes: Buffer, start: number, end: number): boolean
       } else at = scalarEnd(bytes, at, end)
       if (at < 0) return false
       wantsValue = false
-      if (depth === 0) break
     } else if (byte === comma) {
       at++
-      if (depthBits[depth] === openObject) at = valueOfMember(bytes, at, end)
-      if (at < 0) return false
+      wantsName = depthBits[depth] === openObject
       wantsValue = true
+      continue
     } else if (byte === (depthBits[depth] === openObject ? closeObject : closeArray)) {
       at++
-      if (--depth === 0) break
+      depth--
     } else return false
+    if (depth === 0) break
+    // A value of the outermost object has just ended.
+    if (depth === 1 && places && places.used > 0) places.numbers[places.used - 1] = at
   }
   if (depth !== 0 || wantsValue) return false
   while (at < end && isBlank[bytes[at]!] === 1) at++
   return at === end
 }
 
-/** Where the value of a member starts, of which the name comes next; -1 if it is none. */
-function valueOfMember(bytes: Buffer, start: number, end: number): number {
-  let at = start
-  while (at < end && isBlank[bytes[at]!] === 1) at++
-  if (bytes[at] !== quote) return -1
-  at = stringEnd(bytes, at, end)
-  if (at < 0) return -1
-  while (at < end && isBlank[bytes[at]!] === 1) at++
-  return at < end && bytes[at] === colon ? at + 1 : -1
-}
+/** The names that were asked for last, as they stand in a text. */
+const wantedNames = new Map<string, Buffer>()
 
-/** Where the next member starts, of a text that is JSON; -1 at the end of its object. */
-function memberStart(bytes: Buffer, start: number): number {
-  let at = start
-  while (at < bytes.length && (isBlank[bytes[at]!] === 1 || bytes[at] === comma)) at++
-  return bytes[at] === quote ? at : -1
-}
-
-/** Where the value of a member starts, of a text that is JSON. */
-function valueStart(bytes: Buffer, nameEnd: number): number {
-  let at = bytes.indexOf(colon, nameEnd) + 1
-  while (isBlank[bytes[at]!] === 1) at++
-  return at
-}
-
-/** The byte behind a value of a text that is JSON. */
-function valueEnd(bytes: Buffer, start: number, end: number): number {
-  let depth = 0
-  for (let at = start; at < end; ) {
-    const byte = bytes[at]!
-    if (byte === quote) {
-      at = stringEnd(bytes, at, end)
-      if (depth === 0) return at
-    } else if (byte === openObject || byte === openArray) {
-      depth++
-      at++
-    } else if (byte === closeObject || byte === closeArray) {
-      if (depth === 0) return at
-      depth--
-      at++
-      if (depth === 0) return at
-    } else if (depth === 0 && (byte === comma || isBlank[byte] === 1)) return at
-    else at++
+function nameAsWritten(name: string): Buffer {
+  let wanted = wantedNames.get(name)
+  if (!wanted) {
+    if (wantedNames.size > 100) wantedNames.clear()
+    wanted = Buffer.from(JSON.stringify(name))
+    wantedNames.set(name, wanted)
   }
-  return end
+  return wanted
 }
 
 /**
@@ -159,13 +213,30 @@ function valueEnd(bytes: Buffer, start: number, end: number): number {
  * `2230.0` or 2^60 + 1, the order of members, members of one name arrive to the byte.
  */
 export class JsonRow extends JsonText {
-  readonly #bytes: Buffer
+  /** The text is in it; other rows may be too. */
+  readonly #block: Buffer
+  readonly #start: number
+  readonly #end: number
+  /** Where the members are: found when they are asked for first, unless they came with the row. */
+  #places: MemberPlaces | undefined
+  #first: number
+  #last: number
   #value: Record<string, unknown> | undefined
 
-  /** @param bytes UTF-8 of one JSON object ({@link isJsonObject}); they must not change any more */
-  constructor(bytes: Buffer) {
+  /**
+   * @param block UTF-8 that holds the text of one JSON object ({@link isJsonObject}); it must not change any more
+   * @param start where the text starts
+   * @param end where it ends
+   * @param places its members are the last ones in it, from `first` on
+   */
+  constructor(block: Buffer, start = 0, end = block.length, places?: MemberPlaces, first = 0) {
     super()
-    this.#bytes = bytes
+    this.#block = block
+    this.#start = start
+    this.#end = end
+    this.#places = places
+    this.#first = first
+    this.#last = places ? places.used : 0
   }
 
   /** @throws ConnectorError (ERR_ROW) unless the text is one JSON object */
@@ -177,11 +248,19 @@ export class JsonRow extends JsonText {
 
   /** UTF-8 of the text. */
   override get bytes(): Buffer {
-    return this.#bytes
+    return this.#block.subarray(this.#start, this.#end)
+  }
+
+  override get length(): number {
+    return this.#end - this.#start
+  }
+
+  override copy(target: Buffer, at: number): void {
+    this.#block.copy(target, at, this.#start, this.#end)
   }
 
   override get text(): string {
-    return this.#bytes.toString()
+    return this.#block.toString('utf8', this.#start, this.#end)
   }
 
   /** The members, parsed when they are asked for first; integers beyond 2^53 are bigints. */
@@ -193,51 +272,61 @@ export class JsonRow extends JsonText {
   /** A member's value, without parsing the others; undefined if there is none. */
   override member(name: string): unknown {
     const text = this.memberText(name)
-    return text === undefined ? undefined : parseJson(text)
+    if (text === undefined) return undefined
+    const isPlainText = text.charCodeAt(0) === quote && !text.includes('\\')
+    return isPlainText ? text.slice(1, -1) : parseJson(text)
   }
 
   /** A member's value as it stands. Of members with the same name the last one counts, as in JSON.parse. */
   override memberText(name: string): string | undefined {
-    const bytes = this.#bytes
-    const wanted = Buffer.from(JSON.stringify(name))
-    let found: string | undefined
-    // A name may be written with escapes.
-    const first = bytes.indexOf(wanted)
-    const isEscaped = bytes.includes(backslash)
-    if (first < 0 && !isEscaped) return undefined
-    const isOnlyOne = !isEscaped && bytes.indexOf(wanted, first + 1) < 0
-    const end = bytes.length
-    for (let at = memberStart(bytes, bytes.indexOf(openObject) + 1); at >= 0; ) {
-      const nameEnd = stringEnd(bytes, at, end)
-      const isIt =
-        isEscaped && bytes.subarray(at, nameEnd).includes(backslash)
-          ? JSON.parse(bytes.toString('utf8', at, nameEnd)) === name
-          : nameEnd - at === wanted.length && bytes.compare(wanted, 0, wanted.length, at, nameEnd) === 0
-      at = valueStart(bytes, nameEnd)
-      const last = valueEnd(bytes, at, end)
-      if (isIt) {
-        found = bytes.toString('utf8', at, last)
-        if (isOnlyOne) return found
-      }
-      at = memberStart(bytes, last)
+    const wanted = nameAsWritten(name)
+    const { numbers } = this.#members()
+    const block = this.#block
+    for (let member = this.#last - perMember; member >= this.#first; member -= perMember) {
+      const start = numbers[member]!
+      const end = numbers[member + 1]!
+      if (end >= 0 ? isAt(block, start, end, wanted) : parsedName(block, start, -end) === name)
+        return block.toString('utf8', numbers[member + 2]!, numbers[member + 3]!)
     }
-    return found
+    return undefined
   }
 
   /** Names and values of the members, each as it stands; a name is without its quotes. */
   *memberTexts(): Generator<[name: string, text: string]> {
-    const bytes = this.#bytes
-    const end = bytes.length
-    for (let at = memberStart(bytes, bytes.indexOf(openObject) + 1); at >= 0; ) {
-      const nameEnd = stringEnd(bytes, at, end)
-      const start = valueStart(bytes, nameEnd)
-      const last = valueEnd(bytes, start, end)
-      yield [bytes.toString('utf8', at + 1, nameEnd - 1), bytes.toString('utf8', start, last)]
-      at = memberStart(bytes, last)
+    const { numbers } = this.#members()
+    const block = this.#block
+    for (let member = this.#first; member < this.#last; member += perMember) {
+      const nameEnd = Math.abs(numbers[member + 1]!)
+      const name = block.toString('utf8', numbers[member]! + 1, nameEnd - 1)
+      yield [name, block.toString('utf8', numbers[member + 2]!, numbers[member + 3]!)]
     }
+  }
+
+  override toString(): string {
+    return this.text
   }
 
   toJSON(): Record<string, unknown> {
     return this.value
   }
+
+  #members(): MemberPlaces {
+    if (this.#places) return this.#places
+    const places = new MemberPlaces()
+    isJsonObject(this.#block, this.#start, this.#end, places)
+    this.#places = places
+    this.#last = places.used
+    return places
+  }
+}
+
+function isAt(bytes: Buffer, start: number, end: number, wanted: Buffer): boolean {
+  const { length } = wanted
+  if (end - start !== length) return false
+  for (let at = 0; at < length; at++) if (bytes[start + at] !== wanted[at]) return false
+  return true
+}
+
+function parsedName(bytes: Buffer, start: number, end: number): unknown {
+  return JSON.parse(bytes.toString('utf8', start, end))
 }

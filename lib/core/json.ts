@@ -15,6 +15,10 @@ export class UnserializableValue extends RefusedRow {
 export abstract class JsonText {
   /** UTF-8 of the text. */
   abstract readonly bytes: Buffer
+  /** How many bytes these are. */
+  abstract readonly length: number
+  /** Copies them to a place in a buffer that has room for them. */
+  abstract copy(target: Buffer, at: number): void
   abstract readonly text: string
   /** The members. */
   abstract readonly value: Record<string, unknown>

@@ -5,7 +5,7 @@ import type { SinkVerdict } from '../core/verdict.ts'
 export interface EncodedRow {
   readonly wire: string
   /** UTF-8 that stands behind `wire`, of a row that is written as it stands, and what stands behind that. */
-  readonly raw?: Buffer | undefined
+  readonly raw?: JsonText | undefined
   readonly after?: string | undefined
   /** Rows of different groups never share a request (their request line or headers differ). */
   readonly group?: string | undefined

@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { JsonBytes } from '../../core/json-bytes.ts'
 import { findJsonFault } from '../../core/json-fault.ts'
-import { isJsonObject, JsonRow } from '../../core/json-row.ts'
+import { isJsonObject, JsonRow, MemberPlaces } from '../../core/json-row.ts'
 import type { Row } from '../../source/protocol.ts'
 import { utf8MarkOf } from './encoding.ts'
 import { Fault, type Format, type Records } from './records.ts'
@@ -16,6 +16,8 @@ export interface LineLimits {
 export class NdjsonFormat implements Format {
   readonly #limit: number
   readonly #keepsText: boolean
+  /** What the next block is likely to need: as much as the last one. */
+  #placesSize: number | undefined
 
   constructor({ max_line_bytes, rows }: LineLimits & { readonly rows: 'objects' | 'json' }) {
     this.#limit = max_line_bytes
@@ -37,22 +39,25 @@ export class NdjsonFormat implements Format {
     let json: JsonBytes | undefined
     const isWhole = isAscii(bytes) || isUtf8(bytes)
     const length = bytes.length
+    const places = this.#keepsText ? new MemberPlaces(this.#placesSize) : undefined
     for (let at = offset === 0 ? utf8MarkOf(bytes) : 0; at < length; ) {
       const found = bytes.indexOf(newline, at)
       const end = found < 0 ? length : found
+      const first = places?.used
       if (end - at > this.#limit) {
         records.addFault(tooLong(bytes, at, this.#limit), at, end)
       } else if (!isWhole && !isUtf8(bytes.subarray(at, end))) {
         records.addFault(notUtf8(bytes, at, end), at, end)
-      } else if (this.#keepsText && isJsonObject(bytes, at, end)) {
+      } else if (places && isJsonObject(bytes, at, end, places)) {
         const last = bytes[end - 1] === carriageReturn ? end - 1 : end
-        records.add(new JsonRow(bytes.subarray(at, last)) as unknown as Row, at, end)
+        records.add(new JsonRow(bytes, at, last, places, first) as unknown as Row, at, end)
       } else if (end > at) {
         json ??= new JsonBytes(bytes)
         readObject(json, at, end, records)
       }
       at = end + 1
     }
+    if (places) this.#placesSize = places.used
   }
 }
 

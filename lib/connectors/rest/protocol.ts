@@ -55,7 +55,7 @@ export class RestProtocol implements SinkProtocol {
     const isWhole = this.#write === serialize && http_method !== 'get' && url_query_params.length === 0
     // A line feed between members would end a line.
     const isLine = this.framing.separator !== '\n' || !row.bytes.includes(10)
-    return isWhole && isLine ? { wire: '', raw: row.bytes, group: '' } : undefined
+    return isWhole && isLine ? { wire: '', raw: row, group: '' } : undefined
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {

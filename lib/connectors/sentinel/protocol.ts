@@ -56,7 +56,7 @@ export class SentinelProtocol implements SinkProtocol {
 
   encodeText(row: JsonText, at: number): EncodedRow {
     const sent = this.#rows.check(row.value, at)
-    return sent === row.value ? { wire: '', raw: row.bytes } : { wire: serialize(sent) }
+    return sent === row.value ? { wire: '', raw: row } : { wire: serialize(sent) }
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {

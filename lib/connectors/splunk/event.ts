@@ -66,7 +66,7 @@ function envelopeEncoder(settings: SplunkSettings): EventEncoder {
       if (removed.length > 0 && single_event_column === undefined) return undefined
       const start = headOf(row, at)
       const after = indexed.length > 0 ? tailOf(row.value) : '}'
-      if (single_event_column === undefined) return { wire: start, raw: row.bytes, after }
+      if (single_event_column === undefined) return { wire: start, raw: row, after }
       soleEvent(row, single_event_column)
       return { wire: `${start}${row.memberText(single_event_column)}${after}` }
     },
@@ -219,32 +219,48 @@ function eventTime(value: unknown, column: string): string {
   throw new RefusedRow(`${column}: expected a Date, an ISO 8601 text or seconds since the epoch, got ${got}`)
 }
 
-/** The second of the last instant in the usual form, `2026-12-01T00:00:00`, and its seconds since the epoch. */
-let lastStart = ''
-let lastSeconds = ''
+/** The day of the last instant in the usual form, `2026-12-01T`, and its first second since the epoch. */
+let lastDay = ''
+let lastDaySeconds = 0
 
-/** Seconds of an instant such as `2026-12-01T00:00:00.123456Z`: most rows share their second with the row before. */
+/**
+ * Seconds of an instant such as `2026-12-01T00:00:00.123456Z`, by its digits: most rows share their day with the row before.
+ * @returns undefined for any other form, and for what needs a closer look
+ */
 function quickTime(text: string): string | undefined {
   const { length } = text
   // Ticks have seven digits of a second.
-  if (length < 20 || length > 28 || text.charCodeAt(length - 1) !== 0x5a) return undefined
+  if (length < 20 || length === 21 || length > 28 || text.charCodeAt(length - 1) !== 0x5a) return undefined
+  if (text.charCodeAt(13) !== 0x3a || text.charCodeAt(16) !== 0x3a) return undefined
+  const hour = twoDigits(text, 11)
+  const minute = twoDigits(text, 14)
+  const second = twoDigits(text, 17)
+  if (!(hour < 24 && minute < 60 && second < 60)) return undefined
   let end = length - 1
-  if (length > 20) {
-    if (length === 21 || text.charCodeAt(19) !== 0x2e) return undefined
+  if (end > 19) {
+    if (text.charCodeAt(19) !== 0x2e) return undefined
     for (let at = 20; at < end; at++) {
       const digit = text.charCodeAt(at) - 0x30
       if (digit < 0 || digit > 9) return undefined
     }
     while (end > 20 && text.charCodeAt(end - 1) === 0x30) end--
   }
-  if (lastStart === '' || !text.startsWith(lastStart)) {
-    const instant = parseLogTime(`${text.slice(0, 19)}Z`)
+  if (lastDay === '' || !text.startsWith(lastDay)) {
+    const instant = parseInstant(`${text.slice(0, 11)}00:00:00Z`)
     // Before 1970 the fraction counts the other way.
-    if (instant === undefined || instant < 0n || instant % ticksPerSecond !== 0n) return undefined
-    lastStart = text.slice(0, 19)
-    lastSeconds = formatSeconds(instant)
+    if (instant === undefined || instant < 0n) return undefined
+    lastDay = text.slice(0, 11)
+    lastDaySeconds = Number(instant / ticksPerSecond)
   }
-  return end > 20 ? lastSeconds + text.slice(19, end) : lastSeconds
+  const seconds = String(lastDaySeconds + hour * 3600 + minute * 60 + second)
+  return end > 20 ? seconds + text.slice(19, end) : seconds
+}
+
+/** A number of two digits in a text; NaN if there is none. */
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - 0x30
+  const ones = text.charCodeAt(at + 1) - 0x30
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN
 }
 
 let lastMilliseconds = 0
