@@ -4,7 +4,10 @@ import { Readable, Writable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { ConnectorError } from '../core/errors.ts'
 import { serialize } from '../core/json.ts'
+import { RowBlock, rowsOfChunk } from '../core/row-block.ts'
+import { BatchingWritable } from '../sink/batching-writable.ts'
 import { DeadLetterOffice } from '../sink/dead-letter.ts'
+import { SourceReadable } from '../source/source-readable.ts'
 import type { RowSource } from './ndjson.ts'
 import { BadLine, fileInput, ReaderGone, StandardOutput, standardInput } from './ndjson.ts'
 import type { Plan } from './plan.ts'
@@ -36,14 +39,14 @@ export async function runBounded(
   const { input } = plan.job
   const rows = source ?? (input ? fileInput(input, onBadLine) : standardInput(onBadLine))
   const halt = new AbortController()
-  const feed = new RowFeed(
-    rows,
-    AbortSignal.any([signals.stop, halt.signal]),
-    () => tally.read++,
-    plan.job.limit,
-  )
   const sink = makeSink(plan, deadLetter, tally)
   notes.watch(sink)
+  const stop = AbortSignal.any([signals.stop, halt.signal])
+  const count = (read: number) => {
+    tally.read += read
+  }
+  const isDirect = plan.job.transforms.length === 0 && sink instanceof BatchingWritable
+  const feed = new RowFeed(rows, stop, count, { limit: plan.job.limit, inBlocks: isDirect })
   const onFailure = () => {
     if (source) halt.abort()
     else if (!input)
@@ -141,7 +144,8 @@ function badLines(deadLetter: Writable, tally: Tally): (bad: BadLine) => Promise
 
 /**
  * The rows of a source until it ends, fails or is stopped; the rows read until then are delivered. It is a Readable,
- * because a generator can't be closed while it waits for a row that never arrives.
+ * because a generator can't be closed while it waits for a row that never arrives. Its chunks are rows, or blocks of them
+ * if it may and the source has batches.
  */
 class RowFeed extends Readable {
   /** The error that ended the source. */
@@ -149,17 +153,26 @@ class RowFeed extends Readable {
   /** Whether the source was read to its end. */
   isWhole = false
   readonly #source: RowSource
-  readonly #rows: AsyncIterator<unknown>
-  readonly #count: () => void
+  /** Rows, or their batches. */
+  readonly #chunks: AsyncIterator<unknown>
+  readonly #isOfBatches: boolean
+  readonly #count: (rows: number) => void
   /** Rows that may still be read. */
   #left: number
   #stopped = false
   #busy = false
 
-  constructor(source: RowSource, stop: AbortSignal, count: () => void, limit = Number.POSITIVE_INFINITY) {
-    super({ objectMode: true, highWaterMark: 64 })
+  constructor(
+    source: RowSource,
+    stop: AbortSignal,
+    count: (rows: number) => void,
+    { limit = Number.POSITIVE_INFINITY, inBlocks }: { limit?: number | undefined; inBlocks: boolean },
+  ) {
+    const isOfBatches = inBlocks && source instanceof SourceReadable
+    super({ objectMode: true, highWaterMark: isOfBatches ? 1 : 64 })
     this.#source = source
-    this.#rows = source[Symbol.asyncIterator]()
+    this.#isOfBatches = isOfBatches
+    this.#chunks = isOfBatches ? source.inBatches() : source[Symbol.asyncIterator]()
     this.#count = count
     this.#left = limit
     const halt = () => this.#halt()
@@ -188,20 +201,23 @@ class RowFeed extends Readable {
 
   async #pump(): Promise<void> {
     for (;;) {
-      const { done, value } = await this.#rows.next()
+      const { done, value } = await this.#chunks.next()
       if (this.#stopped || this.destroyed) return
       if (done) {
         this.isWhole = true
         this.push(null)
         return
       }
-      this.#count()
-      if (--this.#left <= 0) {
-        this.push(value)
+      const chunk = this.#isOfBatches ? new RowBlock((value as unknown[]).slice(0, this.#left)) : value
+      const { length } = rowsOfChunk(chunk)
+      this.#count(length)
+      this.#left -= length
+      if (this.#left <= 0) {
+        this.push(chunk)
         this.#halt()
         return
       }
-      if (!this.push(value)) {
+      if (!this.push(chunk)) {
         this.#busy = false
         return
       }
@@ -258,20 +274,20 @@ class UndeliveredGuard extends Writable {
     sink.on('error', (error) => this.#fail(error))
   }
 
-  override _write(row: unknown, _encoding: BufferEncoding, callback: Done): void {
-    if (this.#saved) {
-      this.#saved.then(() => this.#save([row])).then(() => callback(), callback)
+  override _write(chunk: unknown, _encoding: BufferEncoding, callback: Done): void {
+    const sink = this.#sink
+    if (this.#saved || sink.destroyed) {
+      this.#saveBehindSink(rowsOfChunk(chunk)).then(() => callback(), callback)
       return
     }
-    if (this.#sink.write(row)) {
-      callback()
+    if (!(chunk instanceof RowBlock)) {
+      if (sink.write(chunk)) callback()
+      else this.#whenFree('drain', callback)
       return
     }
-    const go = () => {
-      this.#sink.off('drain', go).off('close', go)
-      callback()
-    }
-    this.#sink.on('drain', go).on('close', go)
+    // A sink counts a block as one row: the next block is written when the sink has placed all rows of this one.
+    const go = this.#whenFree('placed', callback)
+    sink.write(chunk, go)
   }
 
   override _final(callback: Done): void {
@@ -293,6 +309,28 @@ class UndeliveredGuard extends Writable {
       .then(() => (this.#saved ??= this.#save(sink.unsettled ?? [])))
       .finally(() => this.#file?.close())
       .then(() => callback(error), callback)
+  }
+
+  /** Calls back at an event of the sink, at its close, or when the function that it returns is called: once. */
+  #whenFree(event: string, callback: Done): () => void {
+    const sink = this.#sink
+    let isDone = false
+    const go = () => {
+      if (isDone) return
+      isDone = true
+      sink.off(event, go).off('close', go)
+      callback()
+    }
+    sink.on(event, go).on('close', go)
+    return go
+  }
+
+  /** Saves rows that a sink which has failed can no longer take, behind its own. */
+  async #saveBehindSink(rows: readonly unknown[]): Promise<void> {
+    // It may be destroyed, and its error not be reported yet.
+    if (!this.#saved) await finished(this.#sink, { cleanup: true }).catch((error: Error) => this.#fail(error))
+    await this.#saved
+    await this.#save(rows)
   }
 
   #fail(error: Error): Promise<void> {

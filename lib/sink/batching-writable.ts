@@ -4,6 +4,7 @@ import { attachRows, ConnectorError, DeliveryError } from '../core/errors.ts'
 import { describe, isRow, JsonText } from '../core/json.ts'
 import { type StreamOptionValues, streamOptions } from '../core/options.ts'
 import { longestTimer } from '../core/retry.ts'
+import { rowsOfChunk } from '../core/row-block.ts'
 import { remove } from '../core/short-list.ts'
 import { type Entry, mostOpen, type OpenBatch, OpenBatches, RowStore } from './batches.ts'
 import { framingBytes } from './body.ts'
@@ -138,7 +139,7 @@ export class BatchingWritable extends Writable {
     // What is corked would never come.
     while (this.writableCorked > 0) this.uncork()
     return new Promise((resolve, reject) => {
-      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.stats.written + this.#queuedCount
+      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.stats.written + this.#queued().length
       const flush = { until, resolve, reject }
       if (this.#left) {
         this.#end(flush, this.#left)
@@ -172,12 +173,12 @@ export class BatchingWritable extends Writable {
   }
 
   override _write(row: unknown, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    this.#take([row], callback)
+    this.#take(rowsOfChunk(row), callback)
   }
 
   override _writev(chunks: { chunk: unknown }[], callback: (error?: Error | null) => void): void {
     this.#take(
-      chunks.map(({ chunk }) => chunk),
+      chunks.flatMap(({ chunk }) => rowsOfChunk(chunk)),
       callback,
     )
   }
@@ -392,12 +393,11 @@ export class BatchingWritable extends Writable {
   }
 
   #encode(row: unknown, at: number): EncodedRow {
-    if (!isRow(row)) throw new Error(`expected a row (a plain object), got ${describe(row)}`)
     const protocol = this.#protocol
-    const encoded =
-      row instanceof JsonText
-        ? (protocol.encodeText?.(row, at) ?? protocol.encode(row.value, at))
-        : protocol.encode(row, at)
+    let encoded: EncodedRow
+    if (row instanceof JsonText) encoded = protocol.encodeText?.(row, at) ?? protocol.encode(row.value, at)
+    else if (isRow(row)) encoded = protocol.encode(row, at)
+    else throw new Error(`expected a row (a plain object), got ${describe(row)}`)
     const { maxRowBytes } = protocol
     // A UTF-16 unit has no more than 3 bytes in UTF-8: mostly there is no need to count.
     if (maxRowBytes !== undefined && lengthOf(encoded) * 3 > maxRowBytes) {
@@ -474,16 +474,10 @@ export class BatchingWritable extends Writable {
     return [...this.#unsettledHere(), ...queued.map((row, at) => ({ row, place: first + at }))]
   }
 
-  /** How many rows `write()` has accepted and Node still holds. */
-  get #queuedCount(): number {
-    // Node counts what it has handed over until it is called back.
-    return this.writableLength - (this.#intake?.rows.length ?? 0)
-  }
-
   /** The rows that `write()` has accepted and Node still holds. Node drops them silently when the stream is destroyed. */
   #queued(): unknown[] {
     const { writableBuffer } = this as unknown as { writableBuffer?: readonly ({ chunk: unknown } | null)[] }
-    return (writableBuffer ?? []).flatMap((queued) => (queued ? [queued.chunk] : []))
+    return (writableBuffer ?? []).flatMap((queued) => (queued ? rowsOfChunk(queued.chunk) : []))
   }
 }
 

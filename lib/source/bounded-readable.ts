@@ -64,6 +64,10 @@ export class BoundedReadable<
     return super.push(row)
   }
 
+  protected override countBatch(rows: number): void {
+    this.stats.rows += rows
+  }
+
   /** Slices are asked for ahead, and read in their order. */
   protected override async *batches(signal: AbortSignal): AsyncGenerator<readonly SourceRow[], void> {
     const slices = await this.#source.slices(signal)

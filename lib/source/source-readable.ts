@@ -70,6 +70,41 @@ export abstract class SourceReadable<
     if (passed) this.whenPassed(() => passed(rows))
   }
 
+  /** Counts rows that are handed on as a batch. */
+  protected countBatch(_rows: number): void {}
+
+  /**
+   * The rows in the batches that they come in, for a consumer that hands whole batches on. It takes the place of every other
+   * way to read the stream. A batch is done with when the next one is asked for.
+   */
+  async *inBatches(): AsyncGenerator<readonly unknown[], void> {
+    // Its error is thrown here.
+    this.on('error', () => {})
+    this.#pumping = true
+    let isWhole = false
+    this.#batches = this.batches(this.#stop.signal)
+    try {
+      for (;;) {
+        this.#idle = true
+        const next = await this.#batches.next()
+        if (this.destroyed) throw this.errored ?? new Error('the source was destroyed while it was read')
+        if (next.done) break
+        this.#idle = false
+        this.#rows += next.value.length
+        this.countBatch(next.value.length)
+        yield next.value
+      }
+      isWhole = true
+      this.push(null)
+      this.resume()
+    } catch (error) {
+      this.destroy(error as Error)
+      throw error
+    } finally {
+      if (!isWhole) this.destroy()
+    }
+  }
+
   override on<E extends keyof Events>(event: E, listener: (...args: Events[E]) => void): this
   override on(event: string | symbol, listener: Listener): this
   override on(event: string | symbol, listener: Listener): this {

@@ -3,6 +3,7 @@ import { finished } from 'node:stream/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import type { DeliveryError } from '../../lib/core/errors.ts'
+import { RowBlock } from '../../lib/core/row-block.ts'
 import { scaled } from '../fixtures/scale.ts'
 import { LetterBox } from '../fixtures/sink-trial.ts'
 import { idsOf, receivedIds, rowsOf, splunkSink, startHec } from '../fixtures/splunk-trial.ts'
@@ -60,6 +61,26 @@ t.test('corked after the flush, while Node still holds rows that it waits for', 
   t.equal(sink.writableCorked, 1, 'and corks as ever once it is done')
   await sink[Symbol.asyncDispose]()
   t.equal(receivedIds(hec).length, 5)
+})
+
+t.test('rows in blocks are rows: flushed, counted, and listed when the stream is destroyed', async (t) => {
+  const hec = await startHec(t)
+  const sink = splunkSink(hec, { batch_size: 10, linger_ms: 1e9, max_in_flight: 1 })
+  const rows = rowsOf(35)
+  sink.cork()
+  sink.write(new RowBlock(rows.slice(0, 12)))
+  sink.write(rows[12])
+  sink.write(new RowBlock(rows.slice(13, 25)))
+  await sink.flush()
+  t.same(receivedIds(hec), idsOf(rows.slice(0, 25)))
+  t.equal(sink.stats.written, 25)
+  hec.fail({ status: 503, times: Infinity })
+  for (const part of [rows.slice(25, 27), rows.slice(27)]) sink.write(new RowBlock(part))
+  t.same(sink.unsettled, rows.slice(25))
+  const ended = failure(finished(sink))
+  sink.destroy()
+  t.same((await ended)?.rows, rows.slice(25))
+  t.same(sink.unsettled, rows.slice(25))
 })
 
 t.test('a later row is not waited for', async (t) => {

@@ -56,6 +56,13 @@ const consumers: Record<string, (source: Windows, done: (row: number) => void) =
     })
     await once(source, 'end')
   },
+  async 'in batches'(source, done) {
+    for await (const batch of source.inBatches()) {
+      await turn()
+      for (const row of batch) done(row as number)
+    }
+    if (!source.readableEnded) await once(source, 'end')
+  },
   async 'on readable'(source, done) {
     source.on('readable', () => {
       for (let row = source.read(); row !== null; row = source.read()) done(row)
@@ -134,4 +141,30 @@ t.test('the iterator: rows before an error, and the error', async (t) => {
   }
   await t.rejects(reading(), /the source broke/)
   t.same(seen, [0, 1, 2])
+})
+
+t.test('batches: an error, a consumer that leaves, and one that destroys the stream', async (t) => {
+  class Failing extends SourceReadable<number> {
+    protected override async *batches(): AsyncGenerator<readonly number[], void> {
+      yield [1, 2]
+      throw new Error('gone')
+    }
+  }
+  const failing = new Failing({})
+  const rows: unknown[] = []
+  await t.rejects(
+    (async () => {
+      for await (const batch of failing.inBatches()) rows.push(...batch)
+    })(),
+    { message: 'gone' },
+  )
+  t.same(rows, [1, 2])
+  t.equal(failing.destroyed, true)
+  const left = new Windows([[3], [3]], 16)
+  for await (const batch of left.inBatches()) if (batch.length > 0) break
+  t.equal(left.destroyed, true)
+  const destroyed = new Windows([[3], [3]], 16)
+  await t.rejects(async () => {
+    for await (const _ of destroyed.inBatches()) destroyed.destroy()
+  })
 })
