@@ -41,9 +41,8 @@ export class MemberPlaces {
     this.numbers = new Int32Array(size)
   }
 
-  /** Makes room for one more member. */
-  provide(): void {
-    if (this.used + perMember <= this.numbers.length) return
+  /** Makes room for more members. */
+  grow(): void {
     const larger = new Int32Array(Math.max(16 * perMember, this.numbers.length * 2))
     larger.set(this.numbers)
     this.numbers = larger
@@ -57,11 +56,10 @@ let hasEscape = false
 function stringEnd(bytes: Buffer, start: number, end: number): number {
   hasEscape = false
   for (let at = start + 1; at < end; ) {
+    // It may run past the end, which is looked at once behind it and not for each byte.
+    while (isPlain[bytes[at]!] === 1) at++
+    if (at >= end) return -1
     const byte = bytes[at]!
-    if (isPlain[byte] === 1) {
-      at++
-      continue
-    }
     if (byte === quote) return at + 1
     if (byte !== backslash || at + 1 >= end) return -1
     hasEscape = true
@@ -151,7 +149,7 @@ export function isJsonObject(bytes: Buffer, start: number, end: number, places?:
       byte = bytes[at]!
       wantsName = false
       if (depth === 1 && places) {
-        places.provide()
+        if (places.used + perMember > places.numbers.length) places.grow()
         const { numbers, used } = places
         numbers[used] = name
         numbers[used + 1] = nameEnd

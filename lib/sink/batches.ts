@@ -6,9 +6,6 @@ const gap = 1
 /** Above this many UTF-16 units, counting the bytes of a string before allocating is cheaper. */
 const longText = 4096
 
-/** Up to this many UTF-16 units, writing a string of ASCII by hand is cheaper. */
-const shortText = 64
-
 /** Maximum groups filled at the same time. Each has a timer and a buffer. */
 export const mostOpen = 64
 
@@ -53,23 +50,17 @@ export class RowStore {
     // A UTF-16 unit has at most 3 bytes in UTF-8.
     const most = wire.length > longText ? Buffer.byteLength(wire) : wire.length * 3
     this.#provide(this.#used + most + (raw === undefined ? 0 : raw.length + after.length * 3) + gap)
-    const bytes = this.#put(wire, this.#used)
+    const bytes = this.#bytes.write(wire, this.#used)
     if (raw === undefined) return bytes
     raw.copy(this.#bytes, this.#used + bytes)
     const end = bytes + raw.length
-    return end + this.#put(after, this.#used + end)
+    return after === '}' ? this.#close(end) : end + this.#bytes.write(after, this.#used + end)
   }
 
-  /** Writes a text. For a short one of ASCII, as stands around a row, a call into Node takes longer. @returns its bytes */
-  #put(text: string, at: number): number {
-    const { length } = text
-    if (length > shortText) return this.#bytes.write(text, at)
-    for (let index = 0; index < length; index++) {
-      const unit = text.charCodeAt(index)
-      if (unit > 0x7f) return this.#bytes.write(text, at)
-      this.#bytes[at + index] = unit
-    }
-    return length
+  /** Writes the brace that most rows end with: for one byte a call of the system takes long. */
+  #close(end: number): number {
+    this.#bytes[this.#used + end] = 0x7d
+    return end + 1
   }
 
   /** Keeps the row written last, with its size in bytes. @param place its number among all rows of the sink */

@@ -83,9 +83,12 @@ class BodyKeys {
   }
 }
 
-/** Level 1, by measurement: level 6 takes half as much time again for bodies that are a tenth smaller. */
+/**
+ * Level 4, by measurement of bodies of 500 rows: of Zeek's DNS log level 1 leaves 8.2 % of the bytes in 0.5 s per 160 MB,
+ * level 3 8.1 %, level 4 7.2 % in 0.9 s, level 6 6.6 % in 1.2 s; of Windows events 8.3, 7.6, 6.2 and 5.1 %.
+ */
 const settings = {
-  level: 1,
+  level: 4,
   chunkSize: 65_536,
   // Each write is a whole body, and ends without the stream's end, after which it could not be used again.
   flush: constants.Z_FINISH,

@@ -201,7 +201,6 @@ const secondsForm = /^[1-9]\d{8,11}(\.\d{1,9})?$/
 
 /** HEC's `time`: seconds since the epoch, as a plain decimal number. @throws RefusedRow for what is no time */
 function eventTime(value: unknown, column: string): string {
-  if (isDate(value) && !Number.isNaN(value.getTime())) return secondsOf(value.getTime())
   if (typeof value === 'string') {
     const text = value.trim()
     const quick = quickTime(text)
@@ -210,6 +209,7 @@ function eventTime(value: unknown, column: string): string {
     if (instant !== undefined) return formatSeconds(instant)
     if (secondsForm.test(text) && Number(text) <= lastSecond) return text
   }
+  if (isDate(value) && !Number.isNaN(value.getTime())) return secondsOf(value.getTime())
   if ((typeof value === 'number' && Number.isFinite(value)) || typeof value === 'bigint') {
     if (Math.abs(Number(value)) <= lastSecond)
       return typeof value === 'number' ? plainDecimal(value) : value.toString()
