@@ -14,7 +14,7 @@ import type { Plan } from './plan.ts'
 import { type JobReport, RetryNotes } from './report.ts'
 import type { StopSignals } from './stop-signals.ts'
 import type { Snapshot, Tally } from './tally.ts'
-import { TransformFailure } from './transforms.ts'
+import { TransformFailure, takesBlocks } from './transforms.ts'
 
 /** Counts, signals and report of a run. */
 export interface RunContext {
@@ -29,6 +29,7 @@ export async function runBounded(
   context: RunContext,
 ): Promise<void> {
   const { tally, signals, report } = context
+  const stages = stagesOf(plan)
   const notes = new RetryNotes(report)
   const source = plan.makeSource?.()
   if (source) {
@@ -45,8 +46,8 @@ export async function runBounded(
   const count = (read: number) => {
     tally.read += read
   }
-  const isDirect = plan.job.transforms.length === 0 && sink instanceof BatchingWritable
-  const feed = new RowFeed(rows, stop, count, { limit: plan.job.limit, inBlocks: isDirect })
+  const blockRows = sink instanceof BatchingWritable && stages.every(takesBlocks) ? rowsOfBlock(stages) : 1
+  const feed = new RowFeed(rows, stop, count, { limit: plan.job.limit, blockRows })
   const onFailure = () => {
     if (source) halt.abort()
     else if (!input)
@@ -57,15 +58,9 @@ export async function runBounded(
   }
   const guard = plan.makeSink && new UndeliveredGuard(sink, undeliveredPath(plan), onFailure)
   try {
-    const streams = [
-      feed,
-      ...plan.makeStages(),
-      guard ?? sink,
-    ] as unknown as readonly NodeJS.ReadWriteStream[]
+    const streams = [feed, ...stages, guard ?? sink] as unknown as readonly NodeJS.ReadWriteStream[]
     await pipeline(streams, { signal: signals.abort })
   } catch (error) {
-    // If a transform could not be made, no pipeline has closed them.
-    for (const stream of [feed, guard ?? sink]) stream.destroy()
     throw isOurs(error) || signals.abort.aborted ? error : new TransformFailure(error as Error)
   } finally {
     if (guard && !guard.closed) await finished(guard).catch(() => {})
@@ -78,6 +73,20 @@ export async function runBounded(
   }
   if (guard?.failure) throw guard.failure
   if (feed.failure) throw feed.failure
+}
+
+/** @throws TransformFailure if one can't be made */
+function stagesOf(plan: Plan): ReturnType<Plan['makeStages']> {
+  try {
+    return plan.makeStages()
+  } catch (error) {
+    throw new TransformFailure(error as Error)
+  }
+}
+
+/** Rows of a block: few where a transform may take long for each, since those of a block are worked on after a stop too. */
+function rowsOfBlock(stages: readonly unknown[]): number {
+  return stages.length > 0 ? 64 : 500
 }
 
 /** What became of the rows of a run that failed, and how to miss none. */
@@ -145,7 +154,7 @@ function badLines(deadLetter: Writable, tally: Tally): (bad: BadLine) => Promise
 /**
  * The rows of a source until it ends, fails or is stopped; the rows read until then are delivered. It is a Readable,
  * because a generator can't be closed while it waits for a row that never arrives. Its chunks are rows, or blocks of them
- * if it may and the source has batches.
+ * if it may give blocks and the source has batches.
  */
 class RowFeed extends Readable {
   /** The error that ended the source. */
@@ -154,8 +163,12 @@ class RowFeed extends Readable {
   isWhole = false
   readonly #source: RowSource
   /** Rows, or their batches. */
-  readonly #chunks: AsyncIterator<unknown>
-  readonly #isOfBatches: boolean
+  readonly #read: AsyncIterator<unknown>
+  /** Rows of a block at most; 1 gives single rows. */
+  readonly #blockRows: number
+  /** The rows of the batch at hand, and how many of them are handed on. */
+  #batch: readonly unknown[] = []
+  #at = 0
   readonly #count: (rows: number) => void
   /** Rows that may still be read. */
   #left: number
@@ -166,13 +179,13 @@ class RowFeed extends Readable {
     source: RowSource,
     stop: AbortSignal,
     count: (rows: number) => void,
-    { limit = Number.POSITIVE_INFINITY, inBlocks }: { limit?: number | undefined; inBlocks: boolean },
+    { limit = Number.POSITIVE_INFINITY, blockRows }: { limit?: number | undefined; blockRows: number },
   ) {
-    const isOfBatches = inBlocks && source instanceof SourceReadable
+    const isOfBatches = blockRows > 1 && source instanceof SourceReadable
     super({ objectMode: true, highWaterMark: isOfBatches ? 1 : 64 })
     this.#source = source
-    this.#isOfBatches = isOfBatches
-    this.#chunks = isOfBatches ? source.inBatches() : source[Symbol.asyncIterator]()
+    this.#blockRows = isOfBatches ? blockRows : 1
+    this.#read = isOfBatches ? source.inBatches() : source[Symbol.asyncIterator]()
     this.#count = count
     this.#left = limit
     const halt = () => this.#halt()
@@ -201,26 +214,31 @@ class RowFeed extends Readable {
 
   async #pump(): Promise<void> {
     for (;;) {
-      const { done, value } = await this.#chunks.next()
-      if (this.#stopped || this.destroyed) return
-      if (done) {
-        this.isWhole = true
-        this.push(null)
-        return
+      if (this.#at === this.#batch.length) {
+        const { done, value } = await this.#read.next()
+        if (this.#stopped || this.destroyed) return
+        if (done) {
+          this.isWhole = true
+          this.push(null)
+          return
+        }
+        this.#batch = this.#blockRows > 1 ? (value as readonly unknown[]) : [value]
+        this.#at = 0
       }
-      const chunk = this.#isOfBatches ? new RowBlock((value as unknown[]).slice(0, this.#left)) : value
-      const { length } = rowsOfChunk(chunk)
-      this.#count(length)
-      this.#left -= length
+      const rows = this.#batch.slice(this.#at, this.#at + Math.min(this.#blockRows, this.#left))
+      this.#at += rows.length
+      this.#left -= rows.length
+      this.#count(rows.length)
+      const wantsMore = this.push(this.#blockRows > 1 ? new RowBlock(rows) : rows[0])
       if (this.#left <= 0) {
-        this.push(chunk)
         this.#halt()
         return
       }
-      if (!this.push(chunk)) {
+      if (!wantsMore) {
         this.#busy = false
         return
       }
+      if (this.#stopped || this.destroyed) return
     }
   }
 

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { types } from 'node:util'
 import type { Report } from '../core/options.ts'
+import { RowBlock, rowsOfChunk } from '../core/row-block.ts'
 import type { TransformStage } from '../streaming/run-window.ts'
 
 /** Makes the stages of one run, or one window. */
@@ -53,17 +54,44 @@ async function load(
 /** A function from row to row, maybe async; undefined drops the row. */
 type RowFunction = (row: Record<string, unknown>) => unknown
 
+/** Stages that take and give blocks of rows as well as rows. */
+const ofBlocks = new WeakSet<TransformStage>()
+
+/** Whether a stage may be given blocks of rows. */
+export function takesBlocks(stage: TransformStage): boolean {
+  return ofBlocks.has(stage)
+}
+
 function eachRow(change: RowFunction, path: string): TransformStage {
-  return async function* (rows) {
-    for await (const row of rows) {
-      const changed = await change(row)
-      if (changed === undefined || changed === null) continue
-      if (typeof changed !== 'object') {
-        throw new TypeError(`${path}: expected a row or undefined from the function, got a ${typeof changed}`)
+  const stage: TransformStage = async function* (chunks: AsyncIterable<unknown>) {
+    for await (const chunk of chunks) {
+      const rows: Record<string, unknown>[] = []
+      try {
+        for (const row of rowsOfChunk(chunk)) {
+          const given = change(row as Record<string, unknown>)
+          // Most are not async: to await them takes as long as a short transform.
+          const changed = isThenable(given) ? await given : given
+          if (changed === undefined || changed === null) continue
+          if (typeof changed !== 'object') {
+            throw new TypeError(
+              `${path}: expected a row or undefined from the function, got a ${typeof changed}`,
+            )
+          }
+          rows.push(changed as Record<string, unknown>)
+        }
+      } finally {
+        // Those before a row whose transform throws go on, as they would alone.
+        if (chunk instanceof RowBlock && rows.length > 0) yield new RowBlock(rows)
+        else yield* rows
       }
-      yield changed
     }
   }
+  ofBlocks.add(stage)
+  return stage
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | undefined | null)?.then === 'function'
 }
 
 function stagesOf(transform: (...given: never[]) => unknown, path: string): TransformStage[] {

@@ -1,11 +1,11 @@
-// The loop that one would write: node forward-loop.mjs FILE URL none|gzip TIME-COLUMN
+// The loop that one would write: node forward-loop.mjs FILE URL none|gzip TIME-COLUMN ndjson|csv
 import { createReadStream } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 
-const [path, url, compression, time] = process.argv.slice(2)
+const [path, url, compression, time, form = 'ndjson'] = process.argv.slice(2)
 const agent = new Agent({ keepAlive: true, maxSockets: 4 })
 const compress = promisify(gzip)
 const inFlight = new Set()
@@ -43,8 +43,14 @@ async function flush() {
   batch = []
   if (inFlight.size >= 4) await Promise.race(inFlight)
 }
-for await (const line of createInterface({ input: createReadStream(path) })) {
-  const event = JSON.parse(line)
+async function* rows() {
+  const input = createReadStream(path)
+  if (form === 'csv') {
+    const { parse } = await import('csv-parse')
+    yield* input.pipe(parse({ columns: true }))
+  } else for await (const line of createInterface({ input })) yield JSON.parse(line)
+}
+for await (const event of rows()) {
   const at = typeof event[time] === 'number' ? event[time] : Date.parse(event[time]) / 1000
   batch.push(JSON.stringify({ time: at, event }))
   if (batch.length === 500) await flush()
