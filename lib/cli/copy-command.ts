@@ -28,7 +28,7 @@ interface CopyFlags extends LogFlags {
   readonly dryRun?: boolean
   readonly follow?: boolean
   readonly undelivered?: string
-  readonly rows?: 'plain' | 'dead-letter'
+  readonly rows?: 'plain' | 'dead-letter' | 'objects' | 'json'
 }
 
 const about = `Moves rows from a source to a sink. "-" is standard input or output: NDJSON, one row a line. --from also accepts the path of files. Each option of both connectors is a flag: see copy --help splunk, or --help=all.`
@@ -57,7 +57,10 @@ export async function runCopy(
 ): Promise<number> {
   const first = configure(baseCommand()).allowUnknownOption().allowExcessArguments().helpOption(false)
   first.parse(canonicalFlags(argv, first.options), { from: 'user' })
-  const { from: place, to, rows: wanted, import: imports = [] } = first.opts<CopyFlags>()
+  const { from: place, to, rows, import: imports = [] } = first.opts<CopyFlags>()
+  // The files' own option of this name has other values.
+  const form = rows === 'objects' || rows === 'json' ? rows : undefined
+  const wanted = rows === 'objects' || rows === 'json' ? undefined : rows
   const problems: string[] = []
   const report: Report = (problem) => problems.push(problem)
   await loadModules(
@@ -99,7 +102,8 @@ export async function runCopy(
   const options = addConnectorFlags(command, sides, argv, report)
   command.parse(canonicalFlags(argv, command.options), { from: 'user' })
   const flags = command.opts<CopyFlags>()
-  const given = options()
+  const flagged = options()
+  const given = form === undefined ? flagged : { ...flagged, from: { ...flagged.from, rows: form } }
   if (path !== undefined && given.from['path'] !== undefined)
     report('--path: given twice, --from is a path too')
   if (flags.checkpoint !== undefined && hasPassword(flags.checkpoint))
@@ -121,7 +125,7 @@ export async function runCopy(
       connector: source,
       options: path === undefined || input !== undefined ? given.from : { ...given.from, path },
     },
-    input: input === undefined ? undefined : { path: input, rows: flags.rows ?? 'plain' },
+    input: input === undefined ? undefined : { path: input, rows: wanted ?? 'plain' },
     undelivered: flags.undelivered,
     sink: { connector: to, options: given.to },
     transforms: (flags.transform ?? []).map((path) => resolve(path)),
@@ -171,10 +175,10 @@ function baseCommand(): Command {
       'receives the rows that were read and not delivered if the run fails (default: beside the dead letter, else a new file in the working directory)',
     )
     .addOption(
-      new Option('--rows <kind>', 'with --from <file>: what each of its lines is').choices([
-        'plain',
-        'dead-letter',
-      ]),
+      new Option(
+        '--rows <kind>',
+        'with --from <file>, what each of its lines is: plain or dead-letter. objects and json are the option "rows" of files',
+      ).choices(['plain', 'dead-letter', 'objects', 'json']),
     )
     .option('--check', 'checks options, credentials and endpoints, and encodes a row, without sending it')
     .option('--dry-run', 'prints the body of the first request (10 rows, or --limit) and sends nothing')

@@ -122,7 +122,7 @@ class JsonReport implements JobReport {
 /** The level of an event, as log collectors have it. */
 function levelOf(event: string): 'info' | 'warn' | 'error' {
   if (event === 'error' || event === 'failed') return 'error'
-  return ['retry', 'retrying', 'undelivered', 'stalled', 'queue'].includes(event) ? 'warn' : 'info'
+  return ['retry', 'retrying', 'undelivered', 'stalled', 'queue', 'skipped'].includes(event) ? 'warn' : 'info'
 }
 
 /** Numbers in log lines have at most three decimals. */
@@ -175,36 +175,32 @@ export class LiveLine {
 
   #draw(): void {
     const counts = this.#tally.snapshot()
-    const text = liveText(counts, this.#rate.look(counts.delivered ?? counts.read))
     // A line that wraps could not be updated in place.
-    process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`)
+    const most = (process.stderr.columns || 80) - 1
+    const text = liveText(counts, this.#rate.look(counts.delivered ?? counts.read), most)
+    process.stderr.write(`\r\x1b[K${text}`)
   }
 }
 
-function liveText(counts: Snapshot, rate: number): string {
-  const {
-    read,
-    delivered = read,
-    rejected,
-    bytes,
-    in_flight,
-    retries,
-    lag_seconds,
-    range_done,
-    queue,
-  } = counts
-  const parts = [
-    counted(delivered, 'row'),
-    `${rate.toLocaleString('en')} rows/s`,
-    byteText(bytes),
-    `${in_flight} in flight`,
-    `${retries} retries`,
-  ]
-  if (rejected > 0) parts.push(`${rejected.toLocaleString('en')} rejected`)
-  if (range_done !== undefined) parts.push(`${Math.round(range_done * 100)} % read`)
+/** The counts in the order of their worth; the last ones are left out where the line is too short. @param most characters */
+export function liveText(counts: Snapshot, rate: number, most: number): string {
+  const { read, delivered = read, rejected, bytes, in_flight, retries } = counts
+  const { lag_seconds, range_done, progress, queue } = counts
+  const parts = [counted(delivered, 'row'), `${rate.toLocaleString('en')} rows/s`]
   if (queue) parts.unshift(queueText(queue))
+  if (progress) parts.push(progressText(progress))
+  parts.push(byteText(bytes), `${in_flight} in flight`, `${retries} retries`)
+  if (rejected > 0) parts.push(`${rejected.toLocaleString('en')} rejected`)
+  if (range_done !== undefined && !progress) parts.push(`${Math.round(range_done * 100)} % read`)
   if (lag_seconds !== undefined) parts.push(`${durationText(lag_seconds)} behind now`)
-  return parts.join('  ')
+  while (parts.length > 1 && parts.join('  ').length > most) parts.pop()
+  return parts.join('  ').slice(0, most)
+}
+
+function progressText({ bytes_read, bytes_there, seconds_left }: NonNullable<Snapshot['progress']>): string {
+  const percent = bytes_there > 0 ? Math.floor((100 * bytes_read) / bytes_there) : 100
+  const left = seconds_left === undefined ? '' : `, ${durationText(seconds_left)} left`
+  return `${byteText(bytes_read)} of ${byteText(bytes_there)}, ${percent} %${left}`
 }
 
 function queueText({ done, failed, total, paused, seconds_left }: NonNullable<Snapshot['queue']>): string {
@@ -245,11 +241,19 @@ interface Retry {
   readonly error?: Error | undefined
 }
 
-/** Reports why requests are retried: the first reason at once, then at most one line every ten seconds, with a count. */
-export class RetryNotes {
+/** Files that a line is printed for, at most: a folder may have any number of those that can't be read. */
+const mostFiles = 100
+
+/**
+ * Reports why requests are retried (the first reason at once, then at most one line every ten seconds, with a count), which
+ * files are not read, and which are taken for a copy of another one.
+ */
+export class StreamNotes {
   readonly #report: JobReport
   #count = 0
   #last: number | undefined
+  /** What was said of files: each look at a folder finds the same again. */
+  readonly #ofFiles = new Set<string>()
 
   constructor(report: JobReport) {
     this.#report = report
@@ -257,6 +261,20 @@ export class RetryNotes {
 
   watch(stream: EventEmitter): void {
     stream.on('retry', (event: Retry) => this.#take(event))
+    stream.on('skipped', ({ path, problem }: { path: string; problem: string }) =>
+      this.#ofFile('skipped', problem.includes(path) ? problem : `${path} ${problem}`, { path }),
+    )
+    stream.on('copy', ({ path, original, offset }: { path: string; original: string; offset: number }) => {
+      const text = `${path} is a copy of ${original}, which was read: it is read from byte ${offset}`
+      this.#ofFile('copy', text, { path, original, offset })
+    })
+  }
+
+  #ofFile(event: string, text: string, details: Record<string, unknown>): void {
+    if (this.#ofFiles.size > mostFiles || this.#ofFiles.has(text)) return
+    this.#ofFiles.add(text)
+    if (this.#ofFiles.size <= mostFiles) this.#report.note(event, `${event}: ${text}`, details)
+    else this.#report.note(event, `${event}: and more files, which are not named here`)
   }
 
   #take({ connector, wait, status, code, text, error }: Retry): void {

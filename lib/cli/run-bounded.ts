@@ -11,7 +11,7 @@ import { SourceReadable } from '../source/source-readable.ts'
 import type { RowSource } from './ndjson.ts'
 import { BadLine, fileInput, ReaderGone, StandardOutput, standardInput } from './ndjson.ts'
 import type { Plan } from './plan.ts'
-import { type JobReport, RetryNotes } from './report.ts'
+import { type JobReport, StreamNotes } from './report.ts'
 import type { StopSignals } from './stop-signals.ts'
 import type { Snapshot, Tally } from './tally.ts'
 import { TransformFailure, takesBlocks } from './transforms.ts'
@@ -30,7 +30,7 @@ export async function runBounded(
 ): Promise<void> {
   const { tally, signals, report } = context
   const stages = stagesOf(plan)
-  const notes = new RetryNotes(report)
+  const notes = new StreamNotes(report)
   const source = plan.makeSource?.()
   if (source) {
     tally.watchSource(source)

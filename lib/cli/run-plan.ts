@@ -4,7 +4,7 @@ import { offsetText } from '../core/slice.ts'
 import { openStore } from '../stores/open-store.ts'
 import { streamingQuery } from '../streaming/streaming-query.ts'
 import { openDeadLetter, type Plan } from './plan.ts'
-import { RetryNotes } from './report.ts'
+import { StreamNotes } from './report.ts'
 import { makeSink, type RunContext, runBounded } from './run-bounded.ts'
 
 /**
@@ -30,7 +30,7 @@ async function runStreaming(
 ): Promise<void> {
   const { checkpoint, trigger, windows } = plan.job
   const source = plan.makeStream!()
-  const notes = new RetryNotes(report)
+  const notes = new StreamNotes(report)
   tally.watchSource(source)
   notes.watch(source)
   tally.windows = 0

@@ -21,6 +21,12 @@ export interface Snapshot {
   readonly windows?: number
   /** Bounded reads: how much of the time range is done, from 0 to 1. */
   readonly range_done?: number
+  /** Bounded reads of files: bytes of them as they are on disk, and the seconds that the rest takes at this pace. */
+  readonly progress?: {
+    readonly bytes_read: number
+    readonly bytes_there: number
+    readonly seconds_left?: number
+  }
   /** Workers: the whole queue, over all of them. */
   readonly queue?: {
     readonly done: number
@@ -36,6 +42,7 @@ interface Counted extends EventEmitter {
   readonly stats?: Partial<
     Record<'written' | 'delivered' | 'rejected' | 'bytes' | 'inFlight' | 'retries', number>
   >
+  readonly progress?: { readonly read: number; readonly there: number } | undefined
 }
 
 /** Sums the counts of the streams of a job. A streaming job makes a new sink for each window. */
@@ -55,6 +62,8 @@ export class Tally {
   /** Workers: the progress of the whole queue. */
   queue: QueueStatus | undefined
   #done: number | undefined
+  #progress: (() => Counted['progress']) | undefined
+  readonly #started = performance.now()
   #closed = { delivered: 0, rejected: 0, bytes: 0, retries: 0 }
   /** Whether a sink has no counts. */
   #uncounted = false
@@ -64,6 +73,7 @@ export class Tally {
   /** Adds the counts of a source to the sum. They stay after it has closed. */
   watchSource(source: Counted): void {
     this.#watch(source, this.#sources)
+    this.#progress = () => source.progress
     source.on('window', ({ done }: { done?: number }) => {
       this.#done = done
     })
@@ -110,8 +120,18 @@ export class Tally {
       }),
       ...(windows !== undefined && { windows }),
       ...(this.queue && { queue: queueCounts(this.queue) }),
+      ...this.#progressNow(),
       ...(this.#done !== undefined && { range_done: Math.round(this.#done * 1000) / 1000 }),
     }
+  }
+
+  #progressNow(): Pick<Snapshot, 'progress'> {
+    const { read = 0, there } = this.#progress?.() ?? {}
+    if (there === undefined) return {}
+    const seconds = (performance.now() - this.#started) / 1000
+    const seconds_left = Math.ceil((seconds * (there - read)) / read)
+    const progress = { bytes_read: read, bytes_there: there }
+    return { progress: read > 0 ? { ...progress, seconds_left } : progress }
   }
 
   #watch(stream: Counted, streams: Set<Counted>): void {

@@ -1,8 +1,9 @@
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { command } from '../fixtures/command.ts'
+import { HecEmulator } from '../../lib/emulators/index.ts'
+import { command, lastLine, onTerminal } from '../fixtures/command.ts'
 
 const lines = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => `{"n":${from + index}}\n`).join('')
@@ -53,4 +54,62 @@ t.test('a mistyped connector is none of the folders that happen to have its name
   t.equal(mistyped.stdout, '')
   t.match(mistyped.stderr, /--from: there is no source "splnk"; to read the file .* write \.\/splnk/)
   t.equal((await command(['copy', '--from', './splnk', '--to', '-'], { cwd: folder })).stdout, lines(0, 2))
+})
+
+t.test('what is not read is a line of the report, once', async (t) => {
+  const folder = t.testdir({ 'a.ndjson': lines(0, 2) })
+  symlinkSync(join(folder, 'nowhere'), join(folder, 'b.ndjson'))
+  const { code, stdout, stderr } = await command(['copy', '--from', join(folder, '*.ndjson'), '--to', '-'])
+  t.equal(code, 0, stderr)
+  t.equal(stdout, lines(0, 2))
+  t.match(lastLine(stderr, 'skipped'), {
+    level: 'warn',
+    path: join(folder, 'b.ndjson'),
+    message: /b\.ndjson/,
+  })
+  t.equal(stderr.split('"event":"skipped"').length, 2)
+  const offsets = join(folder, 'offsets')
+  const followed = await command([
+    ...['copy', '--from', join(folder, '*.ndjson'), '--to', '-', '--checkpoint', offsets],
+  ])
+  t.equal(followed.stdout, lines(0, 2))
+  t.match(lastLine(followed.stderr, 'skipped'), { path: join(folder, 'b.ndjson') })
+})
+
+t.test('--rows is a flag of the command and an option of files: the value tells which', async (t) => {
+  const folder = t.testdir({ 'a.ndjson': '{"n":2230.0}\n' })
+  const copy = (...flags: string[]) =>
+    command(['copy', '--from', './a.ndjson', '--to', '-', ...flags], { cwd: folder })
+  t.equal((await copy('--rows', 'json')).stdout, '{"n":2230.0}\n')
+  t.equal((await copy('--from-rows', 'json')).stdout, '{"n":2230.0}\n')
+  t.equal((await copy('--rows', 'objects')).stdout, '{"n":2230}\n')
+  t.equal((await copy('--rows', 'plain')).stdout, '{"n":2230}\n')
+  const wrong = await copy('--rows', 'lines')
+  t.equal(wrong.code, 2)
+  t.match(wrong.stderr, /--rows <kind>' argument 'lines' is invalid/)
+})
+
+t.test('the live line: bytes read of those that are there, within 80 columns', async (t) => {
+  const hec = await new HecEmulator({ tls: false }).start()
+  t.teardown(() => hec.close())
+  const line = JSON.stringify({ text: 'x'.repeat(480) })
+  const folder = t.testdir({ 'a.ndjson': `${line}\n`.repeat(5000) })
+  // Some requests are answered, and then one when the line has told of them.
+  hec.fail({ after: 5, stall: 'before' })
+  const running = onTerminal(
+    [
+      ...['copy', '--from', join(folder, 'a.ndjson'), '--to', 'splunk', '--url', hec.endpoint],
+      ...['--token-env', 'HEC_TOKEN', '--max-in-flight', '1', '--initial-backoff', '0.01'],
+    ],
+    { HEC_TOKEN: hec.token, COLUMNS: '80' },
+  )
+  if (!running) return t.comment('neither script nor python3 is here to make a pseudo-terminal')
+  const drawn = (text: string) => text.split('\r\x1b[K')
+  const form =
+    /^[\d,]+ rows {2}[\d,]+ rows\/s {2}[\d.]+ [kM]?B of 2\.\d MB, \d+ %, \d+ (s|min|h|d) left( {2}.*)?$/
+  await running.until((text) => drawn(text).some((line) => form.test(line)), 'stdout')
+  hec.cutConnections()
+  const { code, stdout } = await running.ended
+  t.equal(code, 0, stdout)
+  t.ok(drawn(stdout).every((line) => line.endsWith('\n') || line.length < 80))
 })

@@ -42,6 +42,8 @@ export async function openFile(path: string, key?: string): Promise<FileHandle> 
 export class FileBytes {
   readonly path: string
   readonly compression: Compression | undefined
+  /** The place behind the bytes of the file, packed, that were read furthest into it. */
+  reached = 0
   readonly #file: FileHandle
   readonly #utf16: 'utf-16le' | 'utf-16be' | undefined
   /** A file that is followed may end within a character: the rest of it is still to come. */
@@ -221,6 +223,7 @@ export class FileBytes {
             'shortened',
           )
         at += chunk.length
+        this.reached = Math.max(this.reached, at)
         ahead = at < end ? read(at) : undefined
         yield chunk
       }

@@ -31,6 +31,8 @@ interface FilesProtocolParts {
   readonly texts?: PlannedTexts
   /** Called for each record that is left out or put aside. */
   readonly onMalformed: () => void
+  /** Called with the bytes of a file, packed, that were read since the last call, or need not be read. */
+  readonly onRead?: (bytes: number) => void
 }
 
 /** Reads slices of files. */
@@ -41,11 +43,17 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   readonly #texts: PlannedTexts | undefined
   readonly #malformed: MalformedRecords
   readonly #reader: RecordReader
+  readonly #onRead: (bytes: number) => void
 
-  constructor(values: FilesValues, observer: SourceObserver, { texts, onMalformed }: FilesProtocolParts) {
+  constructor(
+    values: FilesValues,
+    observer: SourceObserver,
+    { texts, onMalformed, onRead }: FilesProtocolParts,
+  ) {
     this.#values = values
     this.#observer = observer
     this.#texts = texts
+    this.#onRead = onRead ?? (() => {})
     this.#malformed = new MalformedRecords(values, (event) => {
       onMalformed()
       observer.tell('malformed', event)
@@ -134,9 +142,15 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     } catch (error) {
       if (!(error instanceof FileError) || !this.#isPassedOver(error)) throw error
       this.#skip(error)
+      this.#onRead(size)
       return { rows: each([]), bytes: 0 }
     }
     let isReading = false
+    let told = 0
+    const tell = (reached: number) => {
+      this.#onRead(Math.min(reached, size) - told)
+      told = Math.min(reached, size)
+    }
     const rows = async function* (this: FilesProtocol): AsyncGenerator<readonly Row[], void> {
       isReading = true
       try {
@@ -144,7 +158,14 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
           ? headerOf(this.#values, await readStart(file, headerBytes, size, signal))
           : undefined
         const chunks = file.text(0, Number.POSITIVE_INFINITY, size, signal)
-        yield* this.#rows([{ path, modified, offset: 0, isToEnd: true, chunks, header }], signal)
+        for await (const batch of this.#rows(
+          [{ path, modified, offset: 0, isToEnd: true, chunks, header }],
+          signal,
+        )) {
+          tell(file.reached)
+          yield batch
+        }
+        tell(size)
       } finally {
         await file.close()
       }

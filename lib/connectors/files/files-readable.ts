@@ -32,20 +32,31 @@ export class FilesReadable<const S extends RowSchema | undefined = undefined> ex
 > {
   /** Records so far that could not be read and were left out or put aside. */
   malformed = 0
+  /** Bytes of the files as they are on disk: those that were read, and all that are there. Undefined until they are listed. */
+  progress: { readonly read: number; readonly there: number } | undefined
 
   constructor(options: FilesReadableOptions & { readonly schema?: S | undefined })
   /** Names in camelCase are accepted too. */
   constructor(options: EitherSpelling<FilesReadableOptions> & { readonly schema?: S | undefined })
   constructor(options: unknown) {
     const values = boundedDeclaration.resolve(options)
+    const onRead = (bytes: number) => {
+      const { read = 0, there = 0 } = this.progress ?? {}
+      this.progress = { read: read + bytes, there }
+    }
     super(
       {
         connector: connectorName,
-        protocol: (observer) => new FilesProtocol(values, observer, { onMalformed: () => this.malformed++ }),
-        slices: (signal) =>
-          filesToRead(values, signal, ({ path, message: problem }) =>
+        protocol: (observer) =>
+          new FilesProtocol(values, observer, { onMalformed: () => this.malformed++, onRead }),
+        slices: async (signal) => {
+          const slices = await filesToRead(values, signal, ({ path, message: problem }) =>
             this.emit('skipped', { path, problem } satisfies SkippedEvent),
-          ),
+          )
+          const there = slices.reduce((sum, { ranges }) => sum + ranges[0]!.end, 0)
+          this.progress = { read: 0, there }
+          return slices
+        },
       },
       { ...values, max_in_flight: 2 },
     )
