@@ -106,7 +106,7 @@ t.test('the live line: bytes read of those that are there, within 80 columns', a
   if (!running) return t.comment('neither script nor python3 is here to make a pseudo-terminal')
   const drawn = (text: string) => text.split('\r\x1b[K')
   const form =
-    /^2,500 rows {2}[\d,]+ rows\/s {2}[\d.]+ [kM]?B of 2\.\d MB, \d+ %, \d+ (s|min|h|d) left( {2}.*)?$/
+    /^250 rows {2}[\d,]+ rows\/s {2}[\d.]+ [kM]?B of 2\.\d MB, \d+ %, \d+ (s|min|h|d) left( {2}.*)?$/
   await running.until((text) => drawn(text).some((line) => form.test(line)), 'stdout')
   hec.cutConnections()
   const { code, stdout } = await running.ended
