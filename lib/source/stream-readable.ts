@@ -78,7 +78,7 @@ export class StreamReadable<
       open: (slice) => this.#open(slice, this.stopSignal),
       close: (slice) => slice.release(),
       onStart: (offset) => {
-        this.#offset = offset
+        this.#offset = structuredClone(offset)
       },
       onIdle: (wait) => this.#reporter.tell('idle', { wait }),
       onLost: (reason) => this.destroy(reason as Error),
@@ -104,7 +104,7 @@ export class StreamReadable<
 
   /** Where the stream is: the consumer has taken all rows before this. Undefined until it has started. */
   get offset(): O | undefined {
-    return this.#offset
+    return structuredClone(this.#offset)
   }
 
   /** Where a stream without a checkpoint starts now. Only for `earliest` the service is asked. */
@@ -167,7 +167,9 @@ export class StreamReadable<
   protected override async *batches(): AsyncGenerator<readonly SourceRow[], void> {
     for await (const { slice, opened, after } of this.#run.slices()) {
       yield* this.batchesOf(opened, this.stats, (rows) => {
-        this.#offset = after ?? this.planner.advance(structuredClone(this.#offset!), slice)
+        // It may be large, so that it is copied for those who ask for it, not for each slice.
+        this.#offset =
+          after === undefined ? this.planner.advance(this.#offset!, slice) : structuredClone(after)
         if (this.#place !== undefined) this.#taken.add(slice.id)
         this.#reporter.window(slice, rows)
         this.#run.done()
