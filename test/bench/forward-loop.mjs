@@ -1,11 +1,12 @@
-// The loop that one would write: node forward-loop.mjs FILE URL none|gzip TIME-COLUMN ndjson|csv
+// The loop that one would write: node forward-loop.mjs FILE URL none|gzip TIME-COLUMN [ndjson|csv [TRANSFORM]]
 import { createReadStream } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 
-const [path, url, compression, time, form = 'ndjson'] = process.argv.slice(2)
+const [path, url, compression, time, form = 'ndjson', module] = process.argv.slice(2)
+const { default: transform = (row) => row } = module ? await import(module) : {}
 const agent = new Agent({ keepAlive: true, maxSockets: 4 })
 const compress = promisify(gzip)
 const inFlight = new Set()
@@ -50,7 +51,8 @@ async function* rows() {
     yield* input.pipe(parse({ columns: true }))
   } else for await (const line of createInterface({ input })) yield JSON.parse(line)
 }
-for await (const event of rows()) {
+for await (const row of rows()) {
+  const event = transform(row)
   const at = typeof event[time] === 'number' ? event[time] : Date.parse(event[time]) / 1000
   batch.push(JSON.stringify({ time: at, event }))
   if (batch.length === 500) await flush()
