@@ -105,6 +105,28 @@ t.test(
   },
 )
 
+t.test('a transform that throws within a block: the rows before are delivered or in the file', async (t) => {
+  const folder = t.testdir({
+    'rows.ndjson': ndjson(numbers(0, 200)),
+    'until.mjs':
+      'export default ({ id }) => { if (id === 100) throw new Error("no"); return id % 2 ? null : { id } }',
+  })
+  const { code, stderr } = await command(
+    [
+      ...['copy', '--from', './rows.ndjson', '--transform', 'until.mjs', '--batch-size', '20'],
+      ...to(hec.endpoint, '--undelivered', 'left.ndjson', '--linger-ms', '1e6'),
+    ],
+    { env, cwd: folder },
+  )
+  t.equal(code, 1)
+  t.match(stderr, /the transform failed at .*until\.mjs:1: no/)
+  const left = rowsOf(await readFile(join(folder, 'left.ndjson'), 'utf8')) as { id: number }[]
+  t.same(
+    [...ids(), ...left.map(({ id }) => id)].sort((a, b) => a - b),
+    numbers(0, 50).map(({ id }) => 2 * id),
+  )
+})
+
 t.test('dead letters are sent again', async (t) => {
   const folder = t.testdir()
   hec.failRow(1, 6)

@@ -1,7 +1,10 @@
+import fc from 'fast-check'
 import t from 'tap'
 import type { SplunkOptions } from '../../../lib/connectors/splunk/index.ts'
 import type { EitherSpelling } from '../../../lib/core/spelling.ts'
+import { formatSeconds, parseInstant } from '../../../lib/core/time.ts'
 import { createCertificateAuthority } from '../../../lib/emulators/index.ts'
+import { scaled } from '../../fixtures/scale.ts'
 import { deliver, LetterBox, type Row } from '../../fixtures/sink-trial.ts'
 import { rowsOf, splunkSink, startHec } from '../../fixtures/splunk-trial.ts'
 
@@ -474,4 +477,46 @@ t.test('raw mode', async (t) => {
     t.equal(hec.requests[0]?.query.get('host'), 'h 1')
   }
   t.equal(hec.requests[0]?.query.get('a'), 'b')
+})
+
+t.test('an instant in the usual form is read by its digits: as the calendar has it', async (t) => {
+  const sink = splunkSink(await startHec(t), { time_column: 't' })
+  t.teardown(() => sink.destroy())
+  const sent = (text: string) => {
+    try {
+      return sink.preview([{ t: text }])
+    } catch {
+      return 'refused'
+    }
+  }
+  const number = (most: number, digits: number) =>
+    fc.nat(most).map((value) => String(value).padStart(digits, '0'))
+  // The second 60 may be a leap second, which is tested elsewhere.
+  const instants = fc
+    .tuple(
+      number(9999, 4),
+      number(13, 2),
+      number(32, 2),
+      number(25, 2),
+      number(60, 2),
+      number(59, 2),
+      fc.nat(7),
+    )
+    .chain(([year, month, day, hour, minute, second, digits]) =>
+      number(10 ** digits - 1, digits).map(
+        (fraction) =>
+          `${year}-${month}-${day}T${hour}:${minute}:${second === '60' ? '61' : second}${digits > 0 ? `.${fraction}` : ''}Z`,
+      ),
+    )
+  fc.assert(
+    fc.property(fc.array(instants, { minLength: 1, maxLength: 4 }), (texts) => {
+      for (const text of texts) {
+        const instant = parseInstant(text)
+        const told = /"time":([^,]*),/.exec(sent(text))?.[1]
+        const expected = instant === undefined ? undefined : formatSeconds(instant)
+        if (told !== expected) throw new Error(`${text}: ${told}, expected ${expected}`)
+      }
+    }),
+    { numRuns: scaled(1000, 50_000) },
+  )
 })
