@@ -1,3 +1,4 @@
+import { jsonOrUndefined } from '../core/json.ts'
 import type { Json, Offset, Slice } from '../core/slice.ts'
 
 /** What a checkpoint belongs to, as strings by name: the workspace, the query, the slice settings. */
@@ -45,7 +46,7 @@ function formatLine(value: object): string {
  */
 export function parseState(text: string): CheckpointState {
   const lines = text.split('\n')
-  const head = parseJson(lines[0]!)
+  const head = jsonOrUndefined(lines[0]!) as Json | undefined
   if (head === undefined) throw new Error('it is cut off or damaged')
   if (!isObject(head) || head['format'] !== format) throw new Error('it is not a checkpoint of this package')
   if (head['version'] !== version) {
@@ -62,22 +63,13 @@ export function parseState(text: string): CheckpointState {
 }
 
 function parseChange(line: string, number: number): Change {
-  const value = parseJson(line)
+  const value = jsonOrUndefined(line) as Json | undefined
   if (isObject(value) && Object.keys(value).length === 1) {
     const { plan, commit } = value
     if (Array.isArray(plan) && plan.every(isSlice)) return { plan }
     if (Array.isArray(commit) && commit.every((id) => typeof id === 'string')) return { commit }
   }
   throw new Error(`its line ${number} is damaged`)
-}
-
-/** @returns undefined where the text is no JSON */
-function parseJson(text: string): Json | undefined {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function isObject(value: Json | undefined): value is { readonly [key: string]: Json | undefined } {

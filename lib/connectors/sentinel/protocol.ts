@@ -1,6 +1,6 @@
 import { DeliveryError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
-import { type JsonText, serialize } from '../../core/json.ts'
+import { type JsonText, jsonOrUndefined, serialize } from '../../core/json.ts'
 import { cleanError, type Redact } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
@@ -181,12 +181,7 @@ const rowCode = /^(Invalid(Payload|Record|RequestBody|Content)|RecordsTimeRangeI
 /** The service's own words. They may quote secrets, which are taken out once code and text are told apart. */
 function saidBy(response: HttpResponse): Reason {
   const { status, text } = response
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    body = undefined
-  }
+  const body = jsonOrUndefined(text)
   // The metrics endpoint writes the names with capitals.
   const { error, Error: capital = body } = (body ?? {}) as { error?: unknown; Error?: unknown }
   const words = (error ?? capital ?? {}) as Record<string, unknown>

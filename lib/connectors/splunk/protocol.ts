@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type ConnectorError, DeliveryError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
+import { jsonOrUndefined } from '../../core/json.ts'
 import { credentialsOf, type Redact, redactor } from '../../core/redaction.ts'
 import { isTransientStatus } from '../../core/retry.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
@@ -198,13 +199,8 @@ function unacknowledged(verdict: SinkVerdict): SinkVerdict {
 }
 
 function indexedIds(text: string): number[] {
-  let acks: unknown
-  try {
-    acks = (JSON.parse(text) as { acks?: unknown }).acks
-  } catch {
-    acks = undefined
-  }
-  return Object.entries(acks ?? {}).flatMap(([id, indexed]) => (indexed === true ? [Number(id)] : []))
+  const answer = jsonOrUndefined(text) as { acks?: object | null } | null | undefined
+  return Object.entries(answer?.acks ?? {}).flatMap(([id, indexed]) => (indexed === true ? [Number(id)] : []))
 }
 
 /** The endpoints beside the given one: `…/services/collector/ack` for `…/services/collector/event`. */
@@ -245,12 +241,7 @@ const lastCode = 28
 /** Reads an answer's body. It may be HTML (413, 415, a proxy's page) or empty, and may quote the token: a short one may be
  * part of the JSON, so that is read before the token is taken out. */
 export function readReply({ text }: HttpResponse, redact: Redact): HecReply {
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    body = undefined
-  }
+  const body = jsonOrUndefined(text)
   const { code, text: said, ackId, 'invalid-event-number': number } = (body ?? {}) as Record<string, unknown>
   const integer = (value: unknown) => (Number.isSafeInteger(value) ? (value as number) : undefined)
   const given = integer(code)
