@@ -286,7 +286,7 @@ t.test('installed by git', { skip }, async (t) => {
 t.test('npm warns of nothing at its publication, but that nobody is signed in', async (t) => {
   const nowhere = ['--registry=http://127.0.0.1:9', '--fetch-retries=0']
   const { stderr } = await npm(['publish', '--dry-run', '--ignore-scripts', ...nowhere], root)
-  const warnings = stderr.split('\n').filter((line) => /warn/i.test(line))
+  const warnings = stderr.split('\n').filter((line) => /^npm warn/i.test(line))
   t.same(
     warnings.filter((line) => !line.includes('requires you to be logged in')),
     [],

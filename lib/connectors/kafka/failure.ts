@@ -129,6 +129,8 @@ export function failureOf(error: unknown, what: string, redact: Redact): KafkaFa
     (leaf) =>
       leaf.code === 'PLT_KFK_NETWORK' ||
       leaf.code === 'PLT_KFK_UNEXPECTED_CORRELATION_ID' ||
+      // An answer that the client misread, such as one that names a new leader.
+      leaf.code === 'OUT_OF_BOUNDS' ||
       isTransientFault(leaf),
   )
   return new KafkaFailure('ERR_DELIVERY', text, { transient, unanswered: transient, cause })
