@@ -90,7 +90,9 @@ export async function originOf(file: FollowedFile, bytes: FileBytes, context: Co
   const isPacked = bytes.compression !== undefined
   const isStill = context.isStill(file, stillness)
   const head = await readStart(bytes, length, file.size, signal)
-  const alike = known.alike(head)
+  const alike = known.alike(head).filter(({ key }) => key !== file.stateKey)
+  // A file that was overwritten is a new one from then on.
+  const since = file.cutLook ?? file.firstLook
   let twin: KnownFile | undefined
   let isInDoubt = isPacked && head.length < length
   for (const other of alike) {
@@ -99,7 +101,7 @@ export async function originOf(file: FollowedFile, bytes: FileBytes, context: Co
       head.length >= state.head[0] && isSame(fingerprintOf(head.subarray(0, state.head[0])), state.head)
     if (head.length >= state.head[0] && !isSameHead) continue
     const lost = context.lostLook(other.key)
-    const isLost = lost !== undefined && lost >= file.firstLook - 1
+    const isLost = lost !== undefined && lost >= since - 1
     if (isSameHead && (await endsWith(bytes, state.offset, state.tail, file.size, signal))) {
       // A new file under the name of one that was deleted was written, not copied.
       if (isLost && (isPacked || file.path !== state.path)) {

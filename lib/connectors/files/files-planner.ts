@@ -296,7 +296,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
       const reading =
         text === undefined
           ? await this.#startOf(file, bytes, known, isForCopies)
-          : await this.#resume(file, bytes, text)
+          : await this.#resume(file, bytes, text, known, isForCopies)
       if (reading) yield* this.#read(file, bytes, reading, room)
     } catch (error) {
       if (!(error instanceof FileError)) throw error
@@ -339,9 +339,17 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   }
 
   /** Where to go on in a file that was read; undefined if there is nothing to read yet. */
-  async #resume(file: FollowedFile, bytes: FileBytes, text: string): Promise<Reading | undefined> {
+  async #resume(
+    file: FollowedFile,
+    bytes: FileBytes,
+    text: string,
+    known: KnownFiles,
+    isForCopies: boolean,
+  ): Promise<Reading | undefined> {
     await this.#examine(file, text, bytes)
     if (file.cutLook !== undefined) {
+      // Packed over an older one, under the same name: it may be a copy, as a new file may be.
+      if (bytes.compression !== undefined) return this.#startOf(file, bytes, known, isForCopies, true)
       const hole = await this.#holeOf(file, bytes)
       if (hole === file.size) return undefined
       return this.#readingOf(file, bytes, hole, undefined, true)
@@ -358,8 +366,9 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     bytes: FileBytes,
     known: KnownFiles,
     isForCopies: boolean,
+    isRestart = false,
   ): Promise<Reading | undefined> {
-    file.cutLook = undefined
+    if (!isRestart) file.cutLook = undefined
     const origin = await originOf(file, bytes, this.#copyContext(known))
     const isPlain = origin.kind === 'new' && !origin.twin
     if (!isPlain && !isForCopies) this.#waiting.add(file)
@@ -370,12 +379,12 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
       file.isRotated = true
       this.#taken.add(key)
       this.#events.copy(file.path, state.path, state.offset)
-      return this.#readingOf(file, bytes, await goOnFrom(bytes, state, file.size), state)
+      return this.#readingOf(file, bytes, await goOnFrom(bytes, state, file.size), state, isRestart)
     }
     if (origin.twin) this.#events.copy(file.path, origin.twin.state.path, 0)
     const hole = await this.#holeOf(file, bytes)
     // Nothing but NUL bytes is no log.
-    return this.#readingOf(file, bytes, hole === file.size ? 0 : hole, undefined)
+    return this.#readingOf(file, bytes, hole === file.size ? 0 : hole, undefined, isRestart)
   }
 
   #readingOf(

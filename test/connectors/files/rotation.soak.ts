@@ -105,18 +105,21 @@ async function trial(t: Test, seed: number): Promise<void> {
     const [name, config] = all[Math.floor(random() * all.length)]!
     // What is written between the copy and the cut, or while a file is packed, is in no file afterwards.
     const pauses = rotations[name]!.startsWith('copytruncate') || rotations[name]!.endsWith(' compress')
-    if (pauses) {
+    const resume = async () => {
+      writer.send('resume')
+      while ((await once(writer, 'message'))[0] !== 'resumed');
+    }
+    if (pauses || name === 'delayed') {
       writer.send('pause')
       while ((await once(writer, 'message'))[0] !== 'paused');
     }
+    // The writer opens its new file: else it might still write the one before the last, while that is packed.
+    if (name === 'delayed') await resume()
     const { status, stderr } = spawnSync(logrotate!, ['-f', '-s', join(folder, `${name}.state`), config], {
       encoding: 'utf8',
     })
     if (status !== 0) t.comment(stderr)
-    if (pauses) {
-      writer.send('resume')
-      while ((await once(writer, 'message'))[0] !== 'resumed');
-    }
+    if (pauses) await resume()
     return status === 0
   }
   let reader = start()
