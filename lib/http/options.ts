@@ -90,7 +90,7 @@ export const httpSpecs = {
   ),
   /**
    * Maximum age of a connection, in seconds, so that load spreads over the members behind a load balancer. A connection
-   * that answered 429, 502, 503 or 504 is not reused either.
+   * that answered 401, 403, 429, 502, 503 or 504 is not reused either.
    * @default 300
    */
   max_connection_seconds: option.amount({ default: defaultConnectionAge }),

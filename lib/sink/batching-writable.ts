@@ -4,7 +4,7 @@ import { attachRows, ConnectorError, DeliveryError } from '../core/errors.ts'
 import { describe, isRow, JsonText } from '../core/json.ts'
 import { type StreamOptionValues, streamOptions } from '../core/options.ts'
 import { longestTimer } from '../core/retry.ts'
-import { rowsOfChunk } from '../core/row-block.ts'
+import { RowBlock, rowsOfChunk } from '../core/row-block.ts'
 import { remove } from '../core/short-list.ts'
 import { type Entry, mostOpen, type OpenBatch, OpenBatches, RowStore } from './batches.ts'
 import { framingBytes } from './body.ts'
@@ -22,6 +22,8 @@ interface Intake {
   /** When they were handed over, in milliseconds since the epoch. */
   readonly at: number
   readonly callback: (error?: Error | null) => void
+  /** How many chunks of Node's they are. */
+  readonly chunks: number
   next: number
   /** The next row, encoded but not yet placed. */
   encoded: EncodedRow | undefined
@@ -48,6 +50,8 @@ interface Flush {
   resolve(): void
   reject(error: Error): void
 }
+
+type WriteCallback = (error: Error | null | undefined) => void
 
 /** Bytes by which a batch may be larger than the last one before its store has to grow. */
 const spare = 2048
@@ -87,6 +91,8 @@ export class BatchingWritable extends Writable {
   /** The stream ends with this once the requests in flight have been answered. */
   #failure: Error | undefined
   #lastWait: NodeJS.Timeout | undefined
+  /** Rows in blocks that Node holds, beyond one a block: Node counts chunks. */
+  #moreInBlocks = 0
   /** What Node still held when the stream was destroyed. */
   #dropped: readonly unknown[] | undefined
   /** The stream is closed, and its error, if any, was emitted. */
@@ -139,7 +145,7 @@ export class BatchingWritable extends Writable {
     // What is corked would never come.
     while (this.writableCorked > 0) this.uncork()
     return new Promise((resolve, reject) => {
-      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.stats.written + this.#queued().length
+      const until = this.destroyed ? Number.POSITIVE_INFINITY : this.stats.written + this.#queuedCount
       const flush = { until, resolve, reject }
       if (this.#left) {
         this.#end(flush, this.#left)
@@ -151,6 +157,25 @@ export class BatchingWritable extends Writable {
       if (this.#placed === until) this.#dueAll()
       this.#proceed()
     })
+  }
+
+  override write(chunk: unknown, callback?: WriteCallback): boolean
+  override write(chunk: unknown, encoding: BufferEncoding, callback?: WriteCallback): boolean
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    this.#noteBlock(chunk)
+    return super.write(chunk, ...(rest as [WriteCallback?]))
+  }
+
+  override end(callback?: () => void): this
+  override end(chunk: unknown, callback?: () => void): this
+  override end(chunk: unknown, encoding: BufferEncoding, callback?: () => void): this
+  override end(chunk?: unknown, ...rest: unknown[]): this {
+    this.#noteBlock(chunk)
+    return super.end(chunk, ...(rest as [(() => void)?]))
+  }
+
+  #noteBlock(chunk: unknown): void {
+    if (chunk instanceof RowBlock) this.#moreInBlocks += chunk.rows.length - 1
   }
 
   /** As Node's, except that rows which a pending {@link flush} waits for are not held back. */
@@ -173,12 +198,13 @@ export class BatchingWritable extends Writable {
   }
 
   override _write(row: unknown, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    this.#take(rowsOfChunk(row), callback)
+    this.#take(rowsOfChunk(row), 1, callback)
   }
 
   override _writev(chunks: { chunk: unknown }[], callback: (error?: Error | null) => void): void {
     this.#take(
       chunks.flatMap(({ chunk }) => rowsOfChunk(chunk)),
+      chunks.length,
       callback,
     )
   }
@@ -225,10 +251,20 @@ export class BatchingWritable extends Writable {
     else end()
   }
 
-  #take(rows: readonly unknown[], callback: (error?: Error | null) => void): void {
+  #take(rows: readonly unknown[], chunks: number, callback: (error?: Error | null) => void): void {
     const first = this.stats.written
+    this.#moreInBlocks -= rows.length - chunks
     this.#delivery.countWritten(rows.length)
-    this.#intake = { rows, first, at: Date.now(), callback, next: 0, encoded: undefined, refusing: false }
+    this.#intake = {
+      rows,
+      first,
+      at: Date.now(),
+      callback,
+      chunks,
+      next: 0,
+      encoded: undefined,
+      refusing: false,
+    }
     this.#proceed()
   }
 
@@ -472,6 +508,12 @@ export class BatchingWritable extends Writable {
     const first = this.stats.written
     const queued = this.#dropped ?? this.#queued()
     return [...this.#unsettledHere(), ...queued.map((row, at) => ({ row, place: first + at }))]
+  }
+
+  /** How many rows `write()` has accepted and Node still holds. Counted, since Node copies its list for each look. */
+  get #queuedCount(): number {
+    // Node counts what it has handed over until it is called back.
+    return this.writableLength - (this.#intake?.chunks ?? 0) + this.#moreInBlocks
   }
 
   /** The rows that `write()` has accepted and Node still holds. Node drops them silently when the stream is destroyed. */

@@ -85,9 +85,9 @@ export class Delivery {
   #pausedUntil = 0
   /** When rows were delivered last. */
   #delivered = performance.now()
-  /** Whether the destination accepted a row at any time. */
   /** Whether a request was answered: its host name is right. */
   #reached = false
+  /** Whether the destination accepted a row at any time. */
   #accepted = false
   /** Rows that are held back from the dead letter: as long as no row is accepted, the endpoint may be at fault. */
   readonly #suspects: Suspect[] = []

@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import type { CheckpointStore } from '../checkpoint/store.ts'
 import { type OptionSpecs, type OptionValues, option, Refusal, type Report } from '../core/options.ts'
 import { retrySpecs } from '../core/retry.ts'
@@ -23,8 +24,7 @@ export const instant = {
   form: 'an ISO 8601 instant, such as 2024-05-01T00:00:00Z',
   schema: { type: 'string', format: 'date-time' },
   parse(value: unknown): Ticks | undefined {
-    if (value instanceof Date)
-      return Number.isNaN(value.getTime()) ? undefined : parseInstant(value.toISOString())
+    if (isDate(value)) return Number.isNaN(value.getTime()) ? undefined : parseInstant(value.toISOString())
     return typeof value === 'string' ? parseInstant(value) : undefined
   },
 }

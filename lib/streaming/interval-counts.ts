@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import { AzureMonitorReadable } from '../connectors/azure-monitor/azure-monitor-readable.ts'
 import { pipedOn } from '../connectors/azure-monitor/query-windows.ts'
 import { composedSearch } from '../connectors/splunk/search/spl.ts'
@@ -249,7 +250,7 @@ export function membersOf(row: object): Record<string, unknown> {
 
 /** The instant that a time column holds; undefined if it is none. */
 export function instantOf(value: unknown): Ticks | undefined {
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : fromDate(value)
+  if (isDate(value)) return Number.isNaN(value.getTime()) ? undefined : fromDate(value)
   if (typeof value === 'string') {
     const number = /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined
     return number === undefined ? parseInstant(value) : instantOf(number)
@@ -262,6 +263,6 @@ export function instantOf(value: unknown): Ticks | undefined {
 /** A value of a key as text, alike for what a service and a file make of it. */
 export function keyText(value: unknown): string {
   if (value === null || value === undefined) return ''
-  if (value instanceof Date) return value.toISOString()
+  if (isDate(value)) return value.toISOString()
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

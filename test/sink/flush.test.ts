@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import fc from 'fast-check'
 import t from 'tap'
@@ -81,6 +82,44 @@ t.test('rows in blocks are rows: flushed, counted, and listed when the stream is
   sink.destroy()
   t.same((await ended)?.rows, rows.slice(25))
   t.same(sink.unsettled, rows.slice(25))
+})
+
+t.test('a flush costs the same however many rows and flushes wait', async (t) => {
+  const hec = await startHec(t)
+  hec.fail({ status: 503, times: 1 })
+  const sink = splunkSink(hec, { batch_size: 500, max_in_flight: 1, initial_backoff: 0.2, max_backoff: 0.2 })
+  const retried = once(sink, 'retry')
+  const first = rowsOf(500)
+  for (const row of first) sink.write(row)
+  const flushes = [sink.flush()]
+  await retried
+  // Node copies the list of what it holds each time it is asked for it.
+  let copies = 0
+  const { get } = Object.getOwnPropertyDescriptor(Writable.prototype, 'writableBuffer')!
+  Object.defineProperty(sink, 'writableBuffer', {
+    get() {
+      copies++
+      return get!.call(sink)
+    },
+  })
+  let id = first.length
+  for (let turn = 0; turn < 8000; turn++) {
+    sink.write({ id: id++ })
+    flushes.push(sink.flush())
+    sink.write(new RowBlock([{ id: id++ }, { id: id++ }]))
+    flushes.push(sink.flush())
+  }
+  t.equal(copies, 0, `for ${flushes.length} flushes`)
+  t.equal(sink.stats.delivered, 0, 'all of them waited')
+  let settledBefore = 0
+  for (const [turn, flush] of flushes.entries()) {
+    await flush
+    const wanted = first.length + Math.ceil((turn * 3) / 2) - (turn % 2)
+    if (sink.stats.delivered < wanted) settledBefore++
+  }
+  t.equal(settledBefore, 0, 'none resolved before its rows were settled')
+  t.equal(sink.stats.delivered, id)
+  await sink[Symbol.asyncDispose]()
 })
 
 t.test('a later row is not waited for', async (t) => {

@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import type * as client from '@platformatic/kafka'
 import { DeliveryError, RefusedRow } from '../../core/errors.ts'
 import { describe, isBytes, serialize } from '../../core/json.ts'
@@ -425,8 +426,7 @@ function bytesOf({ kind, text }: Coded): Buffer {
 
 function timeOf(row: Record<string, unknown>, column: string): number {
   const value = Object.hasOwn(row, column) ? row[column] : undefined
-  const time =
-    value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : Number.NaN
+  const time = isDate(value) ? value.getTime() : typeof value === 'string' ? Date.parse(value) : Number.NaN
   if (Number.isSafeInteger(time) && time >= 0) return time
   throw new RefusedRow(`${column}: expected a Date or an ISO 8601 string, got ${describe(value)}`)
 }

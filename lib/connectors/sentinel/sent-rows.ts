@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { isDate } from 'node:util/types'
 import { Refusal } from '../../core/options.ts'
 import { fromDate, parseInstant, ticksPerMillisecond } from '../../core/time.ts'
 import { ColumnNames, columnFault } from './column-names.ts'
@@ -89,7 +90,7 @@ export class SentRows {
 const notDeclared = 'the stream does not declare it'
 
 function millisecondsOf(value: unknown): number | undefined {
-  if (value instanceof Date) return value.getTime()
+  if (isDate(value)) return value.getTime()
   if (typeof value !== 'string') return undefined
   const quick = Date.parse(value)
   // Date.parse reads local times; what has no offset is UTC here, as in the service.

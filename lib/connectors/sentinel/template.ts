@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import { OptionError } from '../../core/errors.ts'
 import { JsonText } from '../../core/json.ts'
 import { parseInstant } from '../../core/time.ts'
@@ -201,7 +202,7 @@ class ColumnShape {
       if (!Number.isSafeInteger(value)) return 'real'
       return Math.abs(value) < 2 ** 31 ? 'int' : 'long'
     }
-    if (value instanceof Date) return 'time'
+    if (isDate(value)) return 'time'
     if (typeof value !== 'string') return 'dynamic'
     if (zonedTime.test(value) && parseInstant(value) !== undefined) return 'time'
     return localTime.test(value) ? 'local time' : 'string'

@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import { serialize } from '../../core/json.ts'
 import {
   firstInstant,
@@ -68,7 +69,7 @@ const converters: Record<ColumnType, (value: unknown) => Cell | undefined> = {
   },
   decimal: (value) => (/^-?\d+(\.\d+)?$/.test(String(value)) ? String(value) : undefined),
   datetime: (value) => {
-    if (value instanceof Date) {
+    if (isDate(value)) {
       return !Number.isNaN(value.getTime()) && isInstant(fromDate(value)) ? fromDate(value) : undefined
     }
     if (typeof value === 'bigint') return isInstant(value) ? value : undefined

@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import { fromDate, parseInstant, ticksPerMillisecond, ticksPerSecond } from '../../core/time.ts'
 import { type Column, type ColumnType, formatDatetime, isInstant } from './cells.ts'
 
@@ -57,7 +58,7 @@ export function inferColumns(records: Iterable<Readonly<Record<string, unknown>>
         shape = new ColumnShape()
         gathered.set(name, shape)
       }
-      shape.add(value instanceof Date ? formatDatetime(fromDate(value)) : value)
+      shape.add(isDate(value) ? formatDatetime(fromDate(value)) : value)
     }
   }
   return [...gathered].map(([name, shape]) => ({ name, ...shape.type() }))

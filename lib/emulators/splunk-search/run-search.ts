@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import { serialize } from '../../core/json.ts'
 import { parseInstant } from '../../core/time.ts'
 import type { RecordedRequest } from '../fault.ts'
@@ -174,7 +175,7 @@ function inRange(row: SearchRow, { earliest, latest, indexEarliest, indexLatest 
 }
 
 function timeText(value: unknown): string {
-  const text = value instanceof Date ? String(value.getTime() / 1000) : String(value)
+  const text = isDate(value) ? String(value.getTime() / 1000) : String(value)
   const ticks = parseInstant(text)
   const time = parseEpoch(text) ?? (ticks === undefined ? undefined : ticks * 100n)
   if (time === undefined) throw new SearchError(`A registered row has the _time ${text}, which is no time.`)
@@ -184,6 +185,6 @@ function timeText(value: unknown): string {
 function fieldValue(value: unknown): FieldValue | undefined {
   if (value === null || value === undefined) return undefined
   if (Array.isArray(value)) return value.map((member) => String(member))
-  if (value instanceof Date) return value.toISOString()
+  if (isDate(value)) return value.toISOString()
   return typeof value === 'object' ? serialize(value) : String(value)
 }
