@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { runInNewContext } from 'node:vm'
 import { AclOperations, AclPermissionTypes, ResourcePatternTypes, ResourceTypes } from '@platformatic/kafka'
 import t from 'tap'
 import { KafkaReadable, KafkaWritable } from '../../../lib/connectors/kafka/index.ts'
@@ -87,7 +88,8 @@ t.test('Kafka as a sink', { skip: kafkaMissing }, async (t) => {
     const [one, two] = [await topics.make(), await topics.make(2)]
     const sink = write({ topic_column: 't', format: 'bytes', timestamp_column: 'at', key_column: 'k' })
     const at = new Date('2024-05-01T00:00:00.123Z')
-    sink.write({ t: one, value: Buffer.from([0, 255, 10]), at, k: Buffer.from([1, 2]) })
+    const foreign: Date = runInNewContext('new Date(time)', { time: at.getTime() })
+    sink.write({ t: one, value: Buffer.from([0, 255, 10]), at: foreign, k: Buffer.from([1, 2]) })
     sink.write({ t: two, value: 'line\nline', at: at.toISOString() })
     sink.write({ t: one, value: null, at, k: 'gone' })
     await new Promise<void>((resolve) => sink.end(resolve))

@@ -222,15 +222,17 @@ t.test('two indexers behind a balancer that die and lose answers: no settled row
   const { retries } = watch(sink)
   let kills = 0
   let turn = 0
+  let restarted = Promise.resolve()
   async function* rows() {
     for (const row of rowsOf(count)) {
       yield row
       if ((row['id'] as number) % 80 !== 79) continue
+      await restarted
       const victim = indexers[turn++ % 2]!
       await victim.kill()
       kills++
-      setTimeout(() => victim.start(), 30)
-      while (!victim.alive) await new Promise((resolve) => setTimeout(resolve, 5))
+      restarted = once(sink, 'retry').then(() => victim.start())
+      await restarted
     }
   }
   const error = await deliver(rows(), sink)

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { getEventListeners, once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import * as streams from 'node:stream'
 import { type Duplex, Readable, Transform, Writable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
@@ -7,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { ConnectorError } from '../../../lib/core/errors.ts'
 import type { HecEmulator } from '../../../lib/emulators/index.ts'
-import { deliver, LetterBox, type Row } from '../../fixtures/sink-trial.ts'
+import { deliver, LetterBox, type Row, watch } from '../../fixtures/sink-trial.ts'
 import { idsOf, receivedIds, rowsOf, splunkSink, startHec } from '../../fixtures/splunk-trial.ts'
 
 const stall = { stall: 'before', times: Infinity } as const
@@ -34,6 +35,32 @@ function handles(): string[] {
     .getActiveResourcesInfo()
     .filter((name) => /TCP|TLS|Timeout|FSReq|Zlib/.test(name))
     .sort()
+}
+
+/** A balancer of connections, that leads them to these in turn. */
+async function inTurn(
+  t: { teardown(close: () => unknown): void },
+  members: readonly HecEmulator[],
+): Promise<string> {
+  let next = 0
+  const sockets = new Set<Socket>()
+  const balancer = createServer((client) => {
+    const member = connect(Number(new URL(members[next++ % members.length]!.url).port), '127.0.0.1')
+    for (const [from, to] of [
+      [client, member],
+      [member, client],
+    ] as const) {
+      sockets.add(from)
+      from.on('error', () => {}).once('close', () => to.destroy())
+      from.pipe(to)
+    }
+  }).listen(0, '127.0.0.1')
+  await once(balancer, 'listening')
+  t.teardown(() => {
+    balancer.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  return `http://127.0.0.1:${(balancer.address() as AddressInfo).port}`
 }
 
 function requestsUnderWay(hec: HecEmulator, count: number): Promise<void> {
@@ -414,6 +441,41 @@ t.test('a token that is refused ends the stream at once, other requests are cut'
   t.match(error?.message, 'splunk: the token was refused (403: Invalid token, code 4)')
   t.same(idsOf(error?.rows).slice(0, 2), [0, 1])
   t.equal(hec.count, 2)
+})
+
+t.test('three members behind a balancer, of which one lacks the new token', async (t) => {
+  const members = [await startHec(t), await startHec(t), await startHec(t)]
+  const [good, , lacking] = members
+  const { token } = good!
+  for (const member of members) if (member !== lacking) member.token = token
+  const url = await inTurn(t, members)
+  // Each request on a connection of its own, so that all members are met.
+  const options = { url, token, batch_size: 1, max_in_flight: 1, max_connection_seconds: 0.000001 }
+
+  await t.test('after rows were accepted, what it refuses goes to the others', async (t) => {
+    const sink = splunkSink(good!, options)
+    const { retries } = watch(sink)
+    t.equal(await deliver(rowsOf(12), sink), undefined)
+    const received = members.flatMap((member) => receivedIds(member)).sort((a, b) => a - b)
+    t.same(received, idsOf(rowsOf(12)), 'each row once')
+    t.same(receivedIds(lacking!), [])
+    t.ok(lacking!.count >= 3, `it was asked ${lacking!.count} times`)
+    t.equal(retries.length, lacking!.count)
+    t.match(retries[0], { status: 403, code: 4 })
+  })
+
+  await t.test('once all of them lack it, a few tries are enough to say so', async (t) => {
+    lacking!.token = token
+    const sink = splunkSink(good!, options)
+    sink.write({ id: 100 })
+    await sink.flush()
+    for (const member of members) member.token = 'another'
+    const before = members.reduce((sum, { count }) => sum + count, 0)
+    const error = await deliver(rowsOf(2), sink)
+    t.match(error, { code: 'ERR_AUTH', status: 403, serviceCode: 4 })
+    t.same(idsOf(error?.rows), [0, 1])
+    t.equal(members.reduce((sum, { count }) => sum + count, 0) - before, 6) // biome-ignore format: one sum
+  })
 })
 
 t.test(

@@ -172,6 +172,27 @@ for (const { server, missing, start } of servers) {
       t.ok(last - waits[1]!.since >= 2000)
     })
 
+    await t.test('await using tells of a failure once', async (t) => {
+      const fatal = () => new ConnectorError('ERR_AUTH', 'the token was refused')
+      const failing = async () => {
+        const queue = await open()
+        await queue.plan(hours(1))
+        return work({ queue, sink: windowSink(fatal).sink })
+      }
+      const reported = async () => {
+        await using worker = await failing()
+        await worker.done
+      }
+      await t.rejects(reported(), { name: 'WindowError', code: 'ERR_AUTH' }, 'by done, not by disposal again')
+      const own = new Error('own')
+      const both = async () => {
+        await using worker = await failing()
+        await worker.done.catch(() => {})
+        throw own
+      }
+      t.equal(await both().catch((error) => error), own, 'nor is an error of the block hidden by it')
+    })
+
     await t.test('what a plan was laid from is kept with it', async (t) => {
       const queue = await open()
       t.equal(await queue.plannedFrom(), undefined)
