@@ -222,7 +222,7 @@ export class JsonRow extends JsonText {
   #value: Record<string, unknown> | undefined
 
   /**
-   * @param block UTF-8 that holds the text of one JSON object ({@link isJsonObject}); it must not change any more
+   * @param block UTF-8 that holds the text of one JSON object (see `isJsonObject`); it must not change any more
    * @param start where the text starts
    * @param end where it ends
    * @param places its members are the last ones in it, from `first` on

@@ -1,11 +1,11 @@
-import { option, Refusal } from '../core/options.ts'
+import { leaseSpec } from '../checkpoint/lease.ts'
+import { type OptionSpecs, option, Refusal } from '../core/options.ts'
 import { isTransientFault } from '../core/retry.ts'
 
 /** The longest name of a checkpoint, in characters. */
 const longestName = 500
 
-/** The option `name`: which checkpoint of a database is meant. */
-export const nameSpec = option.custom<string>(
+const nameSpec = option.custom<string>(
   {
     form: `a text of 1 to ${longestName} characters`,
     schema: { type: 'string', minLength: 1, maxLength: longestName },
@@ -16,6 +16,26 @@ export const nameSpec = option.custom<string>(
   },
   { required: true },
 )
+
+/** Options of the stores in a database. */
+export const databaseSpecs = {
+  /** Name of the checkpoint: each query has its own. Names given to `open` follow it after a slash. */
+  name: nameSpec,
+  /**
+   * Time after which another process may take over from a holder that was killed, frozen or cut off, in seconds: 1 to
+   * 3600. The holder renews its lease four times in that time.
+   * @default 15
+   */
+  lease_seconds: leaseSpec(1, 3600),
+  /**
+   * Further options of the client: of [pg](https://node-postgres.com/apis/pool), such as `ssl` or a `password` function, or
+   * of [ioredis](https://redis.github.io/ioredis/interfaces/CommonRedisOptions.html), such as `tls` or `sentinels`.
+   */
+  connection: option.custom<object>({
+    form: 'an object of options of the client',
+    parse: (value) => (typeof value === 'object' && value !== null ? value : undefined),
+  }),
+} satisfies OptionSpecs
 
 /** A URL with one of these schemes, and with what `check` wants of it. */
 export function urlSpec(form: string, schemes: readonly string[]) {

@@ -22,7 +22,7 @@ export type FileRange = {
   readonly isRestart?: boolean
   /** The text ends here. */
   readonly isToEnd?: boolean
-  /** Names and types of the columns, of formats with a header, and what {@link TextHeader} says besides. */
+  /** Names and types of the columns, of formats with a header, and what `TextHeader` says besides. */
   readonly columns?: readonly (readonly [name: string, type: string])[]
   readonly marks?: readonly string[]
 }

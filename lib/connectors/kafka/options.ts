@@ -328,7 +328,8 @@ const writeSpecs = {
   }),
 } satisfies OptionSpecs
 
-type SinkOnlySpecs = typeof writeSpecs & Omit<typeof sinkSpecs & ClusterSpecs, keyof typeof writeSpecs>
+type SinkOnlySpecs = typeof writeSpecs &
+  Omit<ClusterSpecs & Omit<typeof sinkSpecs, keyof ClusterSpecs>, keyof typeof writeSpecs>
 
 /** Options of the sink of Kafka. */
 export type KafkaOptions = OptionsOf<SinkOnlySpecs> & SparkOptions & StreamOptions

@@ -1,5 +1,5 @@
 import type { Pool, PoolConfig } from 'pg'
-import { type Lease, leaseSpec, NumberedWrites, type Outcome, openLeased } from '../../checkpoint/lease.ts'
+import { type Lease, NumberedWrites, type Outcome, openLeased } from '../../checkpoint/lease.ts'
 import {
   type CheckpointSession,
   type CheckpointStore,
@@ -12,33 +12,19 @@ import {
   TransientError,
 } from '../../checkpoint/store.ts'
 import { CheckpointError } from '../../core/errors.ts'
-import { declareOptions, type OptionDeclaration, type OptionSpecs, option } from '../../core/options.ts'
+import { declareOptions, type OptionDeclaration, type OptionSpecs } from '../../core/options.ts'
 import { cleanError, credentialsOf, redactor } from '../../core/redaction.ts'
 import type { EitherSpelling, OptionsOf } from '../../core/spelling.ts'
-import { fullName, isFinalFault, locationOf, nameSpec, urlSpec } from '../options.ts'
+import { databaseSpecs, fullName, isFinalFault, locationOf, urlSpec } from '../options.ts'
 import { loadPeer } from '../peer.ts'
 
 export const postgresSpecs = {
+  ...databaseSpecs,
   /**
    * `postgres://` URL of the database, with parameters of the client such as `sslmode=verify-full`:
    * https://node-postgres.com/features/connecting#connection-uri
    */
   url: urlSpec('a postgres:// URL', ['postgres:', 'postgresql:']),
-  /** Name of the checkpoint: each query has its own. Names given to `open` follow it after a slash. */
-  name: nameSpec,
-  /**
-   * Time after which another process may take over from a holder that was killed, frozen or cut off, in seconds: 1 to
-   * 3600. The holder renews its lease four times in that time.
-   * @default 15
-   */
-  lease_seconds: leaseSpec(1, 3600),
-  /**
-   * Further options of the client, such as `ssl` or a `password` function: https://node-postgres.com/apis/pool
-   */
-  connection: option.custom<object>({
-    form: 'an object of options of pg',
-    parse: (value) => (typeof value === 'object' && value !== null ? value : undefined),
-  }),
 } satisfies OptionSpecs
 
 export type PostgresStoreOptions = OptionsOf<typeof postgresSpecs>

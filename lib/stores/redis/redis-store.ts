@@ -1,5 +1,5 @@
 import type { Redis, RedisOptions } from 'ioredis'
-import { type Lease, leaseSpec, NumberedWrites, type Outcome, openLeased } from '../../checkpoint/lease.ts'
+import { type Lease, NumberedWrites, type Outcome, openLeased } from '../../checkpoint/lease.ts'
 import {
   type CheckpointSession,
   type CheckpointStore,
@@ -15,35 +15,20 @@ import { CheckpointError } from '../../core/errors.ts'
 import { declareOptions, type OptionDeclaration, type OptionSpecs, option } from '../../core/options.ts'
 import { cleanError, credentialsOf, redactor } from '../../core/redaction.ts'
 import type { EitherSpelling, OptionsOf } from '../../core/spelling.ts'
-import { fullName, isFinalFault, locationOf, nameSpec, urlSpec } from '../options.ts'
+import { databaseSpecs, fullName, isFinalFault, locationOf, urlSpec } from '../options.ts'
 import { loadPeer } from '../peer.ts'
 
 export const redisSpecs = {
+  ...databaseSpecs,
   /**
    * `redis://` or `rediss://` URL of the server, with user, password and number of the database if it needs them.
    */
   url: urlSpec('a redis:// or rediss:// URL', ['redis:', 'rediss:']),
-  /** Name of the checkpoint: each query has its own. Names given to `open` follow it after a slash. */
-  name: nameSpec,
-  /**
-   * Time after which another process may take over from a holder that was killed, frozen or cut off, in seconds: 1 to
-   * 3600. The holder renews its lease four times in that time.
-   * @default 15
-   */
-  lease_seconds: leaseSpec(1, 3600),
   /**
    * Prefix of the keys.
    * @default "cyber-connectors:checkpoint:"
    */
   prefix: option.text({ default: 'cyber-connectors:checkpoint:' }),
-  /**
-   * Further options of the client, such as `tls` or `sentinels`:
-   * https://redis.github.io/ioredis/interfaces/CommonRedisOptions.html
-   */
-  connection: option.custom<object>({
-    form: 'an object of options of ioredis',
-    parse: (value) => (typeof value === 'object' && value !== null ? value : undefined),
-  }),
 } satisfies OptionSpecs
 
 export type RedisStoreOptions = OptionsOf<typeof redisSpecs>
