@@ -71,8 +71,12 @@ t.test(
         committed++
         done.push(...line.split(' ').slice(1).map(Number))
       })
-      const until = performance.now() + 250 + Math.random() * 500
-      while (performance.now() < until) {
+      // Mostly once it delivers, however long its start takes here; now and then before.
+      let isUnderWay = kill % 4 === 0
+      if (!isUnderWay) once(hec, 'request').then(() => (isUnderWay = true)) // biome-ignore format: a line
+      let until = performance.now() + 250 + Math.random() * 500
+      while (!isUnderWay || performance.now() < until) {
+        if (!isUnderWay) until = performance.now() + Math.random() * 500
         write()
         await sleep(8)
       }
