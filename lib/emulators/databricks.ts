@@ -3,6 +3,7 @@ import type { Answer } from './answer.ts'
 import { Emulator, type EmulatorOptions } from './emulator.ts'
 import { bearerToken, type EntraEmulator } from './entra.ts'
 import type { RecordedRequest } from './fault.ts'
+import type { Kinds } from './options.ts'
 
 export interface DatabricksEmulatorOptions extends EmulatorOptions {
   /** Issues the Azure tokens, and so knows them. */
@@ -17,6 +18,15 @@ export interface DatabricksEmulatorOptions extends EmulatorOptions {
   credential_name?: string
   /** How many seconds an Azure token lives. Default: as the Entra emulator says. */
   expiresIn?: number
+}
+
+const optionKinds: Kinds<Omit<DatabricksEmulatorOptions, keyof EmulatorOptions>> = {
+  entra: 'object',
+  token: 'string',
+  client_id: 'string',
+  client_secret: 'string',
+  credential_name: 'string',
+  expiresIn: 'number',
 }
 
 /**
@@ -39,7 +49,7 @@ export class DatabricksEmulator extends Emulator {
   readonly #sessions = new Map<string, number>()
 
   constructor(options: DatabricksEmulatorOptions) {
-    super(options)
+    super(options, 'databricks', optionKinds)
     this.#entra = options.entra
     this.token = options.token ?? `dapi${randomBytes(16).toString('hex')}`
     this.client_id = options.client_id ?? randomUUID()

@@ -7,6 +7,7 @@ import { gunzip as gunzipCallback, gunzipSync } from 'node:zlib'
 import { type Answer, sendAnswer } from './answer.ts'
 import { type CertificateAuthority, createCertificateAuthority } from './certificates.ts'
 import { answersItself, type Fault, FaultQueue, type RecordedRequest } from './fault.ts'
+import { checkOptions, type Kinds } from './options.ts'
 
 export interface EmulatorOptions {
   /** Default: any free port. It is kept over `close()` and `start()`. */
@@ -26,6 +27,16 @@ export interface EmulatorOptions {
   gzipFrom?: number
   /** Milliseconds that an idle connection is kept open. Default 60,000. */
   keepAliveTimeout?: number
+}
+
+const optionKinds: Kinds<EmulatorOptions> = {
+  port: 'number',
+  host: 'string',
+  maxBodyBytes: 'number',
+  tls: 'any',
+  record: 'boolean',
+  gzipFrom: 'number',
+  keepAliveTimeout: 'number',
 }
 
 export interface EmulatorEvents {
@@ -58,8 +69,14 @@ export abstract class Emulator extends EventEmitter<EmulatorEvents> {
   #port: number
   #ca: string | undefined
 
-  constructor(options: EmulatorOptions = {}) {
+  /**
+   * @param name the service's, for errors
+   * @param own the kinds of its own options
+   * @throws OptionError for options that it does not know, and for wrong values
+   */
+  constructor(options: EmulatorOptions = {}, name = 'emulator', own: object = {}) {
     super()
+    checkOptions<EmulatorOptions>(name, options, { ...optionKinds, ...own })
     this.#options = options
     this.#port = options.port ?? 0
   }

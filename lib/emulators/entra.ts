@@ -2,6 +2,7 @@ import { constants, createPublicKey, randomBytes, randomUUID, verify } from 'nod
 import type { Answer } from './answer.ts'
 import { Emulator, type EmulatorOptions } from './emulator.ts'
 import type { RecordedRequest } from './fault.ts'
+import type { Kinds } from './options.ts'
 
 /** Something that knows which bearer tokens are good: the Entra emulator. */
 export interface TokenAuthority {
@@ -29,6 +30,15 @@ export interface EntraEmulatorOptions extends EmulatorOptions {
   expiresIn?: number
 }
 
+const optionKinds: Kinds<Omit<EntraEmulatorOptions, keyof EmulatorOptions>> = {
+  tenant_id: 'string',
+  client_id: 'string',
+  client_secret: 'string',
+  federated_token: 'string',
+  certificate: 'string',
+  expiresIn: 'number',
+}
+
 export interface IssuedToken {
   token: string
   /** The scope without `/.default`. */
@@ -51,7 +61,7 @@ export class EntraEmulator extends Emulator implements TokenAuthority {
   #issued = 0
 
   constructor(options: EntraEmulatorOptions = {}) {
-    super(options)
+    super(options, 'entra', optionKinds)
     this.tenant_id = options.tenant_id ?? randomUUID()
     this.client_id = options.client_id ?? randomUUID()
     this.client_secret = options.client_secret ?? randomBytes(20).toString('base64url')

@@ -22,6 +22,7 @@ import {
   type PlannedCode,
   PlannedCodes,
 } from './hec-codes.ts'
+import type { Kinds } from './options.ts'
 
 export type { HecEvent } from './hec-body.ts'
 
@@ -49,6 +50,19 @@ export interface HecEmulatorOptions extends EmulatorOptions {
    * `taken`, they are only counted, whatever is in them: for load tests.
    */
   keepEvents?: boolean
+}
+
+const optionKinds: Kinds<Omit<HecEmulatorOptions, keyof EmulatorOptions>> = {
+  token: 'string',
+  ack: 'boolean',
+  ackDelay: 'number',
+  ackAfterPolls: 'number',
+  cookies: 'boolean',
+  indexes: 'object',
+  maxEventSize: 'number',
+  maxContentLength: 'number',
+  busyBase: [0, 1],
+  keepEvents: 'boolean',
 }
 
 const GUID = /^\{?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?$/i
@@ -90,7 +104,7 @@ export class HecEmulator extends Emulator {
   #withholding = 0
 
   constructor(options: HecEmulatorOptions = {}) {
-    super(options)
+    super(options, 'hec', optionKinds)
     this.token = options.token ?? randomUUID()
     this.#ack = options.ack ?? false
     this.#pace = { delay: options.ackDelay ?? 0, polls: options.ackAfterPolls ?? 0 }

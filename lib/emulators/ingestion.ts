@@ -4,6 +4,7 @@ import type { Answer } from './answer.ts'
 import { Emulator, type EmulatorOptions, repeated } from './emulator.ts'
 import { bearerToken, type TokenAuthority } from './entra.ts'
 import type { RecordedRequest } from './fault.ts'
+import type { Kinds } from './options.ts'
 
 export interface IngestionEmulatorOptions extends EmulatorOptions {
   /**
@@ -21,6 +22,15 @@ export interface IngestionEmulatorOptions extends EmulatorOptions {
   maxPayloadSize?: number
   /** Whether rows are kept in `rows`. Default true. */
   keepRows?: boolean
+}
+
+const optionKinds: Kinds<Omit<IngestionEmulatorOptions, keyof EmulatorOptions>> = {
+  rules: 'object',
+  entra: 'object',
+  audience: 'string',
+  maxContentLength: 'number',
+  maxPayloadSize: 'number',
+  keepRows: 'boolean',
 }
 
 export type IngestedRow = Record<string, unknown>
@@ -46,7 +56,7 @@ export class IngestionEmulator extends Emulator {
   #refused: ((row: IngestedRow) => boolean) | undefined
 
   constructor(options: IngestionEmulatorOptions = {}) {
-    super(options)
+    super(options, 'ingestion', optionKinds)
     this.#options = options
   }
 

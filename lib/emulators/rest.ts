@@ -2,6 +2,7 @@ import { parseJson } from '../core/exact-json.ts'
 import type { Answer } from './answer.ts'
 import { Emulator, type EmulatorOptions, repeated } from './emulator.ts'
 import type { RecordedRequest } from './fault.ts'
+import type { Kinds } from './options.ts'
 
 export interface RestEmulatorOptions extends EmulatorOptions {
   /** Status to answer with. Default 200. */
@@ -10,6 +11,12 @@ export interface RestEmulatorOptions extends EmulatorOptions {
   authorization?: string
   /** Whether rows are kept in `rows`. Default true. */
   keepRows?: boolean
+}
+
+const optionKinds: Kinds<Omit<RestEmulatorOptions, keyof EmulatorOptions>> = {
+  status: 'number',
+  authorization: 'string',
+  keepRows: 'boolean',
 }
 
 /** A web service that takes everything in, and keeps it. Integers beyond 2^53 are bigint in `rows`. */
@@ -30,7 +37,7 @@ export class RestEmulator extends Emulator {
   readonly #keepRows: boolean
 
   constructor(options: RestEmulatorOptions = {}) {
-    super(options)
+    super(options, 'rest', optionKinds)
     this.#status = options.status ?? 200
     this.status = this.#status
     this.#authorization = options.authorization

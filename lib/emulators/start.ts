@@ -7,6 +7,7 @@ import { EntraEmulator, type EntraEmulatorOptions } from './entra.ts'
 import { HecEmulator, type HecEmulatorOptions } from './hec.ts'
 import { IngestionEmulator, type IngestionEmulatorOptions } from './ingestion.ts'
 import { LogAnalyticsEmulator, type LogAnalyticsEmulatorOptions } from './log-analytics/log-analytics.ts'
+import { checkOptions, type Kinds } from './options.ts'
 import { RestEmulator, type RestEmulatorOptions } from './rest.ts'
 import type { SplunkSearchEmulatorOptions } from './splunk-search/splunk-search.ts'
 import { SplunkSearchEmulator } from './splunk-search/splunk-search.ts'
@@ -26,6 +27,17 @@ export interface EmulatorsOptions {
   splunkSearch?: Omit<SplunkSearchEmulatorOptions, 'hec'>
   rest?: RestEmulatorOptions
   databricks?: Omit<DatabricksEmulatorOptions, 'entra'>
+}
+
+const serviceKinds: Kinds<EmulatorsOptions> = {
+  state: 'string',
+  entra: 'object',
+  logAnalytics: 'object',
+  ingestion: 'object',
+  hec: 'object',
+  splunkSearch: 'object',
+  rest: 'object',
+  databricks: 'object',
 }
 
 /** All services, running, under one certificate authority. */
@@ -48,6 +60,7 @@ export interface Emulators extends AsyncDisposable {
 
 /** Starts all services. @throws the error of a port that is in use */
 export async function startEmulators(options: EmulatorsOptions = {}): Promise<Emulators> {
+  checkOptions<EmulatorsOptions>('services', options, serviceKinds)
   const { state } = options
   const authority = await createCertificateAuthority(state)
   const kept = state === undefined ? {} : await readState(state)

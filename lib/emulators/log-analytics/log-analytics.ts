@@ -5,6 +5,7 @@ import { Emulator, type EmulatorOptions } from '../emulator.ts'
 import { bearerToken, type TokenAuthority } from '../entra.ts'
 import type { RecordedRequest } from '../fault.ts'
 import type { IngestedRow, IngestionEmulator } from '../ingestion.ts'
+import type { Kinds } from '../options.ts'
 import { type QueryMatch, RegisteredAnswers } from '../registered-answers.ts'
 import { type Column, toCell } from './cells.ts'
 import { evaluateOperators, evaluateQuery, type Result, runs } from './kql.ts'
@@ -26,6 +27,15 @@ export interface LogAnalyticsEmulatorOptions extends EmulatorOptions {
   maxBytes?: number
   /** The service's clock. Default: the machine's. */
   now?: () => Date | number
+}
+
+const optionKinds: Kinds<Omit<LogAnalyticsEmulatorOptions, keyof EmulatorOptions>> = {
+  entra: 'object',
+  audience: 'string',
+  bounds: ['inclusive', 'exclusive'],
+  maxRows: 'number',
+  maxBytes: 'number',
+  now: 'function',
 }
 
 /** The query in a request. */
@@ -84,7 +94,7 @@ export class LogAnalyticsEmulator extends Emulator {
   readonly #answers = new RegisteredAnswers<QueryRequest, (query: QueryRequest, view: View) => Result>()
 
   constructor(options: LogAnalyticsEmulatorOptions = {}) {
-    super(options)
+    super(options, 'log-analytics', optionKinds)
     this.#options = options
     this.#set()
   }

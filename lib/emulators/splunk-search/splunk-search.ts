@@ -4,6 +4,7 @@ import { Emulator, type EmulatorOptions } from '../emulator.ts'
 import type { RecordedRequest } from '../fault.ts'
 import type { HecEmulator } from '../hec.ts'
 import type { HecEvent } from '../hec-body.ts'
+import type { Kinds } from '../options.ts'
 import { type QueryMatch, RegisteredAnswers } from '../registered-answers.ts'
 import { type Entry, entryXml, exportBody, feedXml, responseXml, resultsBody } from './bodies.ts'
 import { Credentials } from './credentials.ts'
@@ -42,6 +43,23 @@ export interface SplunkSearchEmulatorOptions extends EmulatorOptions {
   maxResultRows?: number
   /** The service's clock. Default: the machine's. */
   now?: () => Date | number
+}
+
+const optionKinds: Kinds<Omit<SplunkSearchEmulatorOptions, keyof EmulatorOptions>> = {
+  token: 'string',
+  username: 'string',
+  password: 'string',
+  hec: 'object',
+  maxEvents: 'number',
+  v2: 'boolean',
+  timeForm: ['zone', 'offset'],
+  indexBounds: ['inclusive', 'exclusive'],
+  lastRow: ['row', 'line', 'both'],
+  maxSearches: 'number',
+  quotaForm: ['status', 'message'],
+  jobPolls: 'number',
+  maxResultRows: 'number',
+  now: 'function',
 }
 
 const pathForm = /^\/(?:services|servicesNS\/([^/]+)\/([^/]+))\/(.+?)\/?$/
@@ -89,7 +107,7 @@ export class SplunkSearchEmulator extends Emulator {
   #indexed = 0
 
   constructor(options: SplunkSearchEmulatorOptions = {}) {
-    super(options)
+    super(options, 'splunk-search', optionKinds)
     this.#options = options
     this.#set()
     this.#credentials = new Credentials(options)
