@@ -22,6 +22,7 @@ t.test(
       ],
     })
     t.throws(() => new LogAnalyticsEmulator({ bounds: 'open' } as never), {
+      code: 'ERR_OPTION',
       problems: ['bounds: expected one of "inclusive", "exclusive", got a string'],
     })
     t.doesNotThrow(() => new HecEmulator({ token: undefined, indexes: ['main'], keepEvents: false }))

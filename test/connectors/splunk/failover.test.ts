@@ -217,22 +217,20 @@ t.test('two indexers behind a balancer that die and lose answers: no settled row
     return state / 0x7fffffff
   }
   const url = await balance(t, indexers, random)
-  const count = scaled(400, 20_000)
+  const count = scaled(400, 10_000)
   const sink = sinkTo(url, { batch_size: 5, max_in_flight: 4, linger_ms: 1, ack_timeout: 1 })
   const { retries } = watch(sink)
   let kills = 0
   let turn = 0
-  let restarted = Promise.resolve()
   async function* rows() {
     for (const row of rowsOf(count)) {
       yield row
       if ((row['id'] as number) % 80 !== 79) continue
-      await restarted
       const victim = indexers[turn++ % 2]!
       await victim.kill()
       kills++
-      restarted = once(sink, 'retry').then(() => victim.start())
-      await restarted
+      // What is in flight meets the other one, while this one's process starts.
+      await victim.start()
     }
   }
   const error = await deliver(rows(), sink)
