@@ -154,7 +154,7 @@ t.test('a window that fails ends the query after those under way, which are comm
 t.test('24 windows, four at a time, overlap queries and delivery', async (t) => {
   const trial = await AzureTrial.start(t)
   trial.service.addTable('T', [{ name: 'TimeGenerated', type: 'datetime' }, { name: 'n', type: 'long' }], []) // biome-ignore format: short
-  // Queries and deliveries last as long as a turn: none ends before all that can be under way are.
+  // A delivery ends once four are under way, the first time: then it is seen, however fast this machine is.
   let queries = 0
   let mostQueries = 0
   trial.service.on('request', () => {
@@ -166,6 +166,7 @@ t.test('24 windows, four at a time, overlap queries and delivery', async (t) => 
   let deliveries = 0
   let mostDeliveries = 0
   let both = 0
+  const waiting: (() => void)[] = []
   const end = Date.now() - 60_000
   const query = streamingQuery({
     source: new AzureMonitorStreamReadable({
@@ -183,10 +184,11 @@ t.test('24 windows, four at a time, overlap queries and delivery', async (t) => 
         final(callback) {
           mostDeliveries = Math.max(mostDeliveries, ++deliveries)
           both = Math.max(both, Math.min(queries, deliveries))
-          setTimeout(() => {
+          waiting.push(() => {
             deliveries--
             callback()
-          }, 50)
+          })
+          if (mostDeliveries >= 4) for (const done of waiting.splice(0)) setTimeout(done, 50)
         },
       }),
     checkpointLocation: t.testdir(),
