@@ -289,8 +289,22 @@ export class JsonRow extends JsonText {
     return undefined
   }
 
-  /** Names and values of the members, each as it stands; a name is without its quotes. */
-  *memberTexts(): Generator<[name: string, text: string]> {
+  override memberNames(): readonly string[] {
+    const { numbers } = this.#members()
+    const names: string[] = []
+    for (let member = this.#first; member < this.#last; member += perMember) {
+      const start = numbers[member]!
+      const end = numbers[member + 1]!
+      names.push(
+        end >= 0
+          ? this.#block.toString('utf8', start + 1, end - 1)
+          : String(parsedName(this.#block, start, -end)),
+      )
+    }
+    return names
+  }
+
+  override *memberTexts(): Generator<[name: string, text: string]> {
     const { numbers } = this.#members()
     const block = this.#block
     for (let member = this.#first; member < this.#last; member += perMember) {

@@ -26,6 +26,10 @@ export abstract class JsonText {
   abstract member(name: string): unknown
   /** A member's JSON. */
   abstract memberText(name: string): string | undefined
+  /** Names of the members, in their order. */
+  abstract memberNames(): readonly string[]
+  /** Names and JSON of the members, in their order; a name is the JSON between its quotes. */
+  abstract memberTexts(): Iterable<readonly [name: string, text: string]>
 }
 
 /** Whether a value is a row: a plain object of columns, not a string, number, array, Date, Map, Buffer… */

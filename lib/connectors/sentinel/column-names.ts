@@ -62,14 +62,17 @@ export class ColumnNames {
     return column
   }
 
+  /** The columns of names; the same array if all of them stay. @throws Error as `of` does */
+  ofAll(names: readonly string[]): readonly string[] {
+    const columns = names.map((name) => this.of(name))
+    return columns.every((column, at) => column === names[at]) ? names : columns
+  }
+
   /** The row under its new names, or the row itself if all of its names stay. @throws Error as `of` does */
   rename(row: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-    let renamed = false
-    const entries = Object.entries(row).map(([name, value]): [string, unknown] => {
-      const column = this.of(name)
-      renamed ||= column !== name
-      return [column, value]
-    })
-    return renamed ? Object.fromEntries(entries) : row
+    const names = Object.keys(row)
+    const columns = this.ofAll(names)
+    if (columns === names) return row
+    return Object.fromEntries(columns.map((column, at) => [column, row[names[at]!]]))
   }
 }

@@ -55,8 +55,8 @@ export class SentinelProtocol implements SinkProtocol {
   }
 
   encodeText(row: JsonText, at: number): EncodedRow {
-    const sent = this.#rows.check(row.value, at)
-    return sent === row.value ? { wire: '', raw: row } : { wire: serialize(sent) }
+    const renamed = this.#rows.checkText(row, at)
+    return renamed === undefined ? { wire: '', raw: row } : { wire: renamed }
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isDate } from 'node:util/types'
+import type { JsonText } from '../../core/json.ts'
 import { Refusal } from '../../core/options.ts'
 import { fromDate, parseInstant, ticksPerMillisecond } from '../../core/time.ts'
 import { ColumnNames, columnFault } from './column-names.ts'
@@ -59,15 +60,38 @@ export class SentRows {
   /** @returns the row as it is to be sent @throws Error for a row that is refused */
   check(row: Readonly<Record<string, unknown>>, now: number): Readonly<Record<string, unknown>> {
     const sent = this.#names?.rename(row) ?? row
-    for (const name of Object.keys(sent)) if (!this.#seen.has(name)) this.#look(name)
-    const time = millisecondsOf(sent['TimeGenerated'])
-    if (time !== undefined && (time < now - 2 * day || time > now + day)) this.#count(time)
+    this.#lookAll(Object.keys(sent))
+    this.#lookAtTime(sent['TimeGenerated'], now)
     return sent
+  }
+
+  /**
+   * As `check`, for a row of which only names and time are read.
+   * @returns its text under the new names, or undefined if it is to be sent as it stands
+   */
+  checkText(row: JsonText, now: number): string | undefined {
+    const names = row.memberNames()
+    const sent = this.#names?.ofAll(names) ?? names
+    this.#lookAll(sent)
+    const time = names[sent.lastIndexOf('TimeGenerated')]
+    if (time !== undefined) this.#lookAtTime(row.member(time), now)
+    if (sent === names) return undefined
+    const members = Array.from(row.memberTexts(), ([, text], at) => `${JSON.stringify(sent[at])}:${text}`)
+    return `{${members.join(',')}}`
   }
 
   /** Reports the count of times that are replaced, if there are any. */
   close(): void {
     if (this.#replaced > 0) this.#observer.timeReplaced(this.#replaced, new Date(this.#oldest).toISOString())
+  }
+
+  #lookAll(names: readonly string[]): void {
+    for (const name of names) if (!this.#seen.has(name)) this.#look(name)
+  }
+
+  #lookAtTime(value: unknown, now: number): void {
+    const time = millisecondsOf(value)
+    if (time !== undefined && (time < now - 2 * day || time > now + day)) this.#count(time)
   }
 
   #look(name: string): void {
