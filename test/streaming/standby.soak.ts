@@ -6,8 +6,9 @@ import { postgresMissing, startPostgres } from '../services/postgres.ts'
 import { redisMissing, startRedis } from '../services/redis.ts'
 
 const long = {
-  turns: ['killed', 'frozen', 'killed', 'frozen'],
+  turns: ['killed', 'frozen', 'killed'],
   frozenFor: 60_000,
+  // They last for about twice as long as the turns.
   windows: 500,
   delay: 300,
 } as const
