@@ -4,15 +4,13 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
+import { addressTimeout } from './deadline.ts'
 import { defaultConnectionAge, type HttpSettings, httpSpecs } from './options.ts'
 import { openTunnel, proxyFromEnvironment, type TunnelTarget } from './proxy.ts'
 import { ownOrShared } from './sharing.ts'
 
 /** Below the 12 s after which a busy Splunk closes an idle connection. */
 const idleSocketTimeout = 10_000
-
-/** Milliseconds for each address of a host: Node's default of 250 ms is too short for a distant one. */
-export const addressTimeout = 2500
 
 /** Statuses that retire a connection: behind a balancer the next one may reach a healthy member. */
 const statusesThatEndConnections = new Set([401, 403, 429, 502, 503, 504])

@@ -1,6 +1,9 @@
 import { onAbort } from '../core/on-abort.ts'
 import { longestTimer } from '../core/retry.ts'
 
+/** Milliseconds for each address of a host: Node's default of 250 ms is too short for a distant one. */
+export const addressTimeout = 2500
+
 /** An operation exceeded its time limit: a transient fault. */
 export class TimeoutError extends Error {
   override name = 'TimeoutError'

@@ -1,13 +1,13 @@
 import { lookup } from 'node:dns/promises'
 import { type ClientRequest, request as httpRequest } from 'node:http'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
-import { BlockList, isIP, isIPv4, isIPv6, type Socket } from 'node:net'
+import { BlockList, isIP, isIPv4, isIPv6, type Socket, type TcpSocketConnectOpts } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { domainToASCII } from 'node:url'
 import { ConnectorError } from '../core/errors.ts'
 import { decoded } from '../core/redaction.ts'
 import { isTransientStatus } from '../core/retry.ts'
-import { TimeoutError } from './deadline.ts'
+import { addressTimeout, TimeoutError } from './deadline.ts'
 
 const proxyForm =
   'the URL of a proxy: http://, https://, socks5:// (names resolved here), socks5h:// (by the proxy) or socks4://; without a scheme it is http'
@@ -135,8 +135,9 @@ export function openTunnel(
 function httpTunnel(proxy: URL, target: TunnelTarget, tls: ProxyTls, signal: AbortSignal): Promise<Socket> {
   const secure = proxy.protocol === 'https:'
   const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`
-  const options: RequestOptions = {
+  const options: RequestOptions & { autoSelectFamilyAttemptTimeout: number } = {
     method: 'CONNECT',
+    autoSelectFamilyAttemptTimeout: addressTimeout,
     host: bare(proxy.hostname),
     port: proxy.port || (secure ? 443 : 80),
     path: authority,
@@ -210,6 +211,8 @@ async function socksTunnel(proxy: URL, target: TunnelTarget, signal: AbortSignal
     command: 'connect',
     destination: { host: to, port: target.port },
     timeout: tunnelTimeout,
+    // The client takes host and port from `proxy`.
+    socket_options: { autoSelectFamilyAttemptTimeout: addressTimeout } as TcpSocketConnectOpts,
   })
   return new Promise((resolve, reject) => {
     client.once('established', ({ socket }) => {

@@ -8,12 +8,14 @@ import {
   connect,
   createServer as createTcpServer,
   type Server,
-  type Socket,
+  Socket,
+  type TcpSocketConnectOpts,
 } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
+import { KafkaReadable } from '../../lib/connectors/kafka/index.ts'
 import { RestWritable } from '../../lib/connectors/rest/index.ts'
 import { SplunkWritable } from '../../lib/connectors/splunk/index.ts'
 import { redactor } from '../../lib/core/redaction.ts'
@@ -58,6 +60,53 @@ async function rest(t: Teardown, options = {}): Promise<RestEmulator> {
   t.teardown(() => emulator.close())
   return emulator
 }
+
+/** The options with which Node opens connections from now on. */
+function openings(t: Teardown): TcpSocketConnectOpts[] {
+  const seen: TcpSocketConnectOpts[] = []
+  const { connect } = Socket.prototype
+  t.teardown(() => {
+    Socket.prototype.connect = connect
+  })
+  Socket.prototype.connect = function (this: Socket, ...given: unknown[]) {
+    const [first] = given.flat() as [TcpSocketConnectOpts]
+    if (typeof first === 'object') seen.push(first)
+    return Reflect.apply(connect, this, given)
+  } as typeof connect
+  return seen
+}
+
+t.test('each address of a host has seconds to answer, not the 250 ms of Node', async (t) => {
+  const authority = await createCertificateAuthority()
+  const [secure, plain] = [await rest(t, { tls: authority }), await rest(t)]
+  const [http, socks] = [await new LocalProxy().start(), await new SocksProxy().start()]
+  t.teardown(() => Promise.all([http.close(), socks.close()]))
+  const { key, cert } = await authority.issue()
+  const secureProxy = createSecureServer({ key, cert }).on('connect', (_, socket) => socket.end('HTTP/1.1 503 Busy\r\n\r\n')) // biome-ignore format: a line
+  const proxies = [
+    '',
+    `http://127.0.0.1:${http.port}`,
+    `https://127.0.0.1:${await listen(t, secureProxy)}`,
+    `socks5h://127.0.0.1:${socks.port}`,
+  ]
+  const seen = openings(t)
+  for (const proxy of proxies) {
+    for (const { url } of [secure, plain]) {
+      seen.length = 0
+      await get(clientFor(t, { ca: authority.ca, proxy }), url).catch(() => {})
+      const { port } = new URL(proxy || url)
+      const to = seen.filter((options) => String(options.port) === port)
+      t.equal(to.length, 1, `${proxy} to ${url}: one connection`)
+      t.ok(to[0]!.autoSelectFamilyAttemptTimeout! >= 2000, `${proxy} to ${url}`)
+    }
+  }
+  seen.length = 0
+  const broker = { bootstrap_servers: secure.url.replace('https://', ''), ca: authority.ca }
+  const messages = new KafkaReadable({ ...broker, subscribe: 'any', max_retries: 0, request_timeout: 1 })
+  await rejection(messages.toArray())
+  t.ok(seen.length > 0)
+  t.ok(seen.every(({ autoSelectFamilyAttemptTimeout }) => autoSelectFamilyAttemptTimeout! >= 2000), 'Kafka') // biome-ignore format: a line
+})
 
 t.test('after which statuses a connection is used again', async (t) => {
   const emulator = await rest(t)

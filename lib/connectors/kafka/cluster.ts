@@ -4,6 +4,7 @@ import { untilAborted } from '../../core/on-abort.ts'
 import { importPackage, MissingPackage } from '../../core/optional-package.ts'
 import { type Redact, redactor } from '../../core/redaction.ts'
 import { pause } from '../../core/retry.ts'
+import { addressTimeout } from '../../http/deadline.ts'
 import { ownOrShared } from '../../http/sharing.ts'
 import { type AzureConnection, connectionFor } from '../azure/connection.ts'
 import {
@@ -259,6 +260,7 @@ export class KafkaCluster {
 
   #connectionOptions({ AuthenticationError }: Client): client.ConnectionOptions {
     const { tls, sasl } = this.#settings
+    const secure = tls && { ...tls, autoSelectFamilyAttemptTimeout: addressTimeout }
     const timeout = this.#timeout
     // A token that is refused is answered by bytes that say so.
     const authBytesValidator: client.SASLOptions['authBytesValidator'] = (bytes, callback) => {
@@ -269,7 +271,7 @@ export class KafkaCluster {
       connectTimeout: Math.min(timeout, 10_000),
       requestTimeout: timeout,
       maxInflights: 64,
-      ...(tls && { tls }),
+      ...(secure && { tls: secure }),
       ...(sasl && {
         sasl:
           sasl.mechanism === 'OAUTHBEARER'

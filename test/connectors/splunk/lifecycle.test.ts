@@ -453,15 +453,33 @@ t.test('three members behind a balancer, of which one lacks the new token', asyn
   const options = { url, token, batch_size: 1, max_in_flight: 1, max_connection_seconds: 0.000001 }
 
   await t.test('after rows were accepted, what it refuses goes to the others', async (t) => {
-    const sink = splunkSink(good!, options)
+    const box = new LetterBox()
+    const sink = splunkSink(good!, { ...options, dead_letter: box })
     const { retries } = watch(sink)
     t.equal(await deliver(rowsOf(12), sink), undefined)
+    t.same(box.letters, [])
     const received = members.flatMap((member) => receivedIds(member)).sort((a, b) => a - b)
     t.same(received, idsOf(rowsOf(12)), 'each row once')
     t.same(receivedIds(lacking!), [])
     t.ok(lacking!.count >= 3, `it was asked ${lacking!.count} times`)
     t.equal(retries.length, lacking!.count)
     t.match(retries[0], { status: 403, code: 4 })
+  })
+
+  await t.test('also with several requests in flight', async (t) => {
+    for (const member of members) member.reset()
+    const box = new LetterBox()
+    const again = { ...options, url: await inTurn(t, members), max_in_flight: 4, dead_letter: box }
+    const sink = splunkSink(good!, again)
+    const [first, ...others] = rowsOf(40)
+    // Of a token that was never accepted nothing is known.
+    sink.write(first)
+    await sink.flush()
+    t.equal(await deliver(others, sink), undefined)
+    const received = members.flatMap((member) => receivedIds(member)).sort((a, b) => a - b)
+    t.same(received, idsOf(rowsOf(40)), 'each row once')
+    t.same(box.letters, [])
+    t.ok(lacking!.count > 0)
   })
 
   await t.test('once all of them lack it, a few tries are enough to say so', async (t) => {
