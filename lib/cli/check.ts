@@ -77,6 +77,7 @@ async function probe(what: string, stream: Probed, silent: string): Promise<Find
     const health = await stream.healthy?.()
     if (!health) return { what, text: silent, code: exitCodes.done }
     if (health.healthy) return { what, text: health.text, code: exitCodes.done }
+    if (health.option !== undefined) return { what, text: health.text, code: exitCodes.usage }
     return {
       what,
       text: withAdvice(health.text, health),

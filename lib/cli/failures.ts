@@ -16,7 +16,7 @@ export const exitCodesHelp = `Exit codes:
   0    all rows are settled: acknowledged, or written to the dead letter. Also: the reader of standard
        output has closed it, or a signal stopped a streaming job
   1    rows were not delivered, or the source, a transform or (demo) the counts failed
-  2    a flag, an option or the job file is wrong; nothing was read or sent
+  2    a flag, an option or the job file is wrong; nothing was read or sent, unless only the service can tell
   3    a token, secret or role was refused
   4    the checkpoint can't be used
   130  SIGINT stopped it before all rows were read; 143: SIGTERM did`
@@ -44,6 +44,8 @@ export interface Trouble {
 
 /** Advice on a failure, if there is any. */
 export function adviceFor(text: string, { status, error }: Trouble): string | undefined {
+  // It says itself what is wrong with which option.
+  if (error instanceof ConnectorError && error.code === 'ERR_OPTION') return undefined
   if (/self.signed|unable to (verify|get)|CERT_|certificate/i.test(text))
     return 'The certificate is not trusted: give the authority that issued it by --ca FILE ("ca" in a job file).'
   if (/ENOTFOUND|EAI_AGAIN/.test(text)) return 'The name of the host is not known: check the URL.'

@@ -394,6 +394,35 @@ t.test('exit codes tell a refused token from a sink that fails', async (t) => {
   t.match(lastLine(transform.stderr, 'error'), { message: /^the transform failed at .*x\.mjs:1: no 1$/ })
 })
 
+t.test('--ack for a token without acknowledgement ends with exit code 2, by the first answer', async (t) => {
+  const input = Array.from({ length: 200 }, (_, id) => `{"id":${id}}\n`).join('')
+  const copy = (...more: string[]) =>
+    command(['copy', '--from', '-', ...toSplunk, '--ack', '--batch-size', '50', ...more], { input, env })
+  const sent = () => hec.requests.filter(({ path }) => !/\/(ack|health)$/.test(path)).length
+  const checked = async (text: RegExp) => {
+    const before = sent()
+    const check = await copy('--check')
+    t.equal(check.code, 2, check.stdout)
+    t.match(check.stdout, text)
+    t.notMatch(check.stdout, /Check the token/, 'the token is good')
+    t.equal(sent(), before, 'the check sends no row')
+  }
+  const failed = async () => {
+    const before = sent()
+    const { code, stderr } = await copy('--max-retries', '5', '--initial-backoff', '0.01')
+    t.equal(code, 2)
+    t.match(lastLine(stderr, 'error'), { code: 'ERR_OPTION', service_code: 14, advice: undefined })
+    t.match(stderr, /ack: indexer acknowledgement is not enabled for this token/)
+    t.equal(sent() - before, 1)
+  }
+  // HEC without acknowledgement takes the rows and gives no ackId; the question for an id is answered by code 14.
+  await failed()
+  await checked(/FAIL {2}sink splunk: ack: indexer acknowledgement is not enabled for this token/)
+  hec.fail({ status: 400, body: { text: 'ACK is disabled', code: 14 } })
+  await failed()
+  t.equal(hec.events.length, 50, 'those of the answer without an ackId')
+})
+
 t.test('a sink that fails ends the run though the input stays open', async (t) => {
   const running = new RunningCommand(['copy', '--from', '-', ...toSplunk, '--linger-ms', '1'], {
     env: { HEC_TOKEN: 'wrong' },

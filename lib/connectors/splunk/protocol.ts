@@ -69,12 +69,14 @@ export class HecProtocol implements SinkProtocol {
         response = await ask({ method: 'POST', url: this.#endpoint('ack'), body: '{"acks":[0]}' })
       const { status } = response
       const { code, text } = readReply(response, this.#http.redact)
-      const advice = code === ackDisabled ? `ack: ${noAcknowledgement}: ` : ''
+      const isAckDisabled = code === ackDisabled
+      const advice = isAckDisabled ? `ack: ${noAcknowledgement}: ` : ''
       const healthy = status === 200
       return {
         healthy,
         status,
         code,
+        ...(isAckDisabled && { option: 'ack' }),
         text:
           healthy && ack
             ? 'HEC takes events and acknowledges them'
