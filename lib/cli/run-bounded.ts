@@ -4,6 +4,7 @@ import { Readable, Writable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { ConnectorError } from '../core/errors.ts'
 import { serialize } from '../core/json.ts'
+import { counted } from '../core/quantities.ts'
 import { RowBlock, rowsOfChunk } from '../core/row-block.ts'
 import { BatchingWritable } from '../sink/batching-writable.ts'
 import { DeadLetterOffice } from '../sink/dead-letter.ts'
@@ -101,7 +102,7 @@ function undeliveredText(
   const rest = isWhole
     ? '.'
     : '. Rows after these were never read: then run it again, which sends the delivered rows twice, or use --checkpoint, which resumes.'
-  return `${count(read)} rows were read: ${count(delivered)} delivered, ${count(rejected)} rejected, ${count(rows)} in ${path}. To miss none, send that file by copy --from ${path}${again}${rest}`
+  return `${counted(read, 'row')} read: ${count(delivered)} delivered, ${count(rejected)} rejected, ${count(rows)} in ${path}. To miss none, send that file by copy --from ${path}${again}${rest}`
 }
 
 /**

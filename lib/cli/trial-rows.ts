@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { serialize } from '../core/json.ts'
+import { counted } from '../core/quantities.ts'
 import { exitCodes, writeOut } from './failures.ts'
 import { fileInput, standardInput } from './ndjson.ts'
 import type { Plan } from './plan.ts'
@@ -56,7 +57,7 @@ export async function dryRun(plan: Plan, count = 10): Promise<number> {
   const rows = await firstRows(plan, count, patience)
   const body = rows.length === 0 ? '' : await previewOf(plan, rows)
   writeOut(body.endsWith('\n') || body === '' ? body : `${body}\n`)
-  const text = `${rows.length} rows, ${Buffer.byteLength(body)} bytes before compression: nothing was sent to ${plan.job.sink.connector}`
+  const text = `${counted(rows.length, 'row')}, ${Buffer.byteLength(body)} bytes before compression: nothing was sent to ${plan.job.sink.connector}`
   process.stderr.write(`dry run: ${text}\n`)
   return exitCodes.done
 }

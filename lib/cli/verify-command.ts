@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { Command } from 'commander'
 import { OptionError } from '../core/errors.ts'
 import { otherSpelling } from '../core/options.ts'
+import { counted } from '../core/quantities.ts'
 import { formatInstant, fromDate, parseDuration, parseInstant, ticksPerSecond } from '../core/time.ts'
 import { maker } from '../registry.ts'
 import { instantOf, keyText, membersOf } from '../streaming/interval-counts.ts'
@@ -83,7 +84,7 @@ async function verifyJob(path: string, flags: VerifyFlags): Promise<number> {
   if (flags.repair && lacking.length > 0) {
     for (const interval of lacking) {
       const rows = await repair(plan, source, interval, flags.key)
-      say(`verify: sent ${rows.toLocaleString('en')} rows of ${interval.start} again`)
+      say(`verify: sent ${counted(rows, 'row')} of ${interval.start} again`)
     }
     intervals = await collect(wanted, found, options)
   }
@@ -312,11 +313,10 @@ function tableOf(intervals: readonly VerifiedInterval[]): string {
     return [...listed('missing', missing), ...listed('too often', doubled)]
   })
   const differing = intervals.filter(({ agrees }) => !agrees).length
-  const total = (end: 'source' | 'destination') =>
-    count(intervals.reduce((sum, interval) => sum + interval[end], 0))
+  const total = (end: 'source' | 'destination') => intervals.reduce((sum, interval) => sum + interval[end], 0)
   const verdict =
     differing === 0
-      ? `All ${count(intervals.length)} intervals agree: ${total('source')} rows.`
-      : `${count(differing)} of ${count(intervals.length)} intervals differ: ${total('source')} rows in the source, ${total('destination')} in the destination.`
+      ? `${intervals.length === 1 ? 'The interval agrees' : `All ${count(intervals.length)} intervals agree`}: ${counted(total('source'), 'row')}.`
+      : `${count(differing)} of ${counted(intervals.length, 'interval')} differ: ${counted(total('source'), 'row')} in the source, ${count(total('destination'))} in the destination.`
   return `${[...table, ...(keys.length > 0 ? ['', ...keys] : []), '', verdict].join('\n')}\n`
 }

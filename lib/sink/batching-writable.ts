@@ -3,6 +3,7 @@ import { finished } from 'node:stream/promises'
 import { attachRows, ConnectorError, DeliveryError } from '../core/errors.ts'
 import { describe, isRow, JsonText } from '../core/json.ts'
 import { type StreamOptionValues, streamOptions } from '../core/options.ts'
+import { counted } from '../core/quantities.ts'
 import { longestTimer } from '../core/retry.ts'
 import { RowBlock, rowsOfChunk } from '../core/row-block.ts'
 import { remove } from '../core/short-list.ts'
@@ -225,7 +226,7 @@ export class BatchingWritable extends Writable {
       const rows = this.#unsettledRows()
       const left = rows.length
       const { connector } = this.#protocol
-      const message = `${connector}: destroyed with ${left} rows neither acknowledged nor dead-lettered`
+      const message = `${connector}: destroyed with ${counted(left, 'row')} neither acknowledged nor dead-lettered`
       // Without an error `pipeline` would resolve when the stream is destroyed during its last batch.
       const aborted = left > 0 ? new DeliveryError('ERR_ABORTED', message, { connector }) : null
       const reason = error ?? this.#failure ?? aborted
@@ -536,7 +537,7 @@ function flushError(
     known ? reason.code : 'ERR_ABORTED',
     known
       ? reason.message
-      : `${connector}: the stream ended with ${count} rows neither acknowledged nor dead-lettered${why}`,
+      : `${connector}: the stream ended with ${counted(count, 'row')} neither acknowledged nor dead-lettered${why}`,
     {
       connector,
       ...(known && {

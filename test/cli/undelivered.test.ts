@@ -46,7 +46,7 @@ t.test('a destination that is gone: each row of the pipe is in the file, and sen
     rows: 300,
     path: 'left.ndjson',
     message:
-      /^300 rows were read: 0 delivered, 0 rejected, 300 in left\.ndjson\. To miss none, send that file by copy --from left\.ndjson\.$/,
+      /^300 rows read: 0 delivered, 0 rejected, 300 in left\.ndjson\. To miss none, send that file by copy --from left\.ndjson\.$/,
   })
   t.match(lastLine(stderr, 'error'), { undelivered: 300, advice: /Nothing answers there/ })
   // Several requests at a time may arrive in any order.
@@ -79,8 +79,7 @@ t.test('a destination that goes on the way: what it acknowledged is not in the f
   )
   t.match(lastLine(stderr, 'undelivered'), {
     rows: 140,
-    message:
-      /^200 rows were read: 60 delivered, 0 rejected, 140 in refused\.ndjson\.undelivered\. To miss none/,
+    message: /^200 rows read: 60 delivered, 0 rejected, 140 in refused\.ndjson\.undelivered\. To miss none/,
   })
   t.same(rowsOf(await readFile(join(folder, 'refused.ndjson.undelivered'), 'utf8')), numbers(60, 200))
 })
@@ -209,7 +208,7 @@ t.test('a source that was not read to its end: the sentence says so, and how to 
     message,
     /Rows after these were never read: then run it again, which sends the delivered rows twice, or use/,
   )
-  t.match(message, new RegExp(`^${rows.toLocaleString('en')} rows were read: 0 delivered, 0 rejected, `))
+  t.match(message, new RegExp(`^${rows.toLocaleString('en')} rows read: 0 delivered, 0 rejected, `))
 })
 
 t.test('a file that is there, or a link, is neither overwritten nor followed', async (t) => {

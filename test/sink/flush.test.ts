@@ -170,7 +170,7 @@ t.test('destroyed by another error: that is the cause', async (t) => {
   const error = await failure(sink.flush())
   t.match(error, {
     code: 'ERR_ABORTED',
-    message: /1 rows .*: the source broke/,
+    message: /1 row .*: the source broke/,
     cause: { message: 'the source broke' },
   })
   await closed
