@@ -59,6 +59,9 @@ export class SentinelWritable extends BatchingWritable {
             text,
           } satisfies TimeReplacedEvent)
         },
+        spanRefused: (text) => {
+          process.emitWarning(`${connectorName}: a call was refused and goes out in smaller ones: ${text}`)
+        },
       },
     )
     super(protocol, settings)

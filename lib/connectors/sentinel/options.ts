@@ -63,6 +63,12 @@ const ingestionSpecs = {
    */
   undeclared: option.oneOf(['refuse', 'warn'], { default: 'refuse' }),
   /**
+   * Maximum time span of a call, in seconds: from its earliest `TimeGenerated` to its latest. Tables of the plan Auxiliary
+   * refuse calls of more than 30 minutes (1800). Rows without a time go in calls of their own.
+   * @default no limit
+   */
+  batch_span_seconds: option.amount(),
+  /**
    * Compression of request bodies. Small bodies are sent uncompressed.
    * @default "gzip"
    */

@@ -30,6 +30,8 @@ export class SentinelProtocol implements SinkProtocol {
   readonly #closeConnection: () => void
   readonly #client: IngestionClient
   readonly #rows: SentRows
+  readonly #observer: RowObserver
+  #saidSpan = false
   readonly #ended = new AbortController()
   /** For deadlines: of an answer to an upload nothing is read after it is there. */
   readonly #spare: AbortController[] = []
@@ -41,6 +43,7 @@ export class SentinelProtocol implements SinkProtocol {
     this.#settings = settings
     this.host = new URL(settings.dce).host
     this.#rows = new SentRows(settings, observer)
+    this.#observer = observer
     this.compression = settings.compression
     this.maxRowBytes = Math.max(callBytes, settings.batch_bytes) - '[]'.length
     this.#audience = settings.audience ?? azureClouds[settings.azure_cloud].ingestionAudience
@@ -51,12 +54,13 @@ export class SentinelProtocol implements SinkProtocol {
   }
 
   encode(row: Record<string, unknown>, at: number): EncodedRow {
-    return { wire: serialize(this.#rows.check(row, at)) }
+    const { sent, group } = this.#rows.check(row, at)
+    return { wire: serialize(sent), group }
   }
 
   encodeText(row: JsonText, at: number): EncodedRow {
-    const renamed = this.#rows.checkText(row, at)
-    return renamed === undefined ? { wire: '', raw: row } : { wire: renamed }
+    const { sent, group } = this.#rows.checkText(row, at)
+    return sent === undefined ? { wire: '', raw: row, group } : { wire: sent, group }
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {
@@ -72,6 +76,7 @@ export class SentinelProtocol implements SinkProtocol {
           const verdict = ingestionVerdict(answer, { dce, dcr_id, dcs, audience: this.#audience, redact })
           // It may have been revoked, or run out by another clock: a new one is tried once.
           if (answer.status === 401) tokens.invalidate(token)
+          if (verdict.kind === 'refused' && isAboutSpan(verdict.reason)) this.#reportSpan(verdict.reason)
           return verdict
         },
         this.#spare,
@@ -83,6 +88,12 @@ export class SentinelProtocol implements SinkProtocol {
       const reason = { status, code, text: `no token: ${serviceText}` }
       return { kind: 'retry', reason, after, cause: error }
     }
+  }
+
+  /** Its rows go out in smaller calls, which nobody would notice. */
+  #reportSpan({ text }: Reason): void {
+    if (!this.#saidSpan) this.#observer.spanRefused(text)
+    this.#saidSpan = true
   }
 
   /** By a call without rows, which needs token, role, rule and stream like any other. */
@@ -131,11 +142,12 @@ export function ingestionVerdict(response: HttpResponse, context: IngestionConte
   const said = saidBy(response)
   const { code } = said
   const { redact } = context
+  // Cleaned before it is cut, so that no half of a secret is left.
+  const text = plainText(redact(said.text)) || `HTTP status ${status}`
   const reason: Reason = {
     status,
     code: typeof said.code === 'string' ? redact(said.code) : said.code,
-    // Cleaned before it is cut, so that no half of a secret is left.
-    text: plainText(redact(said.text)) || `HTTP status ${status}`,
+    text: isAboutSpan(said) ? `${text} (${spanAdvice})` : text,
   }
   if (isTransientStatus(status)) return { kind: 'retry', reason, ...waitOf(response) }
   if (status === 413) return { kind: 'split', reason }
@@ -174,6 +186,13 @@ function adviceOf(
 
 /** Codes that speak of the endpoint, the API's version, the rule or the stream. */
 const endpointCode = /ApiVersion|Endpoint|CollectionRule|Dcr|Stream/i
+
+/** The plan Auxiliary refuses a call for the times of its rows. */
+function isAboutSpan({ code }: Reason): boolean {
+  return /^RecordsTimeRangeIsMoreThan/i.test(String(code))
+}
+
+const spanAdvice = 'batch_span_seconds: 1800 keeps the TimeGenerated of the rows of a call within 30 minutes'
 
 /** Codes that speak of the rows. */
 const rowCode = /^(Invalid(Payload|Record|RequestBody|Content)|RecordsTimeRangeIsMoreThan30Minutes)$/i

@@ -28,6 +28,8 @@ export interface TimeReplacedEvent {
 export interface RowObserver {
   undeclared(column: string, text: string): void
   timeReplaced(rows: number, time: string): void
+  /** A call was refused for the time span of its rows. */
+  spanRefused(text: string): void
 }
 
 export interface RowSettings {
@@ -35,7 +37,10 @@ export interface RowSettings {
   /** Names that the stream declares. */
   readonly columns: readonly string[] | undefined
   readonly undeclared: 'refuse' | 'warn'
+  readonly batch_span_seconds: number | undefined
 }
+
+type Columns = Readonly<Record<string, unknown>>
 
 const day = 86_400_000
 
@@ -45,39 +50,45 @@ export class SentRows {
   readonly #declared: ReadonlySet<string> | undefined
   readonly #refuses: boolean
   readonly #observer: RowObserver
+  /** Milliseconds. */
+  readonly #span: number | undefined
   /** Names that were looked at. */
   readonly #seen = new Set<string>()
   #replaced = 0
   #oldest = Number.POSITIVE_INFINITY
 
-  constructor({ column_names, columns, undeclared }: RowSettings, observer: RowObserver) {
+  constructor(settings: RowSettings, observer: RowObserver) {
+    const { column_names, columns, undeclared, batch_span_seconds } = settings
     this.#names = column_names === 'azure' ? new ColumnNames() : undefined
     this.#declared = columns && new Set(columns)
     this.#refuses = undeclared === 'refuse'
     this.#observer = observer
+    this.#span = batch_span_seconds && batch_span_seconds * 1000
   }
 
-  /** @returns the row as it is to be sent @throws Error for a row that is refused */
-  check(row: Readonly<Record<string, unknown>>, now: number): Readonly<Record<string, unknown>> {
+  /** @throws Error for a row that is refused */
+  check(row: Columns, now: number): { readonly sent: Columns; readonly group: string | undefined } {
     const sent = this.#names?.rename(row) ?? row
     this.#lookAll(Object.keys(sent))
-    this.#lookAtTime(sent['TimeGenerated'], now)
-    return sent
+    return { sent, group: this.#lookAtTime(sent['TimeGenerated'], now) }
   }
 
   /**
    * As `check`, for a row of which only names and time are read.
    * @returns its text under the new names, or undefined if it is to be sent as it stands
    */
-  checkText(row: JsonText, now: number): string | undefined {
+  checkText(
+    row: JsonText,
+    now: number,
+  ): { readonly sent: string | undefined; readonly group: string | undefined } {
     const names = row.memberNames()
-    const sent = this.#names?.ofAll(names) ?? names
-    this.#lookAll(sent)
-    const time = names[sent.lastIndexOf('TimeGenerated')]
-    if (time !== undefined) this.#lookAtTime(row.member(time), now)
-    if (sent === names) return undefined
-    const members = Array.from(row.memberTexts(), ([, text], at) => `${JSON.stringify(sent[at])}:${text}`)
-    return `{${members.join(',')}}`
+    const given = this.#names?.ofAll(names) ?? names
+    this.#lookAll(given)
+    const time = names[given.lastIndexOf('TimeGenerated')]
+    const group = this.#lookAtTime(time === undefined ? undefined : row.member(time), now)
+    if (given === names) return { sent: undefined, group }
+    const members = Array.from(row.memberTexts(), ([, text], at) => `${JSON.stringify(given[at])}:${text}`)
+    return { sent: `{${members.join(',')}}`, group }
   }
 
   /** Reports the count of times that are replaced, if there are any. */
@@ -89,9 +100,12 @@ export class SentRows {
     for (const name of names) if (!this.#seen.has(name)) this.#look(name)
   }
 
-  #lookAtTime(value: unknown, now: number): void {
+  /** @returns the group of the row: the times of a group are less than the span apart. Undefined: there is no span */
+  #lookAtTime(value: unknown, now: number): string | undefined {
     const time = millisecondsOf(value)
     if (time !== undefined && (time < now - 2 * day || time > now + day)) this.#count(time)
+    if (this.#span === undefined) return undefined
+    return time === undefined ? 'no time' : String(Math.floor(time / this.#span))
   }
 
   #look(name: string): void {

@@ -89,7 +89,7 @@ export async function sentinelTemplate(
   }
   if (plan === 'Auxiliary') {
     report.push(
-      'plan Auxiliary: a call is refused if the TimeGenerated of its rows spans more than 30 minutes',
+      'plan Auxiliary: a call is refused if the TimeGenerated of its rows spans more than 30 minutes: set batch_span_seconds: 1800',
     )
   }
   if (plan === 'Auxiliary' || plan === 'Basic') {

@@ -11,7 +11,7 @@ import {
 } from '../../../lib/connectors/sentinel/index.ts'
 import { sentinelTemplate } from '../../../lib/connectors/sentinel/template.ts'
 import { JsonRow } from '../../../lib/core/json-row.ts'
-import { startEmulators } from '../../../lib/emulators/index.ts'
+import { type RecordedRequest, startEmulators } from '../../../lib/emulators/index.ts'
 import { deliver, LetterBox } from '../../fixtures/sink-trial.ts'
 
 const dcr_id = 'dcr-00000000000000000000000000000001'
@@ -168,4 +168,65 @@ t.test('rows that are kept as text are looked at, renamed and counted like other
   t.match(renamed.times, [{ rows: 1 }, { rows: 2 }])
   t.match(ingestion.rows.slice(-2), [{ a_b: 1 }, { a_b: 2 }])
   t.match(ingestion.requests.at(-1)?.body.toString(), '"a_b":1.0', 'a number stays as it was written')
+})
+
+/** Milliseconds between the first and the last time of a request's rows. */
+function spanOf({ body }: RecordedRequest): number {
+  const rows = JSON.parse(body.toString()) as { TimeGenerated?: string }[]
+  const times = rows.flatMap(({ TimeGenerated }) => TimeGenerated === undefined ? [] : Date.parse(TimeGenerated)) // biome-ignore format: a line
+  return times.length === 0 ? 0 : Math.max(...times) - Math.min(...times)
+}
+
+t.test('a table of the plan Auxiliary refuses a call of more than 30 minutes', async (t) => {
+  const minute = 60_000
+  const code = 'RecordsTimeRangeIsMoreThan30Minutes'
+  const refusal = { status: 400, body: { error: { code, message: 'Time range too long.' } } }
+  const { ingestion, sink } = await rule(t, ['id', 'TimeGenerated'])
+  const auxiliary = () =>
+    ingestion.fail({ ...refusal, times: Infinity, match: (request) => spanOf(request) > 30 * minute })
+  // Not in order, as Dates and as text, with and without a time.
+  const now = Date.parse('2026-01-01T12:00:00Z')
+  const rows = Array.from({ length: 60 }, (_, id) => {
+    const time = new Date(now - ((id * 37) % 60) * 4 * minute)
+    return id % 10 === 9 ? { id } : { id, TimeGenerated: id % 2 ? time : time.toISOString() }
+  })
+  const ids = (given: readonly object[]) => given.map((row) => (row as { id: number }).id).sort((a, b) => a - b) // biome-ignore format: a line
+
+  await t.test('batch_span_seconds keeps calls within it', async (t) => {
+    auxiliary()
+    const before = ingestion.count
+    const { made } = sink({ batch_size: 1000, batch_span_seconds: 1800 })
+    const texts = rows.map((row, id) => (id % 3 ? row : JsonRow.of(JSON.stringify(row))))
+    t.equal(await deliver(texts, made), undefined)
+    t.same(ids(ingestion.rows), ids(rows))
+    const requests = ingestion.requests.slice(before)
+    t.ok(requests.every((request) => spanOf(request) < 30 * minute))
+    t.ok(requests.length <= 10, `236 minutes and the rows without a time: ${requests.length} requests`)
+    t.equal(made.stats.requests, requests.length)
+    t.equal(made.stats.rejected, 0)
+  })
+
+  await t.test('without it they go in parts, and a warning says how to do better', async (t) => {
+    ingestion.reset()
+    auxiliary()
+    const warnings: string[] = []
+    const note = ({ message }: Error) => message.includes('30 minutes') && warnings.push(message)
+    process.on('warning', note)
+    t.teardown(() => process.off('warning', note))
+    const dead_letter = new LetterBox()
+    t.equal(await deliver(rows, sink({ batch_size: 1000, dead_letter }).made), undefined)
+    t.same(ids(ingestion.rows), ids(rows), 'each once')
+    t.same(dead_letter.letters, [])
+    t.equal(warnings.length, 1)
+    t.match(warnings[0], /Time range too long\. \(batch_span_seconds: 1800 keeps/)
+  })
+
+  await t.test('a row that is refused for it all the same says so in the dead letter', async (t) => {
+    ingestion.reset()
+    ingestion.fail({ ...refusal, times: Infinity })
+    const dead_letter = new LetterBox()
+    t.equal(await deliver([{ id: 0 }], sink({ dead_letter }).made), undefined)
+    t.match(dead_letter.letters, [{ reason: { status: 400, code, text: /batch_span_seconds: 1800/ } }])
+    t.match(await deliver([{ id: 0 }], sink().made), { code: 'ERR_REJECTED', message: /batch_span_seconds/ })
+  })
 })
