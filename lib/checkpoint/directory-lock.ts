@@ -148,6 +148,9 @@ async function refuseOthers(directory: string, own: string): Promise<void> {
   }
 }
 
+/** Bytes of a lock that are read; ours have about 150. */
+const longestClaim = 65_536
+
 /** @returns undefined where the lock was released in the meantime */
 async function readClaim(file: string): Promise<Claim | undefined> {
   let text: string
@@ -156,7 +159,8 @@ async function readClaim(file: string): Promise<Claim | undefined> {
     // Opened before it is dated: network file systems keep a file's date for a while, but not over an opening.
     const handle = await open(file, 'r')
     try {
-      text = await handle.readFile('utf8')
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(longestClaim), 0, longestClaim, 0)
+      text = buffer.toString('utf8', 0, bytesRead)
       renewed = (await handle.stat()).mtimeMs
     } finally {
       await handle.close()

@@ -164,10 +164,15 @@ class DirectoryLease implements Lease {
   }
 }
 
+/** Bytes of the longest state, that of a million files: more is not read into memory. */
+const longestState = 256_000_000
+
 /** A link in place of a state, which others may have planted in a folder that they may write to, is an error. */
 async function readState(path: string): Promise<string> {
   const file = await open(path, constants.O_RDONLY | noFollow)
   try {
+    if ((await file.stat()).size > longestState)
+      throw new Error(`${path} is longer than ${longestState} bytes, which no state is`)
     return await file.readFile('utf8')
   } finally {
     await file.close()

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { type Readable, Writable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { formatLike } from '../connectors/files/line-formats.ts'
+import { blocksOf, lineScanner } from '../core/blocks.ts'
 import { DeliveryError } from '../core/errors.ts'
 import { parseJson } from '../core/exact-json.ts'
 import { serialize } from '../core/json.ts'
@@ -23,7 +24,7 @@ export class BadLine extends Error {
   }
 }
 
-/** Parses NDJSON. Integers beyond 2^53 become bigint. Blank lines are skipped. */
+/** Parses NDJSON. Integers beyond 2^53 become bigint. Blank lines are skipped. A line of more than 64 MB is a bad line. */
 export async function* readNdjson(
   bytes: AsyncIterable<Buffer>,
   onBadLine: (bad: BadLine) => void | Promise<void> = (bad) => {
@@ -32,8 +33,12 @@ export async function* readNdjson(
 ): AsyncGenerator<Record<string, unknown>> {
   let number = 0
   let isStart = true
-  for await (const line of lines(bytes)) {
+  for await (const { bytes: line, isTooLong } of lines(bytes)) {
     number++
+    if (isTooLong) {
+      await onBadLine(new BadLine(number, line.toString(), `is longer than ${longestLine} bytes`))
+      continue
+    }
     // Programs on Windows write a byte order mark.
     const text = number === 1 ? line.toString().replace(/^\ufeff/, '') : line.toString()
     if (text.trim() === '') continue
@@ -73,19 +78,26 @@ function otherFormat(line: string): string {
 
 const newline = 10
 
-async function* lines(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let rest: Buffer[] = []
-  for await (const chunk of bytes) {
-    let from = 0
-    for (let to = chunk.indexOf(newline); to >= 0; to = chunk.indexOf(newline, from)) {
-      const end = chunk.subarray(from, to)
-      yield rest.length === 0 ? end : Buffer.concat([...rest, end])
-      rest = []
-      from = to + 1
-    }
-    if (from < chunk.length) rest.push(chunk.subarray(from))
+/** Bytes of the longest line: a stream without line feeds must not fill the memory. */
+const longestLine = 64_000_000
+
+interface Line {
+  readonly bytes: Buffer
+  /** It exceeds {@link longestLine}; these are only its first bytes. */
+  readonly isTooLong: boolean
+}
+
+async function* lines(bytes: AsyncIterable<Buffer>): AsyncGenerator<Line> {
+  for await (const block of blocksOf(bytes, lineScanner, 0, longestLine)) {
+    if (block.isTooLong) yield block
+    else
+      for (let from = 0; from < block.bytes.length; ) {
+        const end = block.bytes.indexOf(newline, from)
+        const to = end < 0 ? block.bytes.length : end
+        yield { bytes: block.bytes.subarray(from, to), isTooLong: false }
+        from = to + 1
+      }
   }
-  if (rest.length > 0) yield Buffer.concat(rest)
 }
 
 /** The bytes of a file; a name that ends in .gz is unzipped. */

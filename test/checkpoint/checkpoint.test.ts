@@ -10,6 +10,7 @@ import {
   rm,
   stat,
   symlink,
+  truncate,
   utimes,
   writeFile,
 } from 'node:fs/promises'
@@ -373,6 +374,10 @@ t.test('a file of somebody else', async (t) => {
       message: new RegExp(`${why}.*Restore it, or start a new checkpoint: give start_time`),
     })
   }
+  await truncate(join(directory, name), 3_000_000_000)
+  const tooLong = { code: 'ERR_CHECKPOINT', message: /is longer than 256000000 bytes, which no state is/ }
+  await t.rejects(open(directory), tooLong)
+  await t.rejects(new DirectoryStore(directory).read(''), tooLong)
   await t.rejects(open(join(directory, name)), { code: 'ERR_CHECKPOINT' }, 'no directory')
 })
 
@@ -542,6 +547,9 @@ t.test('one process at a time', async (t) => {
         message: /should be a lock/,
       })
       t.same(await readdir(directory), [lockName])
+      // A hole of 3 GB: no more is read than a lock can be long.
+      await truncate(join(directory, lockName), 3_000_000_000)
+      await t.rejects(open(directory, { query: 'T' }), { code: 'ERR_CHECKPOINT', message: /should be a lock/ }) // biome-ignore format: a line
     }
   })
 

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import t from 'tap'
 import { HecEmulator, RestEmulator, startEmulators } from '../../lib/emulators/index.ts'
 import { registered } from '../../lib/registry.ts'
@@ -177,6 +178,29 @@ t.test(
     t.equal(later.stderr, 'cyber-connectors: line 2 is not JSON\n', 'only of the first line')
   },
 )
+
+t.test('input without a line feed ends the run, and does not fill the memory', async (t) => {
+  const running = new RunningCommand(['copy', '--from', '-', ...toSplunk], { env })
+  const endless = Readable.from(
+    (function* () {
+      yield '{"id":1}\n'
+      for (const chunk = Buffer.alloc(1_000_000, ' '); ; ) yield chunk
+    })(),
+  )
+  endless.pipe(running.child.stdin)
+  const { code, stderr } = await running.ended
+  endless.destroy()
+  t.equal(code, 1)
+  t.match(lastLine(stderr, 'error'), { message: 'line 2 is longer than 64000000 bytes' })
+
+  const long = Buffer.concat([Buffer.alloc(70_000_000, ' '), Buffer.from('\n{"id":2}\n')])
+  const folder = t.testdir({})
+  const args = ['copy', '--from', '-', ...toSplunk, '--dead-letter', 'refused.ndjson']
+  const kept = await command(args, { input: long, env, cwd: folder })
+  t.match(lastLine(kept.stderr, 'end'), { outcome: 'done', delivered: 1, rejected: 1 })
+  const [letter] = rowsOf(await readFile(join(folder, 'refused.ndjson'), 'utf8'))
+  t.match(letter, { reason: { text: 'line 1 is longer than 64000000 bytes' } })
+})
 
 t.test('bad lines and refused rows go to the dead letter', async (t) => {
   const folder = t.testdir()

@@ -181,7 +181,7 @@ export class RecordBatches {
     const records = bytes.subarray(at + recordsStart, end)
     const compression = attributes & compressionMask
     if (compression === 0) return records
-    if (compression === 1) return gunzipSync(records)
+    if (compression === 1) return gunzipped(records)
     const algorithm = this.#client.compressionsAlgorithmsByBitmask[compression]
     if (!algorithm?.available)
       throw new KafkaFailure(
@@ -189,6 +189,18 @@ export class RecordBatches {
         `messages are compressed by ${compression === 4 ? 'zstd, which needs Node.js 22.15 or later' : `an unknown algorithm (${compression})`}`,
       )
     return algorithm.decompressSync(records) as Buffer
+  }
+}
+
+/** Bytes of the largest batch after unpacking: one of 1 MB may hold a thousand times as much. */
+const largestBatch = 256_000_000
+
+function gunzipped(records: Buffer): Buffer {
+  try {
+    return gunzipSync(records, { maxOutputLength: largestBatch })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw error
+    throw new KafkaFailure('ERR_RESULT', `a record batch has more than ${largestBatch} bytes unpacked`)
   }
 }
 

@@ -1,14 +1,30 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Writable } from 'node:stream'
-import { Producer } from '@platformatic/kafka'
+import { gzipSync } from 'node:zlib'
+import * as client from '@platformatic/kafka'
 import t from 'tap'
 import { KafkaReadable, KafkaStreamReadable } from '../../../lib/connectors/kafka/index.ts'
+import { RecordBatches } from '../../../lib/connectors/kafka/records.ts'
 import { KafkaTopics } from '../../fixtures/kafka-topics.ts'
 import { kafkaMissing, startKafka } from '../../services/kafka.ts'
 
 const fixture = (name: string) =>
   readFileSync(new URL(`../../../fixtures/event-hubs/${name}`, import.meta.url))
+
+t.test('a batch that unpacks without end is an error, and does not fill the memory', (t) => {
+  const packed = gzipSync(Buffer.alloc(300_000_000))
+  const batch = Buffer.concat([Buffer.alloc(61), packed])
+  batch.writeInt32BE(batch.length - 12, 8)
+  batch.writeInt8(2, 16)
+  batch.writeInt16BE(1, 21)
+  batch.writeInt32BE(1, 57)
+  batch.writeUInt32BE(client.crc32c(batch.subarray(21)), 17)
+  const fetched = { errorCode: 0, throttle: 0, logStart: 0, aborted: [], records: batch }
+  const batches = new RecordBatches(client, fetched).batches(0, 1, false)
+  t.throws(() => [...batches], { code: 'ERR_RESULT', message: /has more than 256000000 bytes unpacked/ })
+  t.end()
+})
 
 t.test('Kafka as a source', { skip: kafkaMissing }, async (t) => {
   const kafka = await startKafka()
@@ -149,7 +165,7 @@ t.test('Kafka as a source', { skip: kafkaMissing }, async (t) => {
 
   await t.test('of transactions, what was committed', async (t) => {
     const topic = await topics.make()
-    const producer = new Producer({
+    const producer = new client.Producer({
       clientId: 'test',
       bootstrapBrokers: [bootstrap_servers],
       idempotent: true,
