@@ -51,7 +51,7 @@ export interface StreamMaker<S> {
   readonly declaration?: OptionDeclaration<OptionSpecs>
 }
 
-/** A streaming source: read by itself, or slice by slice by `streamingQuery`. */
+/** A streaming source: read as a whole, or slice by slice by `streamingQuery`. */
 export type StreamingSource = Readable & SliceSource
 
 /** What a connector can be. */
@@ -141,7 +141,7 @@ const connectors = new Map<string, Connector>([
 /**
  * Adds a connector under a name, so that `createReadable`, `createStreamReadable`, `createWritable` and the command line
  * find it.
- * @throws OptionError where the name is taken
+ * @throws OptionError if the name exists
  */
 export function register(name: string, connector: Connector): void {
   if (connectors.has(name)) throw new OptionError(name, ['there is a connector of this name already'])
@@ -254,7 +254,7 @@ export function createStreamReadable(name: string, options: object): Readable {
   return maker(name, 'streamReadable', 'streaming source').create(options as Record<string, unknown>)
 }
 
-/** Looks a connector up. @throws OptionError with the names that there are */
+/** Looks a connector up. @throws OptionError with the known names */
 export function maker<K extends keyof Connector>(
   name: string,
   kind: K,

@@ -100,7 +100,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
     }
   }
 
-  /** Where it is kept, for errors. */
+  /** Its location, for errors. */
   get location(): string {
     return this.#session.location
   }
@@ -110,7 +110,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
     return this.#session.lost
   }
 
-  /** All slices up to here are committed; undefined where nothing was begun yet. */
+  /** All slices up to here are committed; undefined if nothing was begun yet. */
   get offset(): O | undefined {
     return this.#offset && structuredClone(this.#offset)
   }
@@ -120,7 +120,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
     return [...this.#planned].filter(({ id }) => !this.#planned.isCommitted(id))
   }
 
-  /** Where the next slice to plan starts; undefined where nothing was begun yet. */
+  /** Where the next slice to plan starts; undefined if nothing was begun yet. */
   get end(): O | undefined {
     return this.#end && structuredClone(this.#end)
   }
@@ -249,7 +249,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
   #isOpen(id: string): boolean {
     if (this.#planned.has(id)) return !this.#planned.isCommitted(id)
     if (this.#offset === undefined || !this.#course.passed?.(this.#offset, id))
-      throw this.#error(`has no ${id} under way`)
+      throw this.#error(`has no ${id} in flight`)
     return false
   }
 
@@ -309,7 +309,7 @@ export class Checkpoint<S extends Slice = Slice, O extends Offset = Offset> {
 }
 
 /**
- * Where a checkpoint stands that a store was asked for, without taking it: another process may have it.
+ * The state of a checkpoint, read without its lock: another process may hold it.
  *
  * @param identity what it must belong to
  * @returns undefined if there is none yet
@@ -355,7 +355,7 @@ function requireSame<S extends Slice, O extends Offset>(
     throw new CheckpointError(
       'ERR_CHECKPOINT',
       `the checkpoint in ${location} belongs to another query: its ${name} is ${brief(there[name])}, not ` +
-        `${brief(here[name])}. Give each query a checkpoint of its own; this one stands at ` +
+        `${brief(here[name])}. Give each query a checkpoint of its own; this one is at ` +
         `${offsetText(offset)}${advice}`,
     )
   }

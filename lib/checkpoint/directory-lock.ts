@@ -77,7 +77,7 @@ export class DirectoryLock {
     await this.#orLost(access(this.#file))
     const directory = dirname(this.#file)
     if ((await this.#orLost(placeOf(directory))) === this.#place) return
-    throw new LostError(directory, 'another directory stands in its place')
+    throw new LostError(directory, 'another directory is in its place')
   }
 
   /** @throws LostError as `check` does */

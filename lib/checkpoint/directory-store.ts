@@ -40,7 +40,7 @@ const asideName = /^checkpoint-\d{10,15}\.json(\.[0-9a-f-]{36})?\.tmp$/
 /**
  * Checkpoints in directories. A state is a file `checkpoint-<number>.json`, written aside, flushed and renamed; changes
  * are appended to it. The newest file counts, the one before it is kept, older ones are removed. A lock keeps other
- * processes out: it is taken over at once from a process of this host that has ended, and from any other once it has
+ * processes out: it moves at once from a process of this host that has ended, and from any other once it has
  * not been renewed for `lease_seconds`.
  */
 export class DirectoryStore implements CheckpointStore {

@@ -65,7 +65,7 @@ export async function openLeased(
   { wait = false, signal = new AbortController().signal, onWait }: OpenOptions = {},
 ): Promise<CheckpointSession> {
   const end = performance.now() + duration
-  let told: string | undefined
+  let reported: string | undefined
   for (let retry = 0; ; retry++) {
     signal.throwIfAborted()
     const begun = performance.now()
@@ -74,8 +74,8 @@ export async function openLeased(
     } catch (error) {
       const isAway = error instanceof TransientError
       if (wait && (isAway || error instanceof HeldError)) {
-        if (told !== error.message) onWait?.(error)
-        told = error.message
+        if (reported !== error.message) onWait?.(error)
+        reported = error.message
       } else if (!isAway || begun >= end) throw error
       const standby = Math.min(standbyInterval, duration / 5) * (0.5 + Math.random() / 2)
       await pause(isAway && !wait ? backoff(retryPolicy, retry) : standby, signal)

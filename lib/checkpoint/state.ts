@@ -10,7 +10,7 @@ export type Change = { readonly plan: readonly Slice[] } | { readonly commit: re
 /** A checkpoint's state as it is kept. */
 export interface CheckpointState {
   readonly identity: Identity
-  /** Where the stream stood before the changes. */
+  /** The offset of the stream before the changes. */
   readonly offset: Offset
   readonly changes: readonly Change[]
 }
@@ -55,7 +55,7 @@ export function parseState(text: string): CheckpointState {
     )
   }
   const { identity, offset } = head
-  if (!isIdentity(identity)) throw new Error('its identity is not a set of texts')
+  if (!isIdentity(identity)) throw new Error('its identity is not a set of strings')
   if (!isObject(offset)) throw new Error('its offset is no object')
   const changes = lines.slice(1, -1)
   if (changes.at(-1)?.includes('\0')) changes.pop()

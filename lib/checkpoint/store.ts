@@ -36,9 +36,9 @@ export type StoredText = Pick<CheckpointSession, 'text' | 'location'>
 export interface CheckpointSession extends AsyncDisposable {
   /** The text as it was when the session began; undefined if there was none. */
   readonly text: string | undefined
-  /** Where the text is, for errors. It holds no secret. */
+  /** Location of the text, for errors. It holds no secret. */
   readonly location: string
-  /** What to do about a text that can't be read, for errors. */
+  /** What to do about a state that can't be read, for errors. */
   readonly remedy?: string | undefined
   /** Puts another text in place of the whole one, durably. @throws CheckpointError once another process holds it */
   write(text: string): Promise<void>

@@ -37,7 +37,7 @@ export async function readYaml(path: string): Promise<unknown> {
 /** Returns a value if it is a tree. @throws OptionError if an alias leads back to a collection that contains it */
 function withoutCycles(value: unknown, path: string, above: ReadonlySet<unknown> = new Set()): unknown {
   if (typeof value !== 'object' || value === null) return value
-  if (above.has(value)) throw new OptionError(path, ['has an alias inside of what it stands for'])
+  if (above.has(value)) throw new OptionError(path, ['has an alias inside of its own anchor'])
   const within = new Set(above).add(value)
   for (const member of Object.values(value)) withoutCycles(member, path, within)
   return value

@@ -93,7 +93,7 @@ export function canonicalFlags(argv: readonly string[], options: readonly Option
   return spelled
 }
 
-/** Where the value of a flag is: on the command line, in an environment variable, or in a file. */
+/** The origin of a flag's value: the command line, an environment variable, or a file. */
 type ValueSource = 'given' | 'env' | 'file'
 
 /**

@@ -30,7 +30,7 @@ Prints their addresses, tokens and CA file as shell variables. Then prints what 
 
 /** The command `emulate`. @param finish sets the exit code */
 export function emulateCommand(finish: (code: number) => void): Command {
-  const collect = (text: string, texts: string[] = []) => [...texts, text]
+  const collect = (value: string, values: string[] = []) => [...values, value]
   return new Command('emulate')
     .description(about)
     .option(

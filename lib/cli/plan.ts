@@ -83,7 +83,7 @@ const changing = new Set([
   'filemodificationtimecolumn',
 ])
 
-/** Whether lines of JSON go from files to a sink with nothing in between: then nobody needs to take them apart. */
+/** Whether lines of JSON go from files to a sink with nothing in between: then no row is parsed. */
 function isWrittenAsItStands({ transforms }: Job, source: Endpoint, sink: Endpoint): boolean {
   const isChanged = ([name, value]: [string, unknown]) =>
     changing.has(name.replaceAll('_', '').toLowerCase()) && !(name === 'format' && value === 'ndjson')

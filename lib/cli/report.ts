@@ -132,7 +132,7 @@ function rounded(_key: string, value: unknown): unknown {
 
 class SilentReport implements JobReport {
   note(event: string, text: string): void {
-    // Where the undelivered rows are must reach the user.
+    // The user must learn of the file of undelivered rows.
     if (event === 'undelivered') process.stderr.write(`${printable(text)}\n`)
   }
 
@@ -246,7 +246,7 @@ const mostFiles = 100
 
 /**
  * Reports why requests are retried (the first reason at once, then at most one line every ten seconds, with a count), which
- * files are not read, and which are taken for a copy of another one.
+ * files are not read, and which count as a copy of another one.
  */
 export class StreamNotes {
   readonly #report: JobReport

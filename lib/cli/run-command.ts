@@ -64,7 +64,7 @@ export function addLogFlags(command: Command): Command {
         'progress on standard error: "live" is one line that is updated, "json" a line of JSON at each interval, "off" errors only (default: live on a terminal, else json)',
       ).choices(logKinds),
     )
-    .option('--limit <rows>', 'reads so many rows at most; not with a checkpoint', rowCount)
+    .option('--limit <rows>', 'maximum number of rows to read; not with a checkpoint', rowCount)
     .option('--log-interval <seconds>', 'seconds between two lines of JSON', seconds, 10)
 }
 

@@ -20,7 +20,7 @@ export class JsonBytes {
   readonly #bytes: Buffer
   /** The whole buffer as a string if it is ASCII: slicing it is faster than decoding each part. */
   readonly #ascii: string | undefined
-  /** Start of the next long run of digits, and where it ends. */
+  /** Start of the next long run of digits, and its end. */
   #run: number
   #runEnd = 0
 

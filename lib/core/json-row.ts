@@ -6,7 +6,7 @@ const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a]
 const [zero, nine, minus, plus, point, exponent] = [0x30, 0x39, 0x2d, 0x2b, 0x2e, 0x65]
 const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
 
-/** Whether a byte stands for itself in a string. */
+/** Whether a byte is its own character in a string. */
 const isPlain = Uint8Array.from({ length: 256 }, (_, byte) =>
   Number(byte >= 0x20 && byte !== quote && byte !== backslash),
 )
@@ -28,7 +28,7 @@ const mostDeep = 1000
 const perMember = 4
 
 /**
- * Where the members of rows are, found while the rows were checked: looking for a member reads its name only, not the row
+ * Positions of the members of rows, found while the rows were checked: looking for a member reads its name only, not the row
  * again. One serves all rows of a block.
  */
 export class MemberPlaces {
@@ -41,7 +41,7 @@ export class MemberPlaces {
     this.numbers = new Int32Array(size)
   }
 
-  /** Makes room for more members. */
+  /** Doubles its size. */
   grow(): void {
     const larger = new Int32Array(Math.max(16 * perMember, this.numbers.length * 2))
     larger.set(this.numbers)
@@ -193,7 +193,7 @@ export function isJsonObject(bytes: Buffer, start: number, end: number, places?:
   return at === end
 }
 
-/** The names that were asked for last, as they stand in a text. */
+/** The names that were looked up last, as JSON. */
 const wantedNames = new Map<string, Buffer>()
 
 function nameAsWritten(name: string): Buffer {
@@ -207,7 +207,7 @@ function nameAsWritten(name: string): Buffer {
 }
 
 /**
- * A row as the text of one JSON object, as it stood where it came from. Sinks write the text unchanged: numbers such as
+ * A row as the text of one JSON object, unchanged from its source. Sinks write the text unchanged: numbers such as
  * `2230.0` or 2^60 + 1, the order of members, members of one name arrive to the byte.
  */
 export class JsonRow extends JsonText {
@@ -215,7 +215,7 @@ export class JsonRow extends JsonText {
   readonly #block: Buffer
   readonly #start: number
   readonly #end: number
-  /** Where the members are: found when they are asked for first, unless they came with the row. */
+  /** Positions of the members: found at the first lookup, unless they came with the row. */
   #places: MemberPlaces | undefined
   #first: number
   #last: number
@@ -223,8 +223,8 @@ export class JsonRow extends JsonText {
 
   /**
    * @param block UTF-8 that holds the text of one JSON object (see `isJsonObject`); it must not change any more
-   * @param start where the text starts
-   * @param end where it ends
+   * @param start its start
+   * @param end its end
    * @param places its members are the last ones in it, from `first` on
    */
   constructor(block: Buffer, start = 0, end = block.length, places?: MemberPlaces, first = 0) {

@@ -23,7 +23,7 @@ export class MalformedJson extends Error {
   }
 }
 
-/** Where a scanner is in a document. */
+/** Position of a scanner in a document. */
 type State = 'before' | 'between' | 'element' | 'after'
 
 /** @param lacksComma the element follows another one without a comma */
@@ -181,7 +181,7 @@ export class JsonScanner implements Scanner {
   }
 }
 
-/** Where the elements of an array lie in a document. */
+/** Positions of the elements of an array in a document. */
 export interface ArrayRange {
   /** First byte behind the opening bracket. */
   readonly start: number
@@ -192,7 +192,7 @@ export interface ArrayRange {
 
 /** Which arrays are set aside, and their limits. */
 export interface OutlineForm {
-  /** Names of members from the root inwards; `*` stands for each element of an array: `['tables', '*', 'rows']`. */
+  /** Names of members from the root inwards; `*` is each element of an array: `['tables', '*', 'rows']`. */
   readonly path: readonly string[]
   /** What each element is. */
   readonly elements: 'arrays' | 'objects'

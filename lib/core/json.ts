@@ -3,7 +3,7 @@ import { types } from 'node:util'
 import { RefusedRow } from './errors.ts'
 import { isoText } from './time.ts'
 
-/** A value in a row that has no form in JSON. The message names where it is and what it is. */
+/** A value in a row that has no form in JSON. The message has its path and what it is. */
 export class UnserializableValue extends RefusedRow {
   override name = 'UnserializableValue'
   constructor(path: string, what: string) {
@@ -17,7 +17,7 @@ export abstract class JsonText {
   abstract readonly bytes: Buffer
   /** How many bytes these are. */
   abstract readonly length: number
-  /** Copies them to a place in a buffer that has room for them. */
+  /** Copies them into a buffer, from `at` on. */
   abstract copy(target: Buffer, at: number): void
   abstract readonly text: string
   /** The members. */

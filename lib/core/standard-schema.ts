@@ -26,7 +26,7 @@ export function isStandardSchema(value: unknown): value is StandardSchema {
   return typeof standard === 'object' && standard !== null && 'validate' in standard
 }
 
-/** `address.0.city: expected a text; …` */
+/** `address.0.city: expected a string; …` */
 export function describeIssues(issues: readonly StandardIssue[]): string {
   return issues
     .map(({ message, path = [] }) => {

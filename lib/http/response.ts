@@ -7,7 +7,7 @@ import { TimeoutError } from './deadline.ts'
 export interface HttpResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** The body. It may quote secrets: pass it through `HttpClient.redact` before a message shows it. */
+  /** The body. It may quote secrets: redact it by `HttpClient.redact` before a message shows it. */
   readonly text: string
 }
 

@@ -15,7 +15,7 @@ export const queryStates = [
 export interface QueryState {
   readonly source: string
   state: (typeof queryStates)[number]
-  /** Where it is: a time, or whatever the source counts by. */
+  /** Its offset: a time, or a number of the source. */
   offset?: string
   windows: number
   /** Rows before this time are delivered, by `performance.now()`: what follows is a duration. */

@@ -28,7 +28,7 @@ interface Queue {
 const metricsSpecs = {
   /**
    * Address to listen on, as `host:port`, or a port of the loopback address; port 0 is any free one. There are no
-   * passwords: whoever reaches the address can read it.
+   * passwords: anyone who reaches the address can read it.
    * @default 127.0.0.1:9187
    */
   listen: option.custom<Address, string | number>(

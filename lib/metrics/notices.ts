@@ -37,7 +37,7 @@ export function listenToAll(
   }
 }
 
-/** How many reasons of a connector are told apart, and how long a code may be. */
+/** Maximum number of reasons per connector, and maximum length of a code. */
 const most = { reasons: 50, code: 60, windows: 200 }
 
 /** Why a request was retried or a row refused: status and the service's code, or that there was no answer. */

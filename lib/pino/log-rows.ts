@@ -65,14 +65,14 @@ export class LogRows {
     }
     const taken = new Set([time, level, message])
     const instant = isoTime(members[places.time]?.[1])
-    const texts = members.map(([name, text], at) => {
+    const parts = members.map(([name, text], at) => {
       if (at === places.time && instant !== undefined) return `"${time}":"${instant}"`
       if (at === places.level) return `${JSON.stringify(level)}:${this.#levelOf(text)}`
       if (at === places.message) return `${JSON.stringify(message)}:${text}`
       return `"${taken.has(name) ? `${name}_` : name}":${text}`
     })
-    if (instant === undefined) texts.unshift(`${JSON.stringify(time)}:"${new Date().toISOString()}"`)
-    return JsonRow.of(`{${texts.join()}}`)
+    if (instant === undefined) parts.unshift(`${JSON.stringify(time)}:"${new Date().toISOString()}"`)
+    return JsonRow.of(`{${parts.join()}}`)
   }
 
   /** A row of the transport's own, with these members beside time, level and message. */

@@ -8,7 +8,7 @@ import {
 import type { OptionsOf } from '../core/spelling.ts'
 import type { WritableTypes } from '../registry.ts'
 
-/** pino gives a transport ten seconds to end. What is left has to be written to the dead letter in that time too. */
+/** pino gives a transport ten seconds to end. The rest is written to the dead letter within that time too. */
 const longestClose = 9
 
 const pinoSpecs = {
@@ -35,7 +35,7 @@ const pinoSpecs = {
     { default: 5 },
   ),
   /**
-   * Path of a file for lines that were refused, that found no room in memory, or that were left at exit, one JSON object
+   * Path of a file for lines that were refused, that exceeded the memory limit, or that were left at exit, one JSON object
    * each. Without it they are dropped and counted.
    */
   dead_letter: option.text({ names: 'file' }),

@@ -109,7 +109,7 @@ export class PinoTransport extends Writable {
     this.#waitingBytes += length
   }
 
-  /** Hands waiting rows to the sink for as long as it has room. */
+  /** Hands waiting rows to the sink until it is full. */
   #pump(): void {
     const sink = this.#sink
     if (!sink || sink.destroyed || sink.writableEnded) return
@@ -126,7 +126,7 @@ export class PinoTransport extends Writable {
     if (this.#closing && this.#waiting.length === 0) sink.end()
   }
 
-  /** Adds a row that says how many lines were dropped, once half of the room is free again. */
+  /** Adds a row that says how many lines were dropped, once half of the memory is free again. */
   #addCount(): void {
     const { unsent, reason } = this.#dropped
     if (unsent === 0 || (!this.#closing && this.#waitingBytes * 2 > this.#settings.max_waiting_bytes)) return
@@ -156,7 +156,7 @@ export class PinoTransport extends Writable {
     this.#sink = sink
   }
 
-  /** The sink has ended: for good when all is delivered, else another one takes its place. */
+  /** The sink has ended. If rows are left, another one replaces it. */
   #closed(sink: BatchingWritable): void {
     this.#sink = undefined
     const left = sink.unsettled as readonly JsonRow[]
@@ -204,7 +204,7 @@ export class PinoTransport extends Writable {
   }
 
   #letter(letter: DeadLetter, callback: () => void = () => {}): void {
-    // A disk that was full may have room again.
+    // A disk that was full may have free space again.
     if (this.#file?.errored) this.#file = letterFile(this.#settings.dead_letter!)
     const file = this.#file
     const { text } = letter.reason

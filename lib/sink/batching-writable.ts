@@ -127,11 +127,11 @@ export class BatchingWritable extends Writable {
    */
   preview(rows: readonly unknown[]): string {
     const { open, separator, close } = this.#protocol.framing
-    const texts = rows.map((row) => {
+    const parts = rows.map((row) => {
       const { wire, raw, after = '' } = this.#encode(row, Date.now())
       return `${wire}${raw?.toString() ?? ''}${after}`
     })
-    return `${open}${texts.join(separator)}${close}`
+    return `${open}${parts.join(separator)}${close}`
   }
 
   /**

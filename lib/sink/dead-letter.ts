@@ -69,7 +69,7 @@ export class DeadLetterOffice {
 /**
  * A dead letter that appends to a file, a line of JSON each (NDJSON). A row counts as taken when its line is on the disk
  * (fsync), so that a crash does not lose what a sink reported as settled. The file is open only while it is written to:
- * nothing has to be closed, and it may be moved away at any time.
+ * nothing must be closed, and it may be moved away at any time.
  *
  *     new SplunkWritable({ …, dead_letter: new DeadLetterFile('refused.ndjson') })
  */

@@ -130,7 +130,7 @@ export class SourceReporter implements SourceObserver {
     this.#stats.bytes += bytes
   }
 
-  tell(event: string, payload: object): void {
+  emit(event: string, payload: object): void {
     if (!this.#stream.destroyed) this.#stream.emit(event, payload)
   }
 
@@ -158,7 +158,7 @@ export class SourceReporter implements SourceObserver {
     const event: SourceWindowEvent = { ...slice, rows, ...(done === undefined ? {} : { done }) }
     if (!reportedElsewhere.has(this.#stream))
       channels.window.publish({ connector: this.#connector, ...event })
-    this.tell('window', event)
+    this.emit('window', event)
   }
 
   /** The message without the connector's name, which the event has already. */
@@ -169,6 +169,6 @@ export class SourceReporter implements SourceObserver {
 
   #publish(event: 'retry' | 'split', payload: object): void {
     channels[event].publish(payload)
-    this.tell(event, payload)
+    this.emit(event, payload)
   }
 }

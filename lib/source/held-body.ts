@@ -182,7 +182,7 @@ export class HeldBody {
     return piece
   }
 
-  /** Where the pieces of the file begin. */
+  /** Positions of the pieces in the file. */
   async *#places(): AsyncGenerator<number, void> {
     for (let at = 0; at < this.#fileBytes && !this.#released; at += pieceBytes) yield at
   }

@@ -157,7 +157,7 @@ export function rangeWindows(values: RangeValues): PlainWindow[] {
   return windows.map(toPlainWindow)
 }
 
-/** Where a stream without a checkpoint starts. */
+/** Start of a stream without a checkpoint. */
 export type StartTime = Ticks | 'latest' | 'earliest'
 
 /** The options of every streaming source. */

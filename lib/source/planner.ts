@@ -25,7 +25,7 @@ export interface Divider<S extends Slice = Slice> {
  */
 export interface Planner<S extends Slice = Slice, O extends Offset = Offset> extends Divider<S> {
   /**
-   * Where a stream without a checkpoint starts.
+   * Start of a stream without a checkpoint.
    * @param earliest asks the protocol for the first row there is
    */
   initialOffset(earliest: () => Promise<O | undefined>, signal: AbortSignal): Promise<O>
@@ -78,7 +78,7 @@ export interface SliceSource<S extends Slice = Slice, O extends Offset = Offset>
   /** Whether to end when all is read that was there at the start. */
   readonly availableNow: boolean
   readonly planner: Omit<Planner<S, O>, 'initialOffset' | keyof Divider>
-  /** Where a stream without a checkpoint starts. Called once. */
+  /** Start of a stream without a checkpoint. Called once. */
   initialOffset(signal?: AbortSignal): Promise<O>
   /** The rows of one slice. It must give the same rows when it is asked again. */
   readSlice(slice: S): Readable

@@ -53,5 +53,5 @@ export interface SourceObserver {
   /** An answer came. @param date its `Date` header: windows are held back while our clock is ahead of the service's */
   answered(date: string | undefined): void
   /** Emits an event of the connector's own, such as `schema`. */
-  tell(event: string, payload: object): void
+  emit(event: string, payload: object): void
 }

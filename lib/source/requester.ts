@@ -198,11 +198,11 @@ export class SliceRequester<S extends Slice, O extends Offset> extends Requester
     return { slice, batches: () => this.#batches(whole, ask, signal), release: () => release(whole) }
   }
 
-  /** Where the first row is; undefined if there is none. @throws QueryError if the connector can't tell */
+  /** Instant of the first row; undefined if there is none. @throws QueryError if the connector can't tell */
   async earliest(signal: AbortSignal): Promise<O | undefined> {
     if (!this.#protocol.earliest) {
       const { connector } = this.#protocol
-      const text = `${connector}: start_time: this source can't tell where its first row is: give an instant in place of "earliest"`
+      const text = `${connector}: start_time: this source can't find its first row: give an instant in place of "earliest"`
       throw new QueryError('ERR_QUERY', text, { connector })
     }
     const found = await this.ask((_page, until) => this.#protocol.earliest!(until), {

@@ -6,7 +6,7 @@ import type { Column } from './row-schema.ts'
 
 /** A column, and how its values are read. */
 export interface ReadColumn extends Column {
-  /** Where its cell is, in rows that are arrays; -1 for a column that they lack. */
+  /** Index of its cell, in rows that are arrays; -1 for a column that they lack. */
   readonly index?: number
   readonly read: CellReader
 }

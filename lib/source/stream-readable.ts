@@ -80,7 +80,7 @@ export class StreamReadable<
       onStart: (offset) => {
         this.#offset = structuredClone(offset)
       },
-      onIdle: (wait) => this.#reporter.tell('idle', { wait }),
+      onIdle: (wait) => this.#reporter.emit('idle', { wait }),
       onLost: (reason) => this.destroy(reason as Error),
     })
     if (settings.signal) addAbortSignal(settings.signal, this)
@@ -102,12 +102,12 @@ export class StreamReadable<
     return this.#settings.available_now
   }
 
-  /** Where the stream is: the consumer has taken all rows before this. Undefined until it has started. */
+  /** Offset of the stream: the consumer has read all rows before it. Undefined until it has started. */
   get offset(): O | undefined {
     return structuredClone(this.#offset)
   }
 
-  /** Where a stream without a checkpoint starts now. Only for `earliest` the service is asked. */
+  /** Start of a stream without a checkpoint, as of now. Only for `earliest` the service is asked. */
   async initialOffset(signal = this.stopSignal): Promise<O> {
     return this.planner.initialOffset(() => this.#requester().earliest(signal), signal)
   }

@@ -7,7 +7,7 @@ const longestName = 500
 
 const nameSpec = option.custom<string>(
   {
-    form: `a text of 1 to ${longestName} characters`,
+    form: `a string of 1 to ${longestName} characters`,
     schema: { type: 'string', minLength: 1, maxLength: longestName },
     parse: (value) =>
       typeof value === 'string' && value.trim() !== '' && value.length <= longestName && !value.includes('\0')
@@ -56,7 +56,7 @@ export function urlSpec(form: string, schemes: readonly string[]) {
   )
 }
 
-/** Where a checkpoint is, for errors: the URL without user, password and parameters. */
+/** Location of a checkpoint, for errors: the URL without user, password and parameters. */
 export function locationOf(url: string, name: string): string {
   const { protocol, host, pathname } = new URL(url)
   return `${protocol}//${host}${pathname}, name "${name}"`

@@ -6,9 +6,9 @@ import { fromPlainWindow, type PlainWindow, toPlainWindow } from '../core/window
 import { type WindowOffset, windowCourse } from '../source/windows.ts'
 
 export interface BacklogOptions {
-  /** Directory where it is kept which windows are done. Either this or `checkpoint`. */
+  /** Directory of the record of finished windows. Either this or `checkpoint`. */
   checkpointLocation?: string | undefined
-  /** Store where it is kept, such as `openStore(url)` gives, for a backlog that moves between hosts. */
+  /** Store of that record, such as `openStore(url)` gives, for a backlog that moves between hosts. */
   checkpoint?: CheckpointStore | undefined
   /** The windows, abutting, as `planWindows` gives them. Needed the first time; later on those kept there count. */
   windows?: readonly PlainWindow[] | undefined

@@ -7,7 +7,7 @@ import type { QueryPart } from './window-error.ts'
 /** Event `progress`: a window is committed. */
 export interface QueryProgress<S extends Slice = PlainWindow, O extends Offset = WindowOffset> {
   readonly window: S
-  /** Where the query stands now: all before it is committed. */
+  /** Offset of the query: all before it is committed. */
   readonly offset: O
   /** Rows read. */
   readonly rowsIn: number
@@ -52,7 +52,7 @@ export interface QueryEvents<S extends Slice = PlainWindow, O extends Offset = W
 /** A window that is done, as a query or a worker reports it. */
 export interface WindowDone {
   readonly window: Slice
-  /** Where a query stands now. */
+  /** Offset of a query. */
   readonly offset?: Offset
   readonly rowsIn: number
   readonly rowsOut: number

@@ -59,7 +59,7 @@ export class StreamingQuery<
 
   /**
    * Resolves when the query has ended as its trigger says or by `stop()`. Rejects with a StreamingError where a window
-   * did not go through, a CheckpointError, or an AbortError where the signal fired. Where nobody
+   * did not go through, a CheckpointError, or an AbortError if the signal fired. Where nobody
    * asks for it or iterates, that is an unhandled rejection.
    */
   get done(): Promise<void> {
@@ -67,7 +67,7 @@ export class StreamingQuery<
     return this.#done
   }
 
-  /** Where the query stands: all before it is committed. Undefined until it has started. */
+  /** Offset of the query: all before it is committed. Undefined until it has started. */
   get offset(): O | undefined {
     return this.#offset
   }

@@ -84,7 +84,7 @@ export class WindowError extends ConnectorError {
 
 /**
  * A streaming query ended because a window did not go through. The window is not committed: the query begins with it
- * when it is started again. `cause` is the error of the part that failed, and `code` is that error's where it has one
+ * when it is started again. `cause` is the error of the part that failed, and `code` is that error's, if it has one
  * of ours.
  */
 export class StreamingError extends ConnectorError {
@@ -93,7 +93,7 @@ export class StreamingError extends ConnectorError {
   declare readonly part: QueryPart
   /** What is to become of the window. */
   declare readonly verdict: WindowVerdict
-  /** Where the query stands: all before it is committed. */
+  /** Offset of the query: all before it is committed. */
   declare readonly offset: Offset
 
   constructor({ part, verdict, cause }: WindowError, window: Slice, offset: Offset, attempts: number) {

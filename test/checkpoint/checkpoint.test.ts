@@ -128,7 +128,7 @@ t.test('what can not be is refused and changes nothing', async (t) => {
     code: 'ERR_CHECKPOINT',
     message: /with an id/,
   })
-  await t.rejects(checkpoint.commit(idOf(10)), { code: 'ERR_CHECKPOINT', message: /has no 10-20 under way/ })
+  await t.rejects(checkpoint.commit(idOf(10)), { code: 'ERR_CHECKPOINT', message: /has no 10-20 in flight/ })
   await t.rejects(checkpoint.commit('nonsense'), { code: 'ERR_CHECKPOINT' })
   await t.rejects(checkpoint.commit(idOf(0), 'nonsense'), { code: 'ERR_CHECKPOINT' })
   t.same(checkpoint.planned, [slice(0)])
@@ -414,7 +414,7 @@ t.test('a name, a link or another folder leads nowhere else', async (t) => {
   await symlink(join(base, 'decoy'), swapped)
   await t.rejects(second.plan(slice(0)), {
     code: 'ERR_CHECKPOINT',
-    message: /another directory stands in its place/,
+    message: /another directory is in its place/,
   })
   await second.close()
 })
@@ -426,7 +426,7 @@ t.test('the checkpoint of another query', async (t) => {
   await checkpoint.close()
   await t.rejects(open(directory, { ...identity, query: 'T | where Level == "error"' }), {
     code: 'ERR_CHECKPOINT',
-    message: /its query is "T", not "T \| where .*stands at {"at":1}: give 1 as start_time/,
+    message: /its query is "T", not "T \| where .*is at {"at":1}: give 1 as start_time/,
   })
   await t.rejects(open(directory, { ...identity, window_by: 'x' }), { message: /not given/ })
   const { offset } = await open(directory)

@@ -136,7 +136,7 @@ t.test('a window is committed before the stream is read, and while it opens', as
   const second = new AlertReadable(given)
   const offset = await second.commit(windows[0])
   t.same(offset, { timestamp: windows[0]!.split('/')[1] })
-  await t.rejects(second.commit('nonsense'), { code: 'ERR_CHECKPOINT', message: /has no nonsense under way/ })
+  await t.rejects(second.commit('nonsense'), { code: 'ERR_CHECKPOINT', message: /has no nonsense in flight/ })
   const reading = second.take(1).toArray()
   t.same(await second.commit(windows[1]), { timestamp: windows[1]!.split('/')[1] })
   const [row] = await reading

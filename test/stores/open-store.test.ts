@@ -7,7 +7,7 @@ import { loadPeer } from '../../lib/stores/peer.ts'
 import { PostgresStore } from '../../lib/stores/postgres/postgres-store.ts'
 import { RedisStore } from '../../lib/stores/redis/redis-store.ts'
 
-t.test('a text names a store', async (t) => {
+t.test('a string names a store', async (t) => {
   for (const [place, kind] of [
     ['./offsets', DirectoryStore],
     ['/var/lib/offsets', DirectoryStore],
@@ -38,7 +38,11 @@ t.test('a wrong text or option is refused before anything is asked, and no secre
       {},
       /lease_seconds: expected .* from 1 to 3600, got "0"/,
     ],
-    [`postgres://somebody:${secret}@host/db`, { name: 'x'.repeat(501) }, /name: expected a text of 1 to 500/],
+    [
+      `postgres://somebody:${secret}@host/db`,
+      { name: 'x'.repeat(501) },
+      /name: expected a string of 1 to 500/,
+    ],
     [`redis://somebody:${secret}@host`, { name: ' ' }, /name: expected/],
     ['redis://host?name=x', { credential }, /unknown option "credential"/],
     ['./offsets', { name: 'x' }, /unknown option "name"/],

@@ -13,7 +13,7 @@ import { connectorName } from './options.ts'
 export interface AnswerTable {
   readonly name: string
   readonly columns: readonly { readonly name: string; readonly type: string }[]
-  /** Where its rows lie in the answer's text. */
+  /** Positions of its rows in the answer's text. */
   readonly start: number
   readonly end: number
   /** Undefined if not counted: there are fewer than the limit. */
@@ -236,7 +236,7 @@ class QuickLook {
   readonly #head = new JsonOutline(form)
   readonly #rowLimit: number
   #offset = 0
-  /** Where the rows start. */
+  /** Position of the first row. */
   #start = -1
   /** Brackets that may end a row: an upper bound of the rows. */
   #brackets = 0

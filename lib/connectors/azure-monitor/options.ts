@@ -60,7 +60,7 @@ const requestSpecs = {
   stall_timeout: option.amount({ default: 60 }),
 } satisfies OptionSpecs
 
-/** Where a query goes and who asks: also for {@link listTables} and {@link tableSchema}. */
+/** Endpoint and credentials of a query: also for {@link listTables} and {@link tableSchema}. */
 export const targetSpecs: typeof requestSpecs & typeof azureSpecs & typeof retrySpecs = {
   ...requestSpecs,
   ...azureSpecs,

@@ -274,7 +274,7 @@ export class KqlProtocol implements SourceProtocol<PlainWindow, WindowOffset> {
     const text = JSON.stringify(schema)
     if (text === this.#lastSchema) return
     this.#lastSchema = text
-    this.#observer.tell('schema', schema)
+    this.#observer.emit('schema', schema)
   }
 
   #warn(window: Window, timestamp: unknown): void {

@@ -56,7 +56,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     this.#onRead = onRead ?? (() => {})
     this.#malformed = new MalformedRecords(values, (event) => {
       onMalformed()
-      observer.tell('malformed', event)
+      observer.emit('malformed', event)
     })
     this.#reader = new RecordReader(values, this.#malformed)
   }
@@ -198,7 +198,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   }
 
   #skip({ path, message: problem }: FileError): void {
-    this.#observer.tell('skipped', { path, problem } satisfies SkippedEvent)
+    this.#observer.emit('skipped', { path, problem } satisfies SkippedEvent)
   }
 }
 

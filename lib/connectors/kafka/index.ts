@@ -160,8 +160,8 @@ export class KafkaStreamReadable extends StreamReadable<
       this.stats.retries++
       this.emit('retry', event)
     }
-    const tell = (event: string, payload: object) => this.emit(event, payload)
-    const lost = (loss: DataLossEvent) => reportLoss(values, { tell }, loss)
+    const emit = (event: string, payload: object) => this.emit(event, payload)
+    const lost = (loss: DataLossEvent) => reportLoss(values, { emit }, loss)
     const report = (lag: LagEvent) => {
       lagChannel.publish({ connector: connectorName, ...lag })
       this.emit('lag', lag)

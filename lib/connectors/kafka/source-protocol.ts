@@ -44,7 +44,7 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
     this.#confirm = confirm
     this.#rows = new MessageRows(values, (event) => {
       onMalformed()
-      observer.tell('malformed', event)
+      observer.emit('malformed', event)
     })
   }
 
@@ -198,7 +198,7 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
 /** Reports offsets that are gone. @throws KafkaFailure with `failOnDataLoss` */
 export function reportLoss(
   { failOnDataLoss }: Pick<SourceValues, 'failOnDataLoss'>,
-  observer: Pick<SourceObserver, 'tell'>,
+  observer: Pick<SourceObserver, 'emit'>,
   event: DataLossEvent,
 ): void {
   const { topic, partition, offset, continuesAt } = event
@@ -209,7 +209,7 @@ export function reportLoss(
         : `offset ${offset} lies behind the end of the log: the topic was cut or made anew, and begins at ${continuesAt}`
     throw new KafkaFailure('ERR_RESULT', `${topic}, partition ${partition}: ${why}. With failOnDataLoss: false the stream goes on there`) // biome-ignore format: a line
   }
-  observer.tell('data_loss', event)
+  observer.emit('data_loss', event)
 }
 
 export function failureVerdict(error: KafkaFailure): SourceFailure {

@@ -28,7 +28,7 @@ const wireHeaders = new Set([
 function headers(value: unknown): Readonly<Record<string, string>> | undefined {
   if (!isRow(value)) return undefined
   for (const [name, text] of Object.entries(value)) {
-    if (headerValue(text) === undefined) throw new Refusal(`expected a text as the value of "${name}"`)
+    if (headerValue(text) === undefined) throw new Refusal(`expected a string as the value of "${name}"`)
   }
   return value as Record<string, string>
 }
@@ -93,7 +93,7 @@ const requestSpecs = {
   /** Request headers by name. A `content-type` replaces that of the format, except with `multipart`. */
   headers: option.custom<Readonly<Record<string, string>>>(
     {
-      form: 'an object of header names and texts',
+      form: 'an object of header names and strings',
       schema: { type: 'object', additionalProperties: { type: 'string' } },
       parse: headers,
     },
@@ -160,14 +160,14 @@ export const restOptions: OptionDeclaration<RestSpecs> = declareOptions(
       http_format: /^(form-data|multipart)$/.test(values.http_format ?? '') ? values.http_format : undefined,
     })) {
       if (value && (values.batch_size ?? 1) !== 1)
-        report(`batch_size: ${name} "${value}" sends one row a request, so it has to be 1`)
+        report(`batch_size: ${name} "${value}" sends one row a request, so it must be 1`)
     }
   },
   {
     /** Request header of that name. */
     [headerPrefix]: {
       ...option.text({ secret: true }),
-      form: 'a text',
+      form: 'a string',
       parse: headerValue,
     },
   },

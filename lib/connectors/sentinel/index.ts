@@ -14,7 +14,7 @@ export type { SentinelOptions, TimeReplacedEvent, UndeclaredEvent }
  *
  * In: plain objects, a row each, with the columns that the stream of the Data Collection Rule declares. A Date becomes
  * ISO 8601 text. `TimeGenerated` is yours to fill in, in the row or by the rule's transformation: nothing is put in here
- * where it is missing. The service replaces one that is older than 2 days or more than 1 day ahead by the time of reception:
+ * if it is missing. The service replaces one that is older than 2 days or more than 1 day ahead by the time of reception:
  * event `time_replaced`. Columns that the stream does not declare are dropped by the service, which still answers 204: event
  * `undeclared` for each name that can't be declared. Both are warnings of the process too.
  *

@@ -51,7 +51,7 @@ export class IngestionClient {
     this.#target = target
   }
 
-  /** @throws Error where there is no whole answer, AbortError when the signal fires */
+  /** @throws Error if the answer is incomplete, AbortError when the signal fires */
   async send(body: Body, token: string, signal: AbortSignal): Promise<HttpResponse> {
     azure ??= await importPackage('@azure/monitor-ingestion@^1', () => import('@azure/monitor-ingestion'))
     signal.throwIfAborted()
@@ -107,7 +107,7 @@ function exchangeBody(current: () => Exchange): Policy {
       // The client does not say when it has stopped to read what is not compressed, and so shares its bytes with other rows.
       request.body = gzip ? bytes : Buffer.from(bytes)
       if (!gzip) request.headers.delete('content-encoding')
-      // Answers are small; compressed ones that are cut hang the client for good on Node 20.
+      // Answers are small; compressed ones that are cut hang the client for ever on Node 20.
       request.headers.set('accept-encoding', 'identity')
       // The client would read an answer of any length.
       request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
@@ -125,7 +125,7 @@ function exchangeBody(current: () => Exchange): Policy {
   }
 }
 
-/** The fault inside of the client's error for several uploads. A body that was cut is told without a code for it. */
+/** The fault inside of the client's error for several uploads. A body that was cut has no code. */
 function faultOf(error: unknown): Error {
   const { errors } = error as { errors?: readonly { cause?: Error }[] }
   const fault = errors?.[0]?.cause ?? (error as Error)

@@ -152,7 +152,7 @@ export function ingestionVerdict(response: HttpResponse, context: IngestionConte
   if (isTransientStatus(status)) return { kind: 'retry', reason, ...waitOf(response) }
   if (status === 413) return { kind: 'split', reason }
   const advice = adviceOf(said, context)
-  // The body as a whole is refused for what may be one row, and it is not told which.
+  // The service refuses the whole body, perhaps for one row, and does not say which.
   if (advice === undefined) return { kind: 'refused', reason, aboutRow: rowCode.test(String(code)) }
   return { kind: status === 401 ? 'again' : 'fatal', error: fatalError(reason, advice) }
 }
@@ -163,7 +163,7 @@ function adviceOf(
   { dce, dcr_id, dcs, audience }: IngestionContext,
 ): string | undefined {
   if (status === 401)
-    return `the token was refused, a new one too: it is for ${audience}, which has to be the audience of the cloud that ${dce} is in`
+    return `the token was refused, a new one too: it is for ${audience}, which must be the audience of the cloud that ${dce} is in`
   if (status === 403) {
     return `not allowed to send to the data collection rule ${dcr_id}: give the identity the role "Monitoring Metrics Publisher" on the rule (it may take 30 minutes to count), and see that the rule and the endpoint ${dce} go together`
   }
@@ -176,7 +176,7 @@ function adviceOf(
       : `${rule} or its stream ${dcs} is not known at ${dce}`
   }
   if (endpointCode.test(String(code)) || (status === 400 && /^\s*</.test(text)))
-    return `${dce} does not take log calls: it has to be the logs ingestion URL of the data collection endpoint, not its metrics or configuration URL`
+    return `${dce} does not accept log calls: it must be the logs ingestion URL of the data collection endpoint, not its metrics or configuration URL`
   if (status < 300) return `${dce} does not answer as a data collection endpoint does, which is with 204`
   if (status < 400)
     return `${dce} redirects; redirects are not followed, rows and tokens go to no other place`
@@ -197,7 +197,7 @@ const spanAdvice = 'batch_span_seconds: 1800 keeps the TimeGenerated of the rows
 /** Codes that speak of the rows. */
 const rowCode = /^(Invalid(Payload|Record|RequestBody|Content)|RecordsTimeRangeIsMoreThan30Minutes)$/i
 
-/** The service's own words. They may quote secrets, which are taken out once code and text are told apart. */
+/** The service's own words. They may quote secrets, which are redacted once code and text are separate. */
 function saidBy(response: HttpResponse): Reason {
   const { status, text } = response
   const body = jsonOrUndefined(text)

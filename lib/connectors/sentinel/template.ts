@@ -44,7 +44,7 @@ const endpoints = 'Microsoft.Insights/dataCollectionEndpoints'
 
 /**
  * The ARM template of a custom table and of the data collection rule that rows are sent to: what the Sentinel sink needs.
- * `az deployment group create` takes it; its outputs are the sink's `dce`, `dcr_id` and `dcs`.
+ * Deploy it with `az deployment group create`; its outputs are the sink's `dce`, `dcr_id` and `dcs`.
  *
  * @param rows a sample; names and types of the columns come from all of its rows. Names are those of the sink with
  *   `column_names: 'azure'`
@@ -158,7 +158,7 @@ class ColumnShape {
     this.#kinds.add(this.#kindOf(value))
   }
 
-  /** @param doubt takes what is in doubt */
+  /** @param doubt receives what is in doubt */
   type(doubt: (text: string) => void): SentinelColumnType {
     const has = (...kinds: Kind[]) => [...this.#kinds].every((kind) => kinds.includes(kind))
     if (this.#kinds.size === 0) {

@@ -82,7 +82,8 @@ function rawEncoder(settings: SplunkSettings): EventEncoder {
   const encode = (row: Row | JsonText) => {
     const column = settings.single_event_column!
     const event = soleEvent(row, column)
-    if (typeof event !== 'string') throw new RefusedRow(`${column}: expected a text, got ${describe(event)}`)
+    if (typeof event !== 'string')
+      throw new RefusedRow(`${column}: expected a string, got ${describe(event)}`)
     const group = new URLSearchParams([...metadata(row)]).toString()
     return { wire: event, group }
   }
@@ -107,7 +108,7 @@ function metadataReader(
       const value = cell(row, column)
       if (value === null || value === undefined) continue
       if (typeof value !== 'string')
-        throw new RefusedRow(`${column}: expected a text for ${name}, got ${describe(value)}`)
+        throw new RefusedRow(`${column}: expected a string for ${name}, got ${describe(value)}`)
       values.set(name, value)
     }
     return values
@@ -123,7 +124,7 @@ function cell(row: Row | JsonText, column: string): unknown {
 function soleEvent(row: Row | JsonText, column: string): unknown {
   const event = cell(row, column)
   if (event === null || event === undefined || (typeof event === 'string' && event.trim() === '')) {
-    throw new RefusedRow(`${column}: is blank, and HEC takes no blank event`)
+    throw new RefusedRow(`${column}: is blank, and HEC refuses a blank event`)
   }
   return event
 }
@@ -256,7 +257,7 @@ function quickTime(text: string): string | undefined {
   return end > 20 ? seconds + text.slice(19, end) : seconds
 }
 
-/** A number of two digits in a text; NaN if there is none. */
+/** A number of two digits in a string; NaN if there is none. */
 function twoDigits(text: string, at: number): number {
   const tens = text.charCodeAt(at) - 0x30
   const ones = text.charCodeAt(at + 1) - 0x30

@@ -112,7 +112,7 @@ export const splunkOptions: OptionDeclaration<SplunkSpecs> = declareOptions(
         report('auto_extract_timestamp: has no place in mode "raw", where Splunk finds the time anyway')
       if (values.single_event_column === undefined) report('single_event_column: is required with mode "raw"')
       for (const name of ['time_column', 'indexed_fields'] as const) {
-        if (values[name] !== undefined) report(`${name}: has no place in mode "raw", which sends texts alone`)
+        if (values[name] !== undefined) report(`${name}: does not apply to mode "raw", which sends text only`)
       }
     }
     if (values.token !== undefined && !/^[\x21-\x7e]+$/.test(values.token)) {

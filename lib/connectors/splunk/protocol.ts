@@ -138,7 +138,7 @@ export class HecProtocol implements SinkProtocol {
       if (outcome === 'timeout' && this.#channel === channel) this.#channel = this.#newChannel(randomUUID())
       const text =
         outcome === 'lost'
-          ? 'another indexer, or the same one started again, counts the ack ids anew: a load balancer has to keep a channel at one indexer'
+          ? 'another indexer, or the same one started again, counts the ack ids from the start: a load balancer must keep a channel at one indexer'
           : `no acknowledgement within ${ack_timeout} seconds`
       return { kind: 'retry', reason: { text } }
     }
@@ -241,7 +241,7 @@ interface HecReply {
 const lastCode = 28
 
 /** Reads an answer's body. It may be HTML (413, 415, a proxy's page) or empty, and may quote the token: a short one may be
- * part of the JSON, so that is read before the token is taken out. */
+ * part of the JSON, so that is read before the token is redacted. */
 export function readReply({ text }: HttpResponse, redact: Redact): HecReply {
   const body = jsonOrUndefined(text)
   const { code, text: said, ackId, 'invalid-event-number': number } = (body ?? {}) as Record<string, unknown>

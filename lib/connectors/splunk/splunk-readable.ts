@@ -12,7 +12,7 @@ export type { SplunkReadableOptions }
 /**
  * The results of a Splunk search over a range of time, as plain objects.
  *
- * The range is half-open: `start` belongs to it, `end` does not. A window's rows come out only when splunkd's answer for
+ * The range is half-open: `start` belongs to it, `end` does not. A window's rows are emitted only when splunkd's answer for
  * it is whole: until then it is held in memory, and beyond `held_bytes` in a temporary file. A result that is cut short
  * by a limit of Splunk is read in halves.
  *

@@ -15,13 +15,13 @@ export type { SplunkStreamReadableOptions }
  * `partition_duration` long and ending at least `safety_lag_seconds` behind now. Windows go by the time when events
  * arrived (`window_by`), so that an event that arrives late is read too, and once.
  *
- * Where it stands is kept in `checkpointLocation`, as AzureMonitorStreamReadable does:
+ * Its offset is kept in `checkpointLocation`, as AzureMonitorStreamReadable does:
  *
  *     const source = new SplunkStreamReadable({ splunkd_url, splunkd_token, index, available_now: true, checkpointLocation })
  *     await pipeline(source, new SentinelWritable({ … }))
  *     await source.commit()
  *
- * `streamingQuery` does this by itself, window by window.
+ * `streamingQuery` does this for each window.
  *
  * Events besides those of a Readable: `window` (a {@link SourceWindowEvent}) when a window's rows are all handed on,
  * `idle` ({ wait } in milliseconds) when all is read; `search`, `message`, `schema`, `retry` and `split` as of

@@ -40,7 +40,7 @@ const queueSpecs = {
   ),
   /** What the windows belong to: the `identity` of the source that reads them. Other windows are refused. */
   identity: option.custom<Identity>({
-    form: 'an object of texts, such as the identity of a source',
+    form: 'an object of strings, such as the identity of a source',
     parse: (value) =>
       typeof value === 'object' &&
       value !== null &&

@@ -62,7 +62,7 @@ const bulkSize = 1000
 /** Where jobs may be. On Postgres those that wait count as `paused` while the queue is, a type that BullMQ does not declare. */
 const states = ['waiting', 'paused' as 'waiting', 'active', 'delayed', 'completed', 'failed'] as const
 
-/** Completed windows that the rate is taken from. */
+/** Completed windows that the rate is computed from. */
 const recent = 50
 
 /** Attempts of a window whose error is unknown, such as a plain Error of a user's sink; BullMQ waits 1, 2, 4, … s between. */
@@ -78,7 +78,7 @@ export class WindowQueue<S extends Slice = PlainWindow> {
   readonly bull: Queue
   /** @internal */
   readonly settings: QueueSettings
-  /** Redacts the password of the URL in a text. @internal */
+  /** Redacts the password of the URL in a string. @internal */
   readonly redact: Redact
 
   /** @internal Use {@link openQueue}. */
@@ -284,7 +284,7 @@ export class WindowQueue<S extends Slice = PlainWindow> {
     if (job) this.requireSame(job.identity)
   }
 
-  /** A window of the queue; all belong to one job. Foreign payloads are passed over: their turn fails them. */
+  /** A window of the queue; all belong to one job. Skips foreign payloads: the worker fails them. */
   async #anyJob(): Promise<WindowJob<S> | undefined> {
     const jobs = await this.#asked(() => this.bull.getJobs([...states], 0, 99))
     for (const job of jobs) {

@@ -316,7 +316,7 @@ export class WindowWorker<S extends Slice = PlainWindow> extends EventEmitter<Wo
 
 /**
  * Starts a worker. Any number of them, in any number of processes and hosts, share a queue; together they have no more
- * windows under way than its concurrency says.
+ * windows in flight than its concurrency says.
  *
  *     const source = new AzureMonitorStreamReadable({ workspace_id, query: 'SecurityAlert', azure_default_credential: true })
  *     const queue = await openQueue({ url: 'redis://redis:6379', name: 'alerts', identity: source.identity })

@@ -439,7 +439,7 @@ t.test('options: all problems at once', async (t) => {
   t.strictSame(problems({ url, http_method: 'get', http_format: 'ndjson', batch_size: '5' }), [
     'url_query_params: is required with http_method "get", which sends no body',
     'http_format: "ndjson" has no place with http_method "get", which sends no body',
-    'batch_size: http_method "get" sends one row a request, so it has to be 1',
+    'batch_size: http_method "get" sends one row a request, so it must be 1',
   ])
   t.strictSame(
     problems({
@@ -451,7 +451,7 @@ t.test('options: all problems at once', async (t) => {
     }),
     [
       'headers: "content-type": with http_format "multipart" the client sets it, with the boundary in it',
-      'batch_size: http_format "multipart" sends one row a request, so it has to be 1',
+      'batch_size: http_format "multipart" sends one row a request, so it must be 1',
     ],
   )
   t.strictSame(
@@ -467,7 +467,7 @@ t.test('options: all problems at once', async (t) => {
     }),
     [
       'http_header_X: has a character in it that a header can not carry',
-      'http_header_Y: expected a text, got a secret number',
+      'http_header_Y: expected a string, got a secret number',
       'http_header_authorization: the same header is given by headers: "Authorization"',
       'http_header_bad name: "bad name" is not the name of a header',
       'http_header_Content-Length: this header is set by the client alone',
@@ -478,9 +478,9 @@ t.test('options: all problems at once', async (t) => {
     'http_header_Authorization: the same header is given by the user and password in url',
   ])
   t.strictSame(problems({ url, headers: ['a'] }), [
-    'headers: expected an object of header names and texts, got a secret object',
+    'headers: expected an object of header names and strings, got a secret object',
   ])
-  t.strictSame(problems({ url, headers: { a: 1 } }), ['headers: expected a text as the value of "a"'])
+  t.strictSame(problems({ url, headers: { a: 1 } }), ['headers: expected a string as the value of "a"'])
 })
 
 t.test('nothing shows the webhook, its query, a header or the password of a proxy', async (t) => {

@@ -248,12 +248,12 @@ t.test('what each status means', async (t) => {
       // What the metrics endpoint of a DCE says to a call with logs.
       { status: 400, body: { Error: { Code: 'InvalidApiVersion', Message: 'no' } } },
       { requests: 1, received: 0, code: 'ERR_DELIVERY' },
-      /it has to be the logs ingestion URL/,
+      /it must be the logs ingestion URL/,
     ],
     [
       { status: 400, body: '<html>Bad Request</html>' },
       { requests: 1, received: 0, code: 'ERR_DELIVERY' },
-      /it has to be the logs ingestion URL/,
+      /it must be the logs ingestion URL/,
     ],
     [
       // The second half goes row by row: what its size means is known by then.

@@ -172,7 +172,7 @@ t.test('metadata', async (t) => {
     { index: 'i2', source: 's', host: 'h', sourcetype: 'st' },
   ])
   t.match((await wire(t, [{ i: 5 }], { index_column: 'i' })).refused, [
-    /^i: expected a text for index, got the number 5/,
+    /^i: expected a string for index, got the number 5/,
   ])
   t.match((await wire(t, [{}], { index_column: 'constructor' })).events, [{ event: {} }])
 })
@@ -464,7 +464,7 @@ t.test('raw mode', async (t) => {
   t.match(requests[0]?.headers, { 'content-type': 'text/plain; charset=utf-8' })
   t.equal(events.length, 4)
   const { refused } = await wire(t, [{ line: 5 }, { line: ' ' }, {}], options)
-  t.match(refused, [/^line: expected a text, got the number 5/, /blank/, /blank/])
+  t.match(refused, [/^line: expected a string, got the number 5/, /blank/, /blank/])
   const hec = await startHec(t)
   for (const path of [
     '/services/collector/raw',

@@ -147,7 +147,7 @@ const resultStart = Buffer.from(',"result":{')
 class ExportLine {
   isPreview = false
   isLast = false
-  /** Where its result lies. */
+  /** Position of its result. */
   start = 0
   end = 0
 

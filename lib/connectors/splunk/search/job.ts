@@ -25,7 +25,7 @@ const autoCancel = 300
 interface HeldPage {
   readonly offset: number
   readonly held: HeldBody
-  /** Where its results lie, and how many they are. */
+  /** URL of its results, and their number. */
   readonly range: ArrayRange
 }
 

@@ -138,8 +138,8 @@ export function messagesIn(value: unknown): SplunkMessage[] {
   if (Array.isArray(given)) return given.flatMap(oneMessage)
   // Older forms: `{ "messages": { "fatal": ["…"] } }`.
   if (typeof given !== 'object' || given === null) return []
-  return Object.entries(given).flatMap(([type, texts]) =>
-    (Array.isArray(texts) ? texts : [texts]).map((text) => ({
+  return Object.entries(given).flatMap(([type, messages]) =>
+    (Array.isArray(messages) ? messages : [messages]).map((text) => ({
       type: type.toUpperCase(),
       text: String(text).slice(0, longestLook),
     })),

@@ -101,13 +101,13 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
     if (window_by === 'index_time' && look_back_seconds !== 'all' && this.#events)
       this.#oldEvents = new OldEvents(text, look_back_seconds)
     this.#mode = search_mode === 'auto' ? (transforming ? 'job' : 'export') : search_mode
-    this.#rows = new SearchRows(settings, (columns) => observer.tell('schema', { columns }))
+    this.#rows = new SearchRows(settings, (columns) => observer.emit('schema', { columns }))
   }
 
   async ask(ask: Ask<PlainWindow>, signal: AbortSignal): Promise<SourceVerdict<Page>> {
     if (ask.page === undefined) {
       const event: SplunkSearchEvent = { mode: this.#mode, window: ask.slice, search: this.#search }
-      this.#observer.tell('search', event)
+      this.#observer.emit('search', event)
       this.#emitMessages(
         this.#silentLimits.map((text) => ({ type: 'WARN', text })),
         ask.slice,
@@ -325,7 +325,7 @@ export class SearchProtocol implements SourceProtocol<PlainWindow, WindowOffset>
 
   #emitMessages(messages: readonly SplunkMessage[], window: PlainWindow): void {
     for (const { type, text } of messages) {
-      this.#observer.tell('message', {
+      this.#observer.emit('message', {
         type,
         text: this.#client.redact(text),
         window,

@@ -259,7 +259,7 @@ class SignIn {
     const { status, text } = response
     const key = status === 200 ? sessionKey(text) : undefined
     if (key !== undefined) {
-      // Two are enough: an answer that is under way may still quote the one before.
+      // Two are enough: an answer in flight may still quote the one before.
       if (this.#keys.push(key) > 2) this.#keys.shift()
       return { kind: 'accepted', value: `Splunk ${key}` }
     }
