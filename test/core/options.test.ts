@@ -169,7 +169,7 @@ t.test('options together', async (t) => {
   t.same(problems({ ...good, mode: 'raw' }), ['single_event_column: is required with mode "raw"'])
   t.match(
     problems({ ...good, mode: 'raw', single_event_column: 'a', time_column: 'b', indexed_fields: 'c' }),
-    [/^time_column: has no place in mode "raw"/, /^indexed_fields: has no place in mode "raw"/],
+    [/^time_column: does not apply to mode "raw"/, /^indexed_fields: does not apply to mode "raw"/],
   )
   t.same(problems({ ...good, url: 'https://s/services/collector/raw' }), [
     'url: is the /raw endpoint, which needs mode "raw"',
