@@ -141,7 +141,10 @@ t.test(
     await new Promise((resolve) => sink.once('retry', resolve))
     sink.end()
     await once(sink, 'finish')
-    t.match(retries, [{ text: /counts the ack ids from the start/ }, { text: /counts the ack ids from the start/ }])
+    t.match(retries, [
+      { text: /counts the ack ids from the start/ },
+      { text: /counts the ack ids from the start/ },
+    ])
     // The second one came twice: its id may be that of another indexer, for other rows.
     t.same([...receivedIds(hec)].sort(), [0, 1, 1])
     t.equal(channels(hec.requests).length, 2)
