@@ -27,6 +27,7 @@ import { processStart } from '../../lib/checkpoint/directory-lock.ts'
 import { DirectoryStore } from '../../lib/checkpoint/directory-store.ts'
 import { type CheckpointState, formatState, parseState } from '../../lib/checkpoint/state.ts'
 import type { CheckpointStore } from '../../lib/checkpoint/store.ts'
+import { fileCalls } from '../fixtures/file-calls.ts'
 import { scaled } from '../fixtures/scale.ts'
 
 const identity = { connector: 'azure-monitor', workspace_id: 'w', query: 'T' }
@@ -302,6 +303,18 @@ t.test('changes are appended, and the file is written anew once they are longer 
   const opened = await open(directory)
   t.same([opened.offset, opened.planned], [{ at: 990 }, [long(990)]])
   await opened.close()
+})
+
+t.test('a change is flushed before it counts', async (t) => {
+  const directory = t.testdir()
+  const checkpoint = await open(directory)
+  await checkpoint.begin({ at: 0 })
+  const calls = await fileCalls(t, directory)
+  await checkpoint.plan(slice(0))
+  t.same(calls.splice(0), ['writeFile file', 'datasync file'])
+  await checkpoint.commit(slice(0).id)
+  t.same(calls, ['writeFile file', 'datasync file'])
+  await checkpoint.close()
 })
 
 t.test('whatever is planned and committed in whatever order, over restarts and torn appends', async (t) => {

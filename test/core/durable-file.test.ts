@@ -1,28 +1,13 @@
-import { mkdtemp, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { writeDurably } from '../../lib/core/durable-file.ts'
+import { fileCalls } from '../fixtures/file-calls.ts'
 
 t.test('a file is flushed before it gets its name, and the name after it', async (t) => {
   const directory = t.testdir({})
-  const calls: string[] = []
-  const handle = await open(directory, 'r')
-  const methods = Object.getPrototypeOf(handle) as Record<'writeFile' | 'sync', unknown>
-  await handle.close()
-  for (const name of ['writeFile', 'sync'] as const) {
-    const original = methods[name] as (
-      this: { stat(): ReturnType<typeof stat> },
-      ...given: unknown[]
-    ) => unknown
-    t.intercept(methods, name, {
-      async value(this: { stat(): ReturnType<typeof stat> }, ...given: unknown[]) {
-        const kind = (await this.stat()).isDirectory() ? 'directory' : 'file'
-        const names = await readdir(directory)
-        calls.push(`${name} ${kind}${names.includes('state') ? ', named' : ''}`)
-        return original.apply(this, given)
-      },
-    })
-  }
+  const named = async () => ((await readdir(directory)).includes('state') ? ', named' : '')
+  const calls = await fileCalls(t, directory, named)
   await writeDurably(directory, 'state', 'text')
   t.same(calls, ['writeFile file', 'sync file', 'sync directory, named'])
   t.same(await readdir(directory), ['state'])

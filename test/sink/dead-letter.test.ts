@@ -7,6 +7,7 @@ import { PassThrough, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { type DeadLetter, DeadLetterFile } from '../../lib/sink/dead-letter.ts'
+import { fileCalls } from '../fixtures/file-calls.ts'
 import { deliver, type Row } from '../fixtures/sink-trial.ts'
 import { idsOf, receivedIds, rowsOf, splunkSink, startHec } from '../fixtures/splunk-trial.ts'
 
@@ -173,6 +174,16 @@ t.test('DeadLetterFile', async (t) => {
     t.match([lines(`${file}.1`), lines(file)], [[{ row: 1 }], [{ row: 2 }]])
     appendFileSync(file, '')
     letters.destroy()
+  })
+
+  t.test('a letter counts as taken once it is flushed, in a file whose name is', async (t) => {
+    const directory = t.testdir({})
+    const calls = await fileCalls(t, directory)
+    const letters = new DeadLetterFile(join(directory, 'refused.ndjson'))
+    await new Promise((resolve) => letters.write({ row: 1 }, resolve))
+    t.same(calls.splice(0), ['sync file', 'sync directory', 'appendFile file', 'datasync file'])
+    await new Promise((resolve) => letters.write({ row: 2 }, resolve))
+    t.same(calls, ['appendFile file', 'datasync file'])
   })
 
   t.test('what the sink reports as taken survives SIGKILL', async (t) => {

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import { finished } from 'node:stream/promises'
 import t, { type Test } from 'tap'
+import { Sharing } from '../../lib/http/sharing.ts'
 import {
   AzureMonitorStreamReadable,
   planWindows,
@@ -8,6 +11,7 @@ import {
   SplunkWritable,
   streamingQuery,
 } from '../../lib/index.ts'
+import type { SinkOptions } from '../../lib/sink/options.ts'
 import { openQueue, startWorker } from '../../lib/streaming/bullmq/index.ts'
 import { AzureTrial } from '../fixtures/azure-trial.ts'
 import { redisMissing, startRedis } from '../services/redis.ts'
@@ -33,9 +37,10 @@ async function trial(t: Test) {
   const { tenant_id, client_id, client_secret, authority_host } = target
   const signIn = { tenant_id, client_id, client_secret, authority_host }
   const sinks = {
-    splunk: () => new SplunkWritable({ url: hec.url, token: hec.token, ca }),
-    rest: () => new RestWritable({ url: rest.url, ca, batch_size: 100 }),
-    sentinel: () => new SentinelWritable({ ...signIn, ...rule, dce: ingestion.url, ca }),
+    splunk: (more: SinkOptions = {}) => new SplunkWritable({ url: hec.url, token: hec.token, ca, ...more }),
+    rest: (more: SinkOptions = {}) => new RestWritable({ url: rest.url, ca, batch_size: 100, ...more }),
+    sentinel: (more: SinkOptions = {}) =>
+      new SentinelWritable({ ...signIn, ...rule, dce: ingestion.url, ca, ...more }),
   }
   const source = () =>
     new AzureMonitorStreamReadable({
@@ -61,7 +66,8 @@ async function trial(t: Test) {
 t.test('sixty windows of a query: a connection and a token for all of their sinks', async (t) => {
   for (const name of ['splunk', 'rest', 'sentinel'] as const) {
     const { sinks, source, used } = await trial(t)
-    await streamingQuery({ source: source(), sink: sinks[name], checkpointLocation: t.testdir() }).done
+    await streamingQuery({ source: source(), sink: () => sinks[name](), checkpointLocation: t.testdir() })
+      .done
     const { queries, tokens, delivered, ...connections } = used()
     t.equal(delivered, 60)
     t.equal(connections[name], 1, `one connection to ${name}`)
@@ -73,7 +79,7 @@ t.test('sixty windows of a query: a connection and a token for all of their sink
 t.test('windows that a queue of the user hands to runWindow', async (t) => {
   const { sinks, source, used } = await trial(t)
   const reader = source()
-  for (const window of windows) await runWindow(window, { source: reader, sink: sinks.sentinel })
+  for (const window of windows) await runWindow(window, { source: reader, sink: () => sinks.sentinel() })
   t.match(used(), { delivered: 60, tokens: 2, sentinel: 1 })
   t.ok(used().queries <= 4)
   reader.destroy()
@@ -95,6 +101,29 @@ t.test('sinks of other settings, and those of no query, have their own', async (
   t.equal(used().splunk, 5)
 })
 
+t.test('a sink that is destroyed cuts its request, though others use the same connections', async (t) => {
+  const { sinks, emulators } = await trial(t)
+  const { hec, rest, ingestion } = emulators
+  for (const [name, service] of Object.entries({ splunk: hec, rest, sentinel: ingestion })) {
+    const make = sinks[name as keyof typeof sinks]
+    const sharing = new Sharing()
+    const [one, other] = sharing.within(() => [make({ request_timeout: 3600 }), make()] as const)
+    service.fail({ stall: 'before' })
+    one.on('error', () => {})
+    one.end({ n: 1 })
+    await once(service, 'request')
+    const cut = once(service, 'abort')
+    const closed = new Promise((resolve) => one.once('close', resolve))
+    one.destroy()
+    await Promise.all([cut, closed])
+    t.match(one.unsettled, [{ n: 1 }])
+    other.end({ n: 2 })
+    await finished(other)
+    t.equal(other.stats.delivered, 1, name)
+    sharing.close()
+  }
+})
+
 t.test('a worker of a queue', { skip: redisMissing }, async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
@@ -108,7 +137,7 @@ t.test('a worker of a queue', { skip: redisMissing }, async (t) => {
     rate: 1000,
   })
   await queue.plan(windows)
-  await startWorker({ queue, source: reader, sink: sinks.sentinel, available_now: true }).done
+  await startWorker({ queue, source: reader, sink: () => sinks.sentinel(), available_now: true }).done
   reader.destroy()
   const { tokens, sentinel, delivered } = used()
   t.equal(delivered, 60)
