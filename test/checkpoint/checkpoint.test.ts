@@ -566,12 +566,39 @@ t.test('one process at a time', async (t) => {
     }
   })
 
+  await t.test('what is written after the lock was lost does not count', async (t) => {
+    const directory = t.testdir()
+    const checkpoint = await open(directory, { query: 'T' })
+    await checkpoint.begin({ at: 0 })
+    await checkpoint.plan(slice(0))
+    // Frozen between its look at the lock and its writing, for longer than its lease.
+    const loseLock = async () => {
+      for (const name of await readdir(directory))
+        if (name.startsWith('lock-')) await rm(join(directory, name))
+      return ''
+    }
+    const calls = await fileCalls(t, directory, loseLock)
+    await t.rejects(checkpoint.commit(slice(0).id), { code: 'ERR_CHECKPOINT', message: /lock .* is gone/ })
+    t.same(calls, ['writeFile file', 'datasync file'], 'it was too late to keep it from writing')
+    t.ok(checkpoint.lost.aborted)
+    await checkpoint.close()
+  })
+
   await t.test('who lost the lock writes no more', async (t) => {
     const directory = t.testdir()
     const checkpoint = await open(directory, { query: 'T' })
     for (const name of await readdir(directory)) await rm(join(directory, name))
     await t.rejects(checkpoint.begin({ at: 0 }), { code: 'ERR_CHECKPOINT', message: /lock .* is gone/ })
     t.same(await readdir(directory), [])
+
+    const begun = await open(directory, { query: 'T' })
+    await begun.begin({ at: 0 })
+    await begun.plan(slice(0))
+    const state = await readFile(await newestState(directory), 'utf8')
+    for (const name of await readdir(directory)) if (name.startsWith('lock-')) await rm(join(directory, name))
+    await t.rejects(begun.commit(slice(0).id), { code: 'ERR_CHECKPOINT', message: /lock .* is gone/ })
+    t.equal(await readFile(await newestState(directory), 'utf8'), state, 'another may append to it by now')
+    await Promise.all([checkpoint.close(), begun.close()])
   })
 })
 

@@ -127,3 +127,17 @@ t.test('"latest" does not move on between two starts before the first window', a
   }
   t.same(windows, [toPlainWindow({ start: 100n, end: 250n })])
 })
+
+t.test('of windows that an earlier run left, only the last one moves the offset', async (t) => {
+  const directory = t.testdir()
+  const table = new MemorySource(30)
+  const start = await table.initialOffset()
+  const offsets: unknown[] = []
+  for (const life of [1, 2]) {
+    const run = runOf({ planner: table, initialOffset: async () => start }, directory, true)
+    // Of the first ones it is not known which are done: going on from the end would miss the others.
+    for await (const { after } of run.slices()) if (life === 2) offsets.push(after)
+    await run.close()
+  }
+  t.same(offsets, [start, start, await table.latestOffset()])
+})

@@ -48,7 +48,7 @@ t.test('Kafka as a sink', { skip: kafkaMissing }, async (t) => {
         Readable.from(rows(1000, (n) => ({ k: `k${n % 10}`, text: 'é\n"'.repeat(n % 5) }))),
         sink,
       )
-      t.match(sink.stats, { written: 1000, delivered: 1000, inFlight: 0 })
+      t.match(sink.stats, { written: 1000, delivered: 1000, inFlight: 0, retries: 0 })
       const found = await read(topic, { key_column: 'key', partition_column: 'p' })
       t.same(
         numbers(found).toSorted((a, b) => a - b),

@@ -435,8 +435,8 @@ t.test('after the end', async (t) => {
 t.test('a token that is refused ends the stream at once, other requests are cut', async (t) => {
   const hec = await startHec(t)
   hec.fail({ stall: 'before' }, { status: 403, body: { text: 'Invalid token', code: 4 } })
-  const sink = splunkSink(hec, { batch_size: 1, max_in_flight: 2 })
-  const error = await deliver(rowsOf(4), sink)
+  const sink = splunkSink(hec, { batch_size: 1, max_in_flight: 2, request_timeout: 3600 })
+  const [error] = await Promise.all([deliver(rowsOf(4), sink), once(hec, 'abort')])
   t.match(error, { code: 'ERR_AUTH', status: 403, serviceCode: 4, serviceText: 'Invalid token' })
   t.match(error?.message, 'splunk: the token was refused (403: Invalid token, code 4)')
   t.same(idsOf(error?.rows).slice(0, 2), [0, 1])
