@@ -7,6 +7,7 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -18,6 +19,7 @@ import {
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
+import { isSameFile } from '../../../lib/connectors/files/listing.ts'
 import { count, Trial } from '../../fixtures/files-trial.ts'
 
 const line = (n: number) => `{"n":${n},"text":"${'x'.repeat(60)}"}\n`
@@ -46,6 +48,29 @@ t.test('a file is deleted, and a new one starts with the same lines', async (t) 
     await follower.has(110)
     t.strictSame(follower.rows.slice(50), count(0, 60))
   })
+})
+
+t.test('a device has another number after a reboot: its files are the same', async (t) => {
+  const trial = new Trial(t)
+  writeFileSync(trial.path('a.log'), lines(0, 50))
+  t.strictSame(await trial.read(), count(0, 50))
+  const { dev, ino } = statSync(trial.path('a.log'))
+  for (const name of readdirSync(trial.checkpoint)) {
+    const state = readFileSync(join(trial.checkpoint, name), 'utf8')
+    writeFileSync(join(trial.checkpoint, name), state.replaceAll(`${dev}:${ino}:`, `${dev + 1}:${ino}:`))
+  }
+  appendFileSync(trial.path('a.log'), lines(50, 60))
+  t.strictSame(await trial.read(), count(50, 60), 'it is read on')
+  t.equal(trial.states, 1)
+})
+
+t.test('a number of a file that was used again is another file, if it was born later', (t) => {
+  t.ok(isSameFile('1:5:100', '2:5:100'), 'a reboot')
+  t.notOk(isSameFile('1:5:100', '1:5:200'), 'used again')
+  t.notOk(isSameFile('1:5:100', '1:6:100'))
+  t.ok(isSameFile('1:5:0', '1:5:0'))
+  t.notOk(isSameFile('1:5:0', '2:5:0'), 'without births the device tells')
+  t.end()
 })
 
 t.test('two living files share their first kilobytes', async (t) => {
