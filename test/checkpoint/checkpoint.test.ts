@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { appendFileSync } from 'node:fs'
 import {
   appendFile,
   copyFile,
@@ -315,6 +316,27 @@ t.test('a change is flushed before it counts', async (t) => {
   await checkpoint.commit(slice(0).id)
   t.same(calls, ['writeFile file', 'datasync file'])
   await checkpoint.close()
+})
+
+t.test('after a change that was written in part the state is written anew', async (t) => {
+  const directory = t.testdir()
+  const checkpoint = await open(directory)
+  await checkpoint.begin({ at: 0 })
+  await checkpoint.plan(slice(0))
+  let isFull = true
+  await fileCalls(t, directory, async () => {
+    if (!isFull) return ''
+    isFull = false
+    appendFileSync(await newestState(directory), '{"comm')
+    throw Object.assign(new Error('no space is left'), { code: 'ENOSPC' })
+  })
+  await t.rejects(checkpoint.commit(slice(0).id), { code: 'ERR_CHECKPOINT', message: /no space is left/ })
+  await checkpoint.commit(slice(0).id)
+  await checkpoint.plan(slice(10))
+  await checkpoint.close()
+  const opened = await open(directory)
+  t.same([opened.offset, opened.planned], [{ at: 10 }, [slice(10)]])
+  await opened.close()
 })
 
 t.test('whatever is planned and committed in whatever order, over restarts and torn appends', async (t) => {

@@ -388,6 +388,13 @@ t.test('the idempotency key stays with the rows', async (t) => {
   rest.fail({ status: 413 })
   t.equal(await deliver([{ a: 1 }, { a: 2 }], new RestWritable(options)), undefined)
   t.equal(new Set(keys()).size, 3, 'the halves of a batch have keys of their own')
+  rest.requests.length = 0
+  const alone = { ...options, batch_size: 1 }
+  for (let time = 0; time < 2; time++)
+    t.equal(await deliver([{ a: 1 }, { a: 1 }], new RestWritable(alone)), undefined)
+  const [one, other, ...again] = keys()
+  t.not(one, other, 'rows that are alike are two events')
+  t.same(again, [one, other], 'and have their keys again in a later stream')
 })
 
 t.test('Retry-After, in seconds and as a date', async (t) => {

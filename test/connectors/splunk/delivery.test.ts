@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import t from 'tap'
 import type { ErrorCode } from '../../../lib/core/errors.ts'
 import { hecCodes } from '../../../lib/emulators/hec-codes.ts'
@@ -387,6 +388,20 @@ t.test('how long it waits', async (t) => {
         sink.destroy()
       }
     }
+  })
+
+  t.test("a date in Retry-After is by the server's clock, which its answer shows", async (t) => {
+    const hec = await startHec(t)
+    // Its clock is an hour behind ours.
+    const hour = (seconds: number) => new Date(Date.now() - 3_600_000 + seconds * 1000)
+    const [date, later] = [hour(0), hour(40)].map((time) => time.toUTCString()) as [string, string]
+    hec.fail({ status: 503, retryAfter: later, headers: { date }, body: '' })
+    const sink = splunkSink(hec)
+    sink.on('error', () => {})
+    sink.end({ id: 0 })
+    const [{ wait }] = await once(sink, 'retry')
+    t.equal(wait, Date.parse(later) - Date.parse(date))
+    sink.destroy()
   })
 
   for (const status of [429, 503]) {

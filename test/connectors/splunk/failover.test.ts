@@ -17,7 +17,7 @@ interface Teardown {
 
 /** An answer as HEC gives it. */
 type Serve = (request: IncomingMessage, body: string) => Answer | Promise<Answer>
-type Answer = { readonly json: object; readonly cookie?: string } | 'cut'
+type Answer = { readonly status?: number; readonly json: object; readonly cookie?: string } | 'cut'
 
 async function serve(t: Teardown, answer: Serve): Promise<string> {
   const server = createServer(async (request: IncomingMessage, response: ServerResponse) => {
@@ -25,7 +25,7 @@ async function serve(t: Teardown, answer: Serve): Promise<string> {
     if (given === 'cut') request.socket.destroy()
     else {
       if (given.cookie) response.setHeader('set-cookie', given.cookie)
-      response.end(JSON.stringify(given.json))
+      response.writeHead(given.status ?? 200).end(JSON.stringify(given.json))
     }
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -43,12 +43,14 @@ const rowsOf = (count: number): Row[] => Array.from({ length: count }, (_, id) =
 const idOf = (body: string): number => JSON.parse(body).event.id
 
 t.test('ids of another indexer settle no row of the first', async (t) => {
-  for (const sign of ['cookie', 'id', 'no answer'] as const) {
+  for (const sign of ['cookie', 'id', 'lower id', 'no answer', 'answer of a gateway'] as const) {
     t.test(`noticed by: ${sign}`, async (t) => {
       const indexed = new Set<number>()
-      const next = { a: 0, b: 0 }
+      const isUnanswered = sign === 'no answer' || sign === 'answer of a gateway'
+      // B gives out the id of the answer that nobody saw, which A has given out before, and then a new one.
+      const next = sign === 'lower id' ? { a: 7, b: 3 } : { a: 0, b: isUnanswered ? 1 : 0 }
       let node: 'a' | 'b' = 'a'
-      let cut = sign === 'no answer'
+      let cut = isUnanswered
       const ofB = new Map<string, number>()
       const url = await serve(t, ({ url, headers }, body): Answer => {
         const channel = String(headers['x-splunk-request-channel'])
@@ -68,7 +70,7 @@ t.test('ids of another indexer settle no row of the first', async (t) => {
           ofB.set(`${channel} ${ackId}`, id)
           if (cut) {
             cut = false
-            return 'cut'
+            return sign === 'no answer' ? 'cut' : { status: 504, json: {} }
           }
         }
         return { json: { text: 'Success', code: 0, ackId }, ...cookie }
@@ -115,6 +117,47 @@ t.test(
     t.equal(batches.length, 2)
   },
 )
+
+t.test('an id that comes twice at once is of two indexers: the rows of both go out again', async (t) => {
+  const posts: number[] = []
+  let release = () => {}
+  const both = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let first: unknown
+  let next = 10
+  const url = await serve(t, async ({ url, headers }, body): Promise<Answer> => {
+    const channel = headers['x-splunk-request-channel']
+    first ??= channel
+    if (url!.endsWith('/ack')) {
+      const { acks } = JSON.parse(body) as { acks: number[] }
+      return { json: { acks: Object.fromEntries(acks.map((id) => [id, id !== 1])) } }
+    }
+    const id = idOf(body)
+    posts.push(id)
+    if (id === 0 || channel !== first) return { json: { code: 0, ackId: id === 0 ? 0 : next++ } }
+    if (posts.includes(1) && posts.includes(2)) release()
+    await both
+    return { json: { code: 0, ackId: 1 } }
+  })
+  const sink = sinkTo(url)
+  t.equal(await deliver(rowsOf(3), sink), undefined)
+  t.same(posts.slice(0, 3).sort(), [0, 1, 2])
+  t.same(posts.slice(3).sort(), [1, 2])
+})
+
+t.test('a cookie of AWS is another one in each answer, and leads to the same indexer', async (t) => {
+  let answers = 0
+  let posts = 0
+  const url = await serve(t, ({ url }, body): Answer => {
+    const cookie = `AWSALB=${answers++}`
+    if (!url!.endsWith('/ack')) return { json: { code: 0, ackId: posts++ }, cookie }
+    const { acks } = JSON.parse(body) as { acks: number[] }
+    return { json: { acks: Object.fromEntries(acks.map((id) => [id, true])) }, cookie }
+  })
+  t.equal(await deliver(rowsOf(4), sinkTo(url, { max_retries: 0 })), undefined)
+  t.equal(posts, 4, 'nothing is sent again')
+})
 
 t.test('a clock that jumps does not end the wait for an acknowledgement', async (t) => {
   const { now } = Date

@@ -172,6 +172,8 @@ t.test('what messages mean', (t) => {
     ['WARN', 'Search auto-finalized after 60 seconds', 'cut'],
     ['WARN', 'Your search time range exceeds the limit of your role and was clipped (srchTimeWin)', 'cut'],
     ['WARN', 'Subsearch produced 50000 results, truncating to maxout 50000.', 'cut'],
+    ['WARN', 'The search was finalized because an indexer is shutting down', 'failed'],
+    ['FATAL', '[idx1] Could not load lookup=LOOKUP-dns_app', 'failed'],
     ['WARN', 'Peer idx2 may have returned partial results', 'failed'],
     [
       'WARN',
