@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { type Readable, Writable } from 'node:stream'
 import { OptionError } from '../core/errors.ts'
-import { type OptionSpecs, otherSpelling, type Report } from '../core/options.ts'
+import { type Named, type OptionSpecs, otherSpelling, type Report } from '../core/options.ts'
 import { type Connector, maker, type StreamingSource, type StreamMaker } from '../registry.ts'
 import { DeadLetterFile } from '../sink/dead-letter.ts'
 import { declarationsOf, givenByName, standardStreams } from './connector-options.ts'
@@ -109,10 +109,11 @@ export async function openDeadLetter({ deadLetterPath, job }: Plan): Promise<Dea
   return new DeadLetterFile(deadLetterPath)
 }
 
-/** Whether the job or its source has a checkpoint. */
+/** Whether the job or its source has a checkpoint, or the service keeps the offsets of a consumer group. */
 function isStreaming({ checkpoint, trigger, windows = {} }: Job, source: Endpoint, report: Report): boolean {
-  const own = givenByName(specsOf(source, 'source'), source.options, 'checkpoint')
-  if (checkpoint !== undefined || own.length > 0) return true
+  const specs = specsOf(source, 'source')
+  const keeps = (kind: Named) => givenByName(specs, source.options, kind).length > 0
+  if (checkpoint !== undefined || keeps('checkpoint') || keeps('consumer group')) return true
   for (const [name, value] of Object.entries({ trigger, ...windows })) {
     if (value !== undefined) report(`${name}: needs a checkpoint`)
   }

@@ -30,10 +30,10 @@ export interface OptionSpec<T, G = unknown, R extends boolean = boolean> {
 }
 
 /**
- * What an option refers to: a `file`, whose path a job file may give relative to itself; the `checkpoint`, a directory; the
+ * What an option refers to: a `file`, whose path a job file may give relative to itself; the `checkpoint`, a directory; the `consumer group` whose offsets a service keeps; the
  * `dead letter`, which is a stream in a program, and the path of a file in a job file or flag.
  */
-export type Named = 'file' | 'checkpoint' | 'dead letter'
+export type Named = 'file' | 'checkpoint' | 'dead letter' | 'consumer group'
 
 /** Why a value is rejected, if "expected …" is not enough. */
 export class Refusal extends Error {}

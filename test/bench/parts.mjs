@@ -7,6 +7,7 @@ import { faults } from './faults.mjs'
 import { files } from './files.mjs'
 import { forward } from './forward.mjs'
 import { alternate, startServer, trial } from './harness.mjs'
+import { kafka } from './kafka.mjs'
 import { linePlot } from './plot.mjs'
 import { processes } from './processes.mjs'
 import { profile } from './profile.mjs'
@@ -689,6 +690,7 @@ export const parts = {
   checkpoint,
   queue,
   files,
+  kafka,
   records,
   profiles,
 }

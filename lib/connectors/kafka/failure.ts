@@ -2,6 +2,7 @@ import { ConnectorError, type ErrorCode } from '../../core/errors.ts'
 import { cleanError, type Redact } from '../../core/redaction.ts'
 import { isTransientFault } from '../../core/retry.ts'
 import { AuthError } from '../azure/tokens.ts'
+import type { DataLossEvent } from './events.ts'
 
 /** The registered name. */
 export const connectorName = 'kafka'
@@ -71,11 +72,13 @@ export class KafkaFailure extends ConnectorError {
   readonly after: number | undefined
   /** The id that a new member of a group is to join with. */
   readonly memberId: string | undefined
+  /** The offsets, if messages have expired before they were read. */
+  readonly loss: DataLossEvent | undefined
 
   constructor(
     code: ErrorCode,
     text: string,
-    { transient = false, unanswered = false, after, kafkaCode, memberId, cause }: FailureDetails = {},
+    { transient = false, unanswered = false, after, kafkaCode, memberId, loss, cause }: FailureDetails = {},
   ) {
     super(code, `${connectorName}: ${text}`, {
       connector: connectorName,
@@ -87,6 +90,7 @@ export class KafkaFailure extends ConnectorError {
     this.unanswered = unanswered
     this.after = after
     this.memberId = memberId
+    this.loss = loss
   }
 
   /** Whether the leaders of partitions have to be asked for again. */
@@ -102,6 +106,7 @@ interface FailureDetails {
   /** Kafka's name of the error, such as `NOT_LEADER_OR_FOLLOWER`. */
   readonly kafkaCode?: string | undefined
   readonly memberId?: string | undefined
+  readonly loss?: DataLossEvent | undefined
   readonly cause?: unknown
 }
 

@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { OptionError } from '../../core/errors.ts'
+import type { Health } from '../../core/health.ts'
 import type { EitherSpelling } from '../../core/spelling.ts'
 import { BatchingWritable } from '../../sink/batching-writable.ts'
 import { BoundedReadable } from '../../source/bounded-readable.ts'
@@ -59,7 +60,7 @@ function offsetsAsker(
     }
     const answer = await requester.ask(once, {
       signal,
-      onRetry: ({ attempts, wait, error: { message: text } }) =>
+      onRetry: ({ attempts, wait, error: { message, serviceText: text = message } }) =>
         onRetry({ connector: connectorName, attempts, wait, text }),
     })
     if ('split' in answer) throw answer.split
@@ -174,7 +175,7 @@ export class KafkaStreamReadable extends StreamReadable<
             lost,
             lag: report,
             rebalanced: (event) => this.emit('rebalance', event),
-            retry: ({ message: text }, attempts, wait) =>
+            retry: ({ message, serviceText: text = message }, attempts, wait) =>
               onRetry({ connector: connectorName, attempts, wait, text }),
           })
     super(
@@ -211,12 +212,23 @@ export class KafkaStreamReadable extends StreamReadable<
  * Finished when each row is acknowledged by all replicas in sync, or taken by `dead_letter`.
  */
 export class KafkaWritable extends BatchingWritable {
+  readonly #protocol: KafkaSinkProtocol
+  readonly #timeout: number
+
   /** @throws OptionError that lists every wrong option */
   constructor(options: KafkaOptions)
   /** Names in camelCase are accepted too. */
   constructor(options: EitherSpelling<KafkaOptions>)
   constructor(options: unknown) {
     const values = sinkValues(options)
-    super(new KafkaSinkProtocol(values), values)
+    const protocol = new KafkaSinkProtocol(values)
+    super(protocol, values)
+    this.#protocol = protocol
+    this.#timeout = values.request_timeout * 1000
+  }
+
+  /** Asks a broker for the topic: connection, sign-in and topic are right. No row is sent. */
+  healthy(): Promise<Health> {
+    return this.#protocol.health(this.#timeout)
   }
 }

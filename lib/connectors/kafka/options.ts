@@ -74,7 +74,7 @@ const readSpecs = {
   /** Topics to read, as a list or with commas between. Default: the event hub of `connection_string`. */
   subscribe: option.columns(),
   /**
-   * Whether offsets that have expired before they were read, or a topic that was made anew, are an error that names
+   * Whether offsets that have expired before they were read, or a topic that was created again, are an error that names
    * topic, partition and offsets. `false`: reported by the event `data_loss`, and the stream goes on at the earliest
    * offset.
    * @default true
@@ -203,7 +203,7 @@ const followSpecs = {
    * Consumer group: the processes of a group share the partitions, and offsets are committed to Kafka once the rows
    * are settled. In place of a checkpoint; nothing else is kept.
    */
-  group_id: option.text(),
+  group_id: option.text({ names: 'consumer group' }),
   /**
    * Seconds after which the others get the partitions of a process that was killed or is frozen. Brokers allow 6 to
    * 1,800.

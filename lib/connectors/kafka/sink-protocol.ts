@@ -1,9 +1,12 @@
 import { isDate } from 'node:util/types'
 import type * as client from '@platformatic/kafka'
 import { DeliveryError, RefusedRow } from '../../core/errors.ts'
+import type { Health } from '../../core/health.ts'
 import { describe, isBytes, serialize } from '../../core/json.ts'
 import { untilAborted } from '../../core/on-abort.ts'
+import { counted } from '../../core/quantities.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
+import { withDeadline } from '../../http/deadline.ts'
 import type { Attempt, Body, EncodedRow, SinkProtocol } from '../../sink/protocol.ts'
 import { clusterFor, type KafkaCluster, type ProduceResponse, type Topic } from './cluster.ts'
 import type { BrokerAddress } from './connection-options.ts'
@@ -74,6 +77,7 @@ export class KafkaSinkProtocol implements SinkProtocol {
   /** What the next batch for a partition has to wait for. */
   readonly #lanes = new Map<string, Promise<void>>()
   readonly #turns = new Map<string, number>()
+  readonly #ended = new AbortController()
   #partitions: ReadonlyMap<string, number> = new Map()
   #library: typeof client | undefined
   #session: Promise<Session> | undefined
@@ -87,6 +91,27 @@ export class KafkaSinkProtocol implements SinkProtocol {
 
   private get cluster(): KafkaCluster {
     return this.#cluster.value
+  }
+
+  /** By the topic's metadata: the broker, the sign-in and the topic are there. No row is sent. */
+  async health(timeout: number): Promise<Health> {
+    const { topic } = this.#values
+    try {
+      const verdict = await withDeadline(timeout, this.#ended.signal, (signal) =>
+        this.prepare({ signal, timeout }),
+      )
+      if (verdict.kind !== 'accepted') {
+        const text = 'error' in verdict ? verdict.error.message : verdict.reason.text
+        return { healthy: false, text }
+      }
+      const text =
+        topic === undefined
+          ? counted(this.#partitions.size, 'topic')
+          : `${counted(this.#partitions.get(topic) ?? 0, 'partition')} of ${topic}`
+      return { healthy: true, text }
+    } catch (error) {
+      return { healthy: false, text: (error as Error).message }
+    }
   }
 
   /** Learns how many partitions there are. */
@@ -138,6 +163,7 @@ export class KafkaSinkProtocol implements SinkProtocol {
   }
 
   close(): void {
+    this.#ended.abort()
     this.#cluster.close()
   }
 

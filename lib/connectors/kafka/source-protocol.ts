@@ -1,4 +1,5 @@
 import type { Health } from '../../core/health.ts'
+import { counted } from '../../core/quantities.ts'
 import type { SourceFailure, SourceVerdict } from '../../core/verdict.ts'
 import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../source/protocol.ts'
 import type { ClusterHolder, KafkaCluster } from './cluster.ts'
@@ -83,7 +84,7 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
         [...partitions.keys()].map((partition) => ({ topic: name, partition, timestamp: latest })),
       )
       await listOffsets(this.cluster, asked, signal)
-      const text = `${asked.length} partitions of ${names.join(', ')}`
+      const text = `${counted(asked.length, 'partition')} of ${names.join(', ')}`
       return { kind: 'accepted', value: { healthy: true, text } }
     } catch (error) {
       signal.throwIfAborted()
@@ -206,8 +207,12 @@ export function reportLoss(
     const why =
       offset < continuesAt
         ? `offset ${offset} has expired, the first one that is left is ${continuesAt}`
-        : `offset ${offset} lies behind the end of the log: the topic was cut or made anew, and begins at ${continuesAt}`
-    throw new KafkaFailure('ERR_RESULT', `${topic}, partition ${partition}: ${why}. With failOnDataLoss: false the stream goes on there`) // biome-ignore format: a line
+        : `offset ${offset} lies behind the end of the log: the topic was cut or created again, and begins at ${continuesAt}`
+    throw new KafkaFailure(
+      'ERR_RESULT',
+      `${topic}, partition ${partition}: ${why}. With failOnDataLoss: false the stream goes on there`,
+      { loss: event },
+    )
   }
   observer.emit('data_loss', event)
 }

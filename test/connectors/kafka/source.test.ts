@@ -238,6 +238,7 @@ t.test('Kafka as a source', { skip: kafkaMissing }, async (t) => {
     t.match(error, {
       code: 'ERR_RESULT',
       message: new RegExp(`${topic}, partition 0: offset 2 has expired.* 8.*failOnDataLoss`),
+      loss: { topic, partition: 0, offset: 2, continuesAt: 8 },
     })
     const source = read(topic, { startingOffsets, failOnDataLoss: false, maxOffsetsPerTrigger: 3 })
     const losses: object[] = []
