@@ -4,7 +4,7 @@ import { GroupTrial, RowCount, sliceRows } from '../../fixtures/kafka-group-tria
 import { KafkaTopics } from '../../fixtures/kafka-topics.ts'
 import { kafkaMissing, startKafka } from '../../services/kafka.ts'
 
-const rows = 40_000
+const rows = 200_000
 
 t.test(
   'four processes of a group, killed, frozen and rebalanced; the broker killed too',
