@@ -63,6 +63,7 @@ export class GroupMember {
   readonly #stop = new AbortController()
   #membership: Membership | undefined
   #memberId = ''
+  #closed: Promise<void> | undefined
   #owned: Assignment = []
   /** The last generation in which this member got its partitions. */
   #generation = 0
@@ -165,15 +166,20 @@ export class GroupMember {
   }
 
   /** Leaves the group, so that others get its partitions at once. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#leave()
+    return this.#closed
+  }
+
+  async #leave(): Promise<void> {
     this.#stop.abort(new Error('closed'))
     await this.#running
-    const membership = this.#membership
     this.#membership = undefined
-    if (membership && this.#coordinator) {
+    // During a rebalance too: its place would hold the others up until the session has run out.
+    if (this.#memberId !== '' && this.#coordinator) {
       const leaving = AbortSignal.timeout(2000)
       const { group_id } = this.#settings
-      const members = [{ memberId: membership.memberId, groupInstanceId: null, reason: 'closed' }]
+      const members = [{ memberId: this.#memberId, groupInstanceId: null, reason: 'closed' }]
       await this.#cluster.call(this.#coordinator, 'LeaveGroup', [group_id, members], leaving).catch(() => {})
     }
     this.#cluster.close()

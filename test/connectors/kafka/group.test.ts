@@ -41,7 +41,7 @@ t.test('a consumer group', { skip: kafkaMissing }, async (t) => {
           Promise.resolve(before()).then(() => callback(), callback)
         },
       })
-    const query = streamingQuery({ source, sink }) as unknown as StreamingQuery
+    const query = streamingQuery({ source, sink, initial_backoff: 0.05 }) as unknown as StreamingQuery
     t.teardown(() => query.stop().catch(() => {}))
     return { seen, query }
   }
