@@ -151,7 +151,11 @@ t.test('Kafka from end to end', { skip: kafkaMissing }, async (t) => {
     t.equal((await run.ended).code, 0)
     t.equal(hec.events.length, 10)
     const groups = await topics.admin.listGroups()
-    t.equal(groups.get('job')?.state, 'EMPTY', 'it has left: the next one does not wait for its session to end')
+    t.equal(
+      groups.get('job')?.state,
+      'EMPTY',
+      'it has left: the next one does not wait for its session to end',
+    )
     // What the group has committed is not read again.
     writeFileSync(join(folder, 'job.json'), JSON.stringify({ ...job, trigger: 'available_now' }))
     const rest = await command(['run', 'job.json'], { cwd: folder, env })
