@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import * as client from '@platformatic/kafka'
 import t from 'tap'
 import { KafkaReadable, KafkaStreamReadable } from '../../../lib/connectors/kafka/index.ts'
+import { OffsetPlanner, PartitionNotes } from '../../../lib/connectors/kafka/planner.ts'
 import { RecordBatches } from '../../../lib/connectors/kafka/records.ts'
 import { KafkaTopics } from '../../fixtures/kafka-topics.ts'
 import { kafkaMissing, startKafka } from '../../services/kafka.ts'
@@ -23,6 +24,19 @@ t.test('a batch that unpacks without end is an error, and does not fill the memo
   const fetched = { errorCode: 0, throttle: 0, logStart: 0, aborted: [], records: batch }
   const batches = new RecordBatches(client, fetched).batches(0, 1, false)
   t.throws(() => [...batches], { code: 'ERR_RESULT', message: /has more than 256000000 bytes unpacked/ })
+  t.end()
+})
+
+t.test('a topic that was made anew is shorter than what was committed: a loss, then its start', (t) => {
+  const losses: object[] = []
+  const ask = async () => ({ cluster: 'c', offsets: {} })
+  const settings = { startingOffsets: 'latest', maxOffsetsPerTrigger: 100, maxBytesPerTrigger: 1e6 } as const
+  const planner = new OffsetPlanner(ask, settings, new PartitionNotes(), (loss) => losses.push(loss))
+  const at = (offset: number) => ({ cluster: 'c', offsets: { t: { 0: offset } } })
+  t.match([...planner.slices(at(10), at(4))], [{ topic: 't', partition: 0, start: 0, end: 4 }])
+  t.same(losses, [{ topic: 't', partition: 0, offset: 10, continuesAt: 0 }])
+  t.same([...planner.slices(at(4), at(4))], [])
+  t.equal(losses.length, 1)
   t.end()
 })
 
