@@ -1,17 +1,16 @@
-import { Writable } from 'node:stream'
 import {
   declareOptions,
   type OptionDeclaration,
   type OptionSpecs,
   type OptionValues,
   option,
-  Refusal,
   type Report,
 } from '../../core/options.ts'
 import { retrySpecs } from '../../core/retry.ts'
 import type { OptionsOf, StreamOptions } from '../../core/spelling.ts'
 import type { StandardSchema } from '../../core/standard-schema.ts'
 import { type Ticks, ticksPerMillisecond } from '../../core/time.ts'
+import { checkMalformed, followedMalformedSpecs, malformedSpecs } from '../../source/malformed.ts'
 import { checkStream, instant, streamSpecs as sharedStreamSpecs } from '../../source/options.ts'
 import { type ColumnType, columnTypeNames, parseRowSchema, type RowSchema } from '../../source/row-schema.ts'
 import { connectorName } from './file-error.ts'
@@ -76,30 +75,6 @@ const ownSpecs = {
    * @default true
    */
   follow_symlinks: option.flag({ default: true }),
-  /**
-   * Treatment of an unreadable record: `failfast` is an error that names file, line and column, `dropmalformed` leaves
-   * the record out, `permissive` puts its text in the column `_corrupt_record`. The event `malformed` reports the last
-   * two.
-   * @default "failfast"
-   */
-  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], { default: 'failfast' }),
-  /**
-   * Column for the text of an unreadable record, with `permissive`.
-   * @default "_corrupt_record"
-   */
-  columnNameOfCorruptRecord: option.text({ default: '_corrupt_record' }),
-  /** Object-mode Writable for unreadable records, each with the reason. The stream goes on, whatever `mode` says. */
-  dead_letter: option.custom<Writable>(
-    {
-      form: 'an object-mode Writable',
-      parse(value) {
-        if (!(value instanceof Writable)) return undefined
-        if (!value.writableObjectMode) throw new Refusal('expected an object-mode Writable, got one of bytes')
-        return value
-      },
-    },
-    { names: 'dead letter' },
-  ),
   /**
    * Maximum bytes of a line or record. A longer one counts as unreadable.
    * @default 10485760
@@ -199,10 +174,10 @@ const ownSpecs = {
   file_modification_time_column: option.text(),
 } satisfies OptionSpecs
 
-type SharedSpecs = typeof ownSpecs & typeof retrySpecs
+type SharedSpecs = typeof ownSpecs & typeof malformedSpecs & typeof retrySpecs
 
 /** What both sources of files share. */
-const sharedSpecs: SharedSpecs = { ...ownSpecs, ...retrySpecs }
+const sharedSpecs: SharedSpecs = { ...ownSpecs, ...malformedSpecs, ...retrySpecs }
 
 /** Options of the bounded source of files. */
 export type FilesReadableOptions = OptionsOf<SharedSpecs> & StreamOptions
@@ -237,9 +212,7 @@ function checkShared(
     for (const name of takingApart) if (given.has(name)) report(`${name}: needs rows "objects"`)
   }
   if (sep !== undefined && sep === quote) report('quote: is the same as sep')
-  if (given.has('columnNameOfCorruptRecord') && values.mode !== 'permissive') {
-    report('columnNameOfCorruptRecord: needs mode "permissive"')
-  }
+  checkMalformed(values, report, given)
 }
 
 export const boundedDeclaration: OptionDeclaration<SharedSpecs> = declareOptions(
@@ -251,13 +224,7 @@ export const boundedDeclaration: OptionDeclaration<SharedSpecs> = declareOptions
 export type FilesValues = OptionValues<SharedSpecs>
 
 const followSpecs = {
-  /**
-   * Treatment of an unreadable record: `failfast` is an error that names file, line and column, `dropmalformed` leaves
-   * the record out, `permissive` puts its text in the column `_corrupt_record`: one malformed line must not end a stream
-   * that nobody watches. The event `malformed` reports the last two.
-   * @default "permissive"
-   */
-  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], { default: 'permissive' }),
+  ...followedMalformedSpecs,
   /**
    * Start of a stream without a checkpoint, in the files that are there: `beginning`, or `end` as in `tail -f`. Files
    * that come later are read from their beginning.

@@ -16,7 +16,7 @@ const [plainPort, tlsPort] = [9092, 9093]
 const sparkPrefix = 'kafka.'
 
 const servers = {
-  form: 'addresses of brokers as host:port, with commas between',
+  form: 'addresses of brokers as host:port, separated by commas',
   schema: { type: 'string', minLength: 1 },
   parse: (value: unknown) => (typeof value === 'string' && parseServers(value, 1) ? value : undefined),
 }
@@ -31,13 +31,13 @@ const mechanisms = ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'] as
 
 const connectSpecs = {
   /**
-   * Some of the brokers, as `host:port` with commas between; they name the others. Spark's `kafka.bootstrap.servers`
-   * is the same. Default: the host of `connection_string`.
+   * Some of the brokers, as `host:port` separated by commas; they name the others. Default: the host of
+   * `connection_string`.
    */
   bootstrap_servers: option.custom<string>(servers),
   /**
-   * Connection string of an Event Hubs namespace or of one event hub. The host, the user and, from `EntityPath`, the
-   * topic come from it.
+   * Connection string of an Event Hubs namespace or of one event hub. It gives the host, the user and, by `EntityPath`,
+   * the topic.
    */
   connection_string: option.custom<string>(
     {
@@ -58,21 +58,21 @@ const connectSpecs = {
     },
   ),
   /**
-   * How to sign in by SASL.
+   * SASL mechanism.
    * @default `plain` with `username`, `oauthbearer` with a way to sign in to Azure
    */
   sasl_mechanism: option.oneOf(mechanisms),
-  /** User of `plain` and `scram-sha-…`. Goes with `password`. */
+  /** User of `plain` and `scram-sha-…`. Needs `password`. */
   username: option.text(),
   /** Password of `username`. */
   password: option.text({ secret: true }),
   /**
-   * Whether connections to brokers are encrypted by TLS.
+   * Whether connections to brokers use TLS.
    * @default true for Event Hubs, and with `ca`, `cert` or a way to sign in to Azure
    */
   tls: option.flag(),
   /**
-   * Seconds that one request to a broker may take.
+   * Timeout of one request to a broker, in seconds.
    * @default 30
    */
   request_timeout: option.amount({ default: 30 }),

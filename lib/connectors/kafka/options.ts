@@ -1,4 +1,3 @@
-import { Writable } from 'node:stream'
 import zlib from 'node:zlib'
 import {
   declareOptions,
@@ -11,6 +10,7 @@ import {
 } from '../../core/options.ts'
 import type { OptionsOf, StreamOptions } from '../../core/spelling.ts'
 import { numberOrAuto, sinkSpecs } from '../../sink/options.ts'
+import { checkMalformed, followedMalformedSpecs, malformedSpecs } from '../../source/malformed.ts'
 import { checkStream, streamSpecs as sharedStreamSpecs, sourceSpecs } from '../../source/options.ts'
 import {
   type ClusterSpecs,
@@ -71,11 +71,11 @@ type GivenOffsets = 'earliest' | 'latest' | (string & {}) | Offsets
 
 /** What both sources share. */
 const readSpecs = {
-  /** Topics to read, as a list or with commas between. Default: the event hub of `connection_string`. */
+  /** Topics to read, as a list or separated by commas. Default: the event hub of `connection_string`. */
   subscribe: option.columns(),
   /**
-   * Whether offsets that have expired before they were read, or a topic that was created again, are an error that names
-   * topic, partition and offsets. `false`: reported by the event `data_loss`, and the stream goes on at the earliest
+   * Whether offsets that expired before they were read, or a topic that was created again, are an error that names
+   * topic, partition and offsets. `false`: the event `data_loss` reports them, and the stream continues at the earliest
    * offset.
    * @default true
    */
@@ -83,7 +83,7 @@ const readSpecs = {
     default: true,
   }),
   /**
-   * Messages of one slice at most. A slice is of one partition; it is delivered and committed as one.
+   * Maximum messages of a slice. A slice is of one partition; it is delivered and committed as one.
    * @default 10000
    */
   maxOffsetsPerTrigger: option.integer({
@@ -91,7 +91,7 @@ const readSpecs = {
     default: 10_000,
   }),
   /**
-   * Bytes of one slice, as they come over the wire: about, by the average size of messages so far.
+   * Approximate maximum bytes of a slice on the wire, by the average size of messages so far.
    * @default 16777216
    */
   maxBytesPerTrigger: option.integer({
@@ -99,8 +99,7 @@ const readSpecs = {
     default: 16_777_216,
   }),
   /**
-   * Bytes that one request asks for. They lie in memory, `max_in_flight` times. A message that is larger comes all
-   * the same.
+   * Maximum bytes of an answer, held in memory `max_in_flight` times. A larger message arrives whole.
    * @default 4194304
    */
   fetch_bytes: option.integer({
@@ -108,58 +107,30 @@ const readSpecs = {
     default: 4_194_304,
   }),
   /**
-   * `json`: the value of a message is one JSON object, which becomes the row. `text`: a row with the text in the
-   * column `value`. `bytes`: a row with a Buffer in the column `value`.
+   * Form of a message's value: `json`, an object, which becomes the row; `text` or `bytes`, a string or a Buffer in the
+   * column `value`.
    * @default "json"
    */
   format: option.oneOf(['json', 'text', 'bytes'], {
     default: 'json',
   }),
   /**
-   * Whether a document `{"records":[…]}`, which Azure Monitor writes, is a row for each record. Other documents are
-   * one row.
+   * Whether a document `{"records":[…]}`, as Azure Monitor writes it, becomes a row per record. Any other is one row.
    * @default true for Event Hubs, else false
    */
   records: option.flag(),
-  /**
-   * What becomes of a message that can not be read. `failfast`: an error that names topic, partition and offset.
-   * `dropmalformed`: it is left out. `permissive`: its text comes in the column `_corrupt_record`. The last two are
-   * counted and reported by the event `malformed`.
-   * @default "failfast"
-   */
-  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], {
-    default: 'failfast',
-  }),
-  /**
-   * The column of `permissive`.
-   * @default "_corrupt_record"
-   */
-  columnNameOfCorruptRecord: option.text({ default: '_corrupt_record' }),
-  /** Takes messages that can not be read, each with the reason; then the stream goes on, whatever `mode` says. */
-  dead_letter: option.custom<Writable>(
-    {
-      form: 'an object-mode Writable',
-      parse(value) {
-        if (!(value instanceof Writable)) return undefined
-        if (!value.writableObjectMode) throw new Refusal('expected an object-mode Writable, got one of bytes')
-        return value
-      },
-    },
-    {
-      names: 'dead letter',
-    },
-  ),
-  /** Adds a column of this name with the message's key: text, a Buffer with format `bytes`, or null. */
+  ...malformedSpecs,
+  /** Name of an added column with the message's key: a string, a Buffer with format `bytes`, or null. */
   key_column: option.text(),
-  /** Adds a column of this name with the message's topic. */
+  /** Name of an added column with the message's topic. */
   topic_column: option.text(),
-  /** Adds a column of this name with the number of the message's partition. */
+  /** Name of an added column with the number of the message's partition. */
   partition_column: option.text(),
-  /** Adds a column of this name with the message's offset. */
+  /** Name of an added column with the message's offset. */
   offset_column: option.text(),
-  /** Adds a column of this name with the message's time, a Date. */
+  /** Name of an added column with the message's time, a Date. */
   timestamp_column: option.text(),
-  /** Adds a column of this name with the message's headers, a list of `{ key, value }`. */
+  /** Name of an added column with the message's headers, a list of `{ key, value }`. */
   headers_column: option.text(),
 } satisfies OptionSpecs
 
@@ -169,15 +140,15 @@ const sharedSpecs: SourceSpecs = { ...sourceSpecs, ...clusterSpecs, ...readSpecs
 
 const rangeSpecs = {
   /**
-   * Where to start: `earliest`, `latest`, or offsets by topic and partition, as an object or JSON; -2 stands for the
-   * earliest, -1 for the latest.
+   * First offsets: `earliest`, `latest`, or offsets by topic and partition, as an object or JSON; -2 is the earliest, -1
+   * the latest.
    * @default "earliest"
    */
   startingOffsets: option.custom<OffsetsOption, GivenOffsets>(offsetsKind, {
     default: 'earliest',
   }),
   /**
-   * Where to end, in the same way; the offset itself is not read.
+   * Ends of the range, exclusive, in the same form.
    * @default "latest"
    */
   endingOffsets: option.custom<OffsetsOption, GivenOffsets>(offsetsKind, {
@@ -186,34 +157,29 @@ const rangeSpecs = {
 } satisfies OptionSpecs
 
 const followSpecs = {
+  ...followedMalformedSpecs,
   /**
-   * Treatment of an unreadable message, as above. One of them must not end a stream that nobody watches.
-   * @default "permissive"
-   */
-  mode: option.oneOf(['failfast', 'dropmalformed', 'permissive'], { default: 'permissive' }),
-  /**
-   * Where a stream with no checkpoint starts: `earliest`, `latest`, or offsets by topic and partition, as an object
-   * or JSON; -2 stands for the earliest, -1 for the latest. Partitions that come later are read from their start.
+   * First offsets of a stream without a checkpoint, in the same form as in a bounded read. Partitions that come later
+   * are read from their start.
    * @default "latest"
    */
   startingOffsets: option.custom<OffsetsOption, GivenOffsets>(offsetsKind, {
     default: 'latest',
   }),
   /**
-   * Consumer group: the processes of a group share the partitions, and offsets are committed to Kafka once the rows
-   * are settled. In place of a checkpoint; nothing else is kept.
+   * Consumer group, in place of a checkpoint. Its processes share the partitions; offsets are committed to Kafka once
+   * the rows are settled.
    */
   group_id: option.text({ names: 'consumer group' }),
   /**
-   * Seconds after which the others get the partitions of a process that was killed or is frozen. Brokers allow 6 to
-   * 1,800.
+   * Seconds after which a killed or frozen process loses its partitions to others. Brokers allow 6 to 1,800.
    * @default 30
    */
   session_timeout_seconds: option.amount({
     default: 30,
   }),
   /**
-   * Seconds from one look for new messages to the next, once caught up.
+   * Seconds between polls for new messages, once caught up.
    * @default 1
    */
   poll_interval_seconds: option.amount({
@@ -237,8 +203,7 @@ function checkSource(values: Partial<SourceOptionValues>, report: Report, given:
   if (values.subscribe?.length === 0) report('subscribe: expected the name of a topic')
   if (!given.has('subscribe') && !/EntityPath=/.test(values.connection_string ?? ''))
     report('subscribe: is required, unless a connection_string names the event hub')
-  if (given.has('columnNameOfCorruptRecord') && values.mode !== 'permissive')
-    report('columnNameOfCorruptRecord: needs mode "permissive"')
+  checkMalformed(values, report, given)
   if (values.records && values.format !== 'json')
     report(`records: is for format "json", not "${values.format}"`)
 }
@@ -289,38 +254,38 @@ const writeSpecs = {
    */
   batch_size: numberOrAuto(500),
   /**
-   * Maximum bytes of a batch before compression. It has to be below the limit of the topic (`max.message.bytes`, 1 MB by
-   * default); the sink learns of a lower one.
+   * Maximum bytes of a batch before compression. Batches that exceed the topic's limit (`max.message.bytes`, 1 MB by
+   * default) are halved.
    * @default 900000
    */
   batch_bytes: option.integer({ min: 1, default: 900_000 }),
-  /** Topic that rows go to. In place of `topic_column`. Default: the event hub of `connection_string`. */
+  /** Topic of all rows, in place of `topic_column`. Default: the event hub of `connection_string`. */
   topic: option.text(),
   /** Column with the name of each row's topic. */
   topic_column: option.text(),
   /**
-   * Column with the key: rows with the same key go to the same partition, as those of every other producer. A string
-   * or bytes; other values as JSON. Null or absent: no key.
+   * Column with the key: a string or bytes; other values as JSON; null or absent is no key. Rows with the same key go to
+   * the same partition, the one that other producers choose.
    */
   key_column: option.text(),
   /** Column with the message's time, a Date or an ISO 8601 string. Default: when the row was written. */
   timestamp_column: option.text(),
   /**
-   * `json`: the row as a JSON object. `text`, `bytes`: the string or bytes in `value_column`.
+   * Form of a message's value: `json`, the row as an object; `text` or `bytes`, the string or bytes in `value_column`.
    * @default "json"
    */
   format: option.oneOf(['json', 'text', 'bytes'], {
     default: 'json',
   }),
   /**
-   * Column that is sent with the formats `text` and `bytes`.
+   * Column with the value, with the formats `text` and `bytes`.
    * @default "value"
    */
   value_column: option.text({
     default: 'value',
   }),
   /**
-   * How batches are compressed. `zstd` needs Node.js 22.15; Event Hubs takes `gzip` alone.
+   * Compression of batches. `zstd` needs Node.js 22.15; Event Hubs accepts only `gzip`.
    * @default "none"
    */
   compression: option.oneOf(compressions, {

@@ -1,28 +1,24 @@
 import { isAscii, isUtf8 } from 'node:buffer'
-import type { Writable } from 'node:stream'
 import { ConnectorError } from '../../core/errors.ts'
 import { isRow, setColumn } from '../../core/json.ts'
 import { JsonBytes } from '../../core/json-bytes.ts'
 import { findJsonFault } from '../../core/json-fault.ts'
 import { DeadLetterOffice } from '../../sink/dead-letter.ts'
+import { MalformedRecords, type MalformedSettings } from '../../source/malformed.ts'
 import type { Row } from '../../source/protocol.ts'
 import type { MalformedMessageEvent } from './events.ts'
 import { connectorName } from './failure.ts'
 import type { Message, MessageBatch } from './records.ts'
 
-export interface RowSettings {
+/** Options that add a column. */
+const columnOptions = ['key_column', 'topic_column', 'partition_column', 'offset_column', 'timestamp_column', 'headers_column'] as const // biome-ignore format: a list
+
+type Columns = { readonly [name in (typeof columnOptions)[number]]: string | undefined }
+
+export interface RowSettings extends MalformedSettings, Columns {
   readonly format: 'json' | 'text' | 'bytes'
   /** Whether a document `{"records":[…]}` is a row for each record. */
   readonly records: boolean
-  readonly mode: 'failfast' | 'dropmalformed' | 'permissive'
-  readonly columnNameOfCorruptRecord: string
-  readonly dead_letter: Writable | undefined
-  readonly key_column: string | undefined
-  readonly topic_column: string | undefined
-  readonly partition_column: string | undefined
-  readonly offset_column: string | undefined
-  readonly timestamp_column: string | undefined
-  readonly headers_column: string | undefined
 }
 
 /** Where a message is. */
@@ -34,25 +30,15 @@ interface Place {
 /** Makes rows of messages, as the options say. */
 export class MessageRows {
   readonly #settings: RowSettings
-  readonly #report: (event: MalformedMessageEvent) => void
-  readonly #office: DeadLetterOffice | undefined
+  readonly #malformed: MalformedRecords<MalformedMessageEvent>
   readonly #hasColumns: boolean
 
   constructor(settings: RowSettings, report: (event: MalformedMessageEvent) => void) {
     this.#settings = settings
-    this.#report = report
-    this.#office = settings.dead_letter && new DeadLetterOffice(settings.dead_letter)
-    const { key_column, topic_column, partition_column, offset_column, timestamp_column, headers_column } =
-      settings
-    const columns = [
-      key_column,
-      topic_column,
-      partition_column,
-      offset_column,
-      timestamp_column,
-      headers_column,
-    ]
-    this.#hasColumns = columns.some((name) => name !== undefined)
+    const { dead_letter } = settings
+    const office = dead_letter && new DeadLetterOffice(dead_letter)
+    this.#malformed = new MalformedRecords(connectorName, settings, office, report)
+    this.#hasColumns = columnOptions.some((name) => settings[name] !== undefined)
   }
 
   get needsHeaders(): boolean {
@@ -66,7 +52,7 @@ export class MessageRows {
     for (const message of messages) {
       const read = this.#read(bytes, json, message)
       if (typeof read === 'string') {
-        const row = await this.#malformed(place, bytes, message, read)
+        const row = await this.#replace(place, bytes, message, read)
         if (row) rows.push(this.#withColumns(row, place, bytes, message))
       } else if (Array.isArray(read)) {
         for (const row of read) rows.push(this.#withColumns(row as Row, place, bytes, message))
@@ -76,7 +62,7 @@ export class MessageRows {
   }
 
   close(): void {
-    this.#office?.close()
+    this.#malformed.close()
   }
 
   /** A row, several, or what is wrong with the message. */
@@ -105,24 +91,15 @@ export class MessageRows {
     return records.every(isRow) ? (records as Row[]) : 'has a record that is no object'
   }
 
-  async #malformed(place: Place, bytes: Buffer, message: Message, problem: string): Promise<Row | undefined> {
-    const { mode, columnNameOfCorruptRecord } = this.#settings
-    const { topic, partition } = place
+  async #replace(place: Place, bytes: Buffer, message: Message, problem: string): Promise<Row | undefined> {
     const { offset, valueStart, valueEnd } = message
-    const where = `${topic}, partition ${partition}, offset ${offset}`
-    if (mode === 'failfast' && !this.#office) {
-      throw new ConnectorError('ERR_RECORD', `${connectorName}: ${where}: the message ${problem}`, {
-        connector: connectorName,
-      })
+    const text = `${place.topic}, partition ${place.partition}, offset ${offset}: the message ${problem}`
+    if (this.#malformed.isFatal) {
+      const details = { connector: connectorName }
+      throw new ConnectorError('ERR_RECORD', `${connectorName}: ${text}`, details)
     }
-    this.#report({ topic, partition, offset, problem })
-    const text = valueEnd < 0 ? null : bytes.toString('utf8', valueStart, valueEnd)
-    if (this.#office) {
-      const reason = { code: 'ERR_RECORD', text: `${where}: the message ${problem}` }
-      await this.#office.take({ row: text, connector: connectorName, reason, at: new Date().toISOString() })
-      return undefined
-    }
-    return mode === 'permissive' ? { [columnNameOfCorruptRecord]: text } : undefined
+    const value = valueEnd < 0 ? null : bytes.toString('utf8', valueStart, valueEnd)
+    return this.#malformed.replace({ ...place, offset, problem }, value, text)
   }
 
   #withColumns(row: Row, { topic, partition }: Place, bytes: Buffer, message: Message): Row {
