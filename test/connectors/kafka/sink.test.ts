@@ -40,6 +40,9 @@ t.test('Kafka as a sink', { skip: kafkaMissing }, async (t) => {
     return { taken, dead_letter }
   }
 
+  // A broker that has just started has no producer ids for a moment: a retry, of which the tests below want none.
+  await pipeline(Readable.from(rows(1)), write({ topic: await topics.make() }))
+
   for (const compression of ['none', 'gzip', 'snappy', 'lz4'] as const) {
     await t.test(`rows arrive once, in order by key, with compression ${compression}`, async (t) => {
       const topic = await topics.make(3)
