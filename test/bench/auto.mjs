@@ -81,15 +81,16 @@ export async function auto({ quick }) {
   const unfair = Math.max(...parts.map((part) => Math.abs(part / fair - 1)))
   return `### Automatic requests in flight
 
-\`max_in_flight: 'auto'\` against fixed numbers, 50 rows a request, while the latency and capacity of the destination change every ${phases[0].seconds} s. Requests served in each phase; the share throttled is that of the second half of a phase.
+\`max_in_flight: 'auto'\` against fixed numbers, 50 rows a request. The destination's latency and capacity change every ${phases[0].seconds} s. The figures are requests served in each phase; the throttled share is of a phase's second half.
 
 ${table(['the destination', 'auto', 'best fixed (which)', 'auto to it', 'the default, 4', 'throttled'], lines)}
 
-${goal('least share of the best fixed number, over all phases', Math.min(...shares), 0.9)}
-${goal('per cent throttled in the steady half of a phase, at most', Math.max(...throttled) * 100, 1, { most: true })}
-- peak memory of the sender with auto: ${megabytes(peak)}
+${goal('lowest share of the best fixed number', Math.min(...shares), 0.9)}
+${goal('highest throttled share, %', Math.max(...throttled) * 100, 1, { most: true })}
+
+Peak memory of the sender with auto: ${megabytes(peak)}.
 
 Four senders in four processes on one destination (${together[0].latency} ms, ${together[0].capacity} at once, more wait), the second half of ${together[0].seconds} s: ${parts.join(', ')} requests.
 
-${goal('farthest from an equal share, per cent', unfair * 100, 20, { most: true })}`
+${goal('largest difference from an equal share, %', unfair * 100, 20, { most: true })}`
 }

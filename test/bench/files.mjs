@@ -53,13 +53,13 @@ async function realRecords(folder, rounds) {
     sections.push(`${name}, unpacked:\n\n${readers(result)}\n\n${name}, gzip:\n\n${readers(gzip)}`)
     for (const peer of ['readline', 'split2'])
       goals.push(
-        goal(`of ${peer}, ${name}`, result.ratio(ours, peer, rate), 1.5),
-        goal(`of ${peer}, ${name}, gzip`, gzip.ratio(ours, peer, rate), 1.5),
+        goal(`rows/s to ${peer}, ${name}`, result.ratio(ours, peer, rate), 1.5),
+        goal(`rows/s to ${peer}, ${name}, gzip`, gzip.ratio(ours, peer, rate), 1.5),
       )
     goals.push(
-      goal(`of JSON.parse on lines in memory, ${name}`, result.ratio(ours, 'JSON.parse', rate), 0.8),
+      goal(`rows/s to JSON.parse, ${name}`, result.ratio(ours, 'JSON.parse', rate), 0.8),
       goal(
-        `file to Splunk, of the sink alone, ${name}`,
+        `file to Splunk, to the sink alone, ${name}`,
         sink.ratio('file to sink', 'the sink alone', rate),
         0.8,
       ),
@@ -106,7 +106,7 @@ export async function files({ quick, rounds }) {
     const [few, many] = folders
     return `### Files as a source
 
-NDJSON of real records, a \`for await\` over the rows, each file read five times; JSON.parse on lines in memory. JSON.parse is most of the cost of a row, so a reader that parses each line once can't be 1.5 times as fast as another one that does.
+NDJSON of real records, \`for await\` over the rows, each file read five times. The JSON.parse row parses lines in memory. Parsing is most of the cost of a row, so a reader that parses each line can't be 1.5 times as fast as another one that does.
 
 ${sections.length > 0 ? sections.join('\n\n') : 'Skipped: ../shared/data is not here.'}
 

@@ -80,7 +80,7 @@ export async function kafka({ quick, rounds }) {
             megabytes(result.of(label, 'peak')),
             label === 'bare loop' ? '' : ratio(times),
           ])
-        goals.push(goal(`${side}, rows per CPU second, of the bare loop, ${state}`, times, 0.8))
+        goals.push(goal(`rows per CPU second to the bare loop, ${side}, ${state}`, times, 0.8))
       }
       const names = ['', 'rows/s', 'rows per CPU second', 'peak memory', 'ours to it, per CPU second']
       sections.push(

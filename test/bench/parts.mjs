@@ -79,7 +79,7 @@ async function splunk(scale) {
   const large = await of(500, 400_000, 200_000)
   return `### Splunk sink
 
-Rows of about 470 bytes to a HEC that only counts, over HTTP on loopback, 4 requests in flight, not compressed. The bare loops post the same bodies without backpressure, retries or timeouts. splunk-logging limits neither requests nor connections: the bench holds it to 4 requests in flight, and also runs it with an agent that keeps connections alive.
+Rows of about 470 bytes to a HEC that only counts, over HTTP on loopback, 4 requests in flight, not compressed. The bare loops post the same bodies without backpressure, retries or timeouts. splunk-logging limits neither requests nor connections, so the bench limits it to 4 requests in flight, and also runs it with a keep-alive agent.
 
 50 rows a request:
 
@@ -89,13 +89,13 @@ ${senderTable(small)}
 
 ${senderTable(large)}
 
-${goal('of the bare got loop, per CPU second, 50 a request', small.ratio(ours, 'got loop', perCpu), 0.95)}
-${goal('of splunk-logging, rows/s, 50 a request', small.ratio(ours, 'splunk-logging', rate), 1.2)}
-${goal('of the one kept alive, rows/s, 50 a request', small.ratio(ours, keptAlive, rate), 1.2)}
-${goal('of splunk-logging, rows/s, 500 a request', large.ratio(ours, 'splunk-logging', rate), 1.5)}
-${goal('of the one kept alive, rows/s, 500 a request', large.ratio(ours, keptAlive, rate), 1.5)}
-${goal('of bare node:http, rows/s, 500 a request', large.ratio(ours, 'node:http loop', rate), 0.85)}
-${goal('of bare node:http, per CPU second, 500 a request', large.ratio(ours, 'node:http loop', perCpu), 0.85)}`
+${goal('rows per CPU second to the got loop, 50 a request', small.ratio(ours, 'got loop', perCpu), 0.95)}
+${goal('rows/s to splunk-logging, 50 a request', small.ratio(ours, 'splunk-logging', rate), 1.2)}
+${goal('rows/s to splunk-logging kept alive, 50 a request', small.ratio(ours, keptAlive, rate), 1.2)}
+${goal('rows/s to splunk-logging, 500 a request', large.ratio(ours, 'splunk-logging', rate), 1.5)}
+${goal('rows/s to splunk-logging kept alive, 500 a request', large.ratio(ours, keptAlive, rate), 1.5)}
+${goal('rows/s to node:http, 500 a request', large.ratio(ours, 'node:http loop', rate), 0.85)}
+${goal('rows per CPU second to node:http, 500 a request', large.ratio(ours, 'node:http loop', perCpu), 0.85)}`
 }
 
 /** The Go exporter, built; nothing where there is no Go. The checksum database may be out of reach: go.sum is what counts. */
@@ -114,7 +114,7 @@ function goPeer() {
 async function go(scale) {
   const head = `### Splunk sink and the Go exporter
 
-The same rows to the same HEC, 4 requests in flight, against the OpenTelemetry collector's \`splunkhec\` exporter, which reuses logs made in advance.`
+The same rows to the same HEC, 4 requests in flight, against the OpenTelemetry collector's \`splunkhec\` exporter, which reuses prepared logs.`
   const binary = goPeer()
   if (!binary) return `${head}\n\nSkipped: Go is not installed.`
   const peer = 'Go exporter'
@@ -153,8 +153,8 @@ The same rows to the same HEC, 4 requests in flight, against the OpenTelemetry c
     if (batch !== 50) continue
     const least = zipped ? 1.2 : 1
     goals.push(
-      goal(`of the Go exporter per CPU second, ${title}, warm`, warm.ratio(ours, peer, perCpu), least),
-      goal(`the same, cold`, cold.ratio(ours, peer, perCpu), least),
+      goal(`rows per CPU second to the Go exporter, ${title}, warm`, warm.ratio(ours, peer, perCpu), least),
+      goal(`rows per CPU second to the Go exporter, ${title}, cold`, cold.ratio(ours, peer, perCpu), least),
     )
   }
   return `${head} Cold: ${rows.toLocaleString('en-US')} rows, including the start of the program. Warm: as many again in the same process.
@@ -179,11 +179,11 @@ async function gzip(scale) {
   })
   return `### Compression
 
-The Splunk sink, 50 rows a request, by gzip level: bytes a row on the wire, headers included, and the rows/s that links of 100 Mbit/s and 1 Gbit/s allow.
+The Splunk sink, 50 rows a request, by gzip level: bytes a row on the wire, headers included, and rows/s over links of 100 Mbit/s and 1 Gbit/s.
 
 ${table(['', 'rows/s', 'rows per CPU second', 'bytes a row', 'at 100 Mbit/s', 'at 1 Gbit/s'], lines)}
 
-The sink uses level 1: higher levels cost CPU and save few bytes. Compression is on by default, since an uncompressed row needs several times the bandwidth; up to 100 Mbit/s gzip is also faster. \`compression: 'none'\` is for loopback and fast private networks.`
+The sink uses level 1, because higher levels cost CPU and save few bytes. Compression is the default: it saves most of the bandwidth, and is faster up to 100 Mbit/s. Use \`compression: 'none'\` for loopback and fast private networks.`
 }
 
 /** Bytes a row on the wire, with about 330 bytes of head for each request. */
@@ -251,8 +251,8 @@ async function source(scale) {
   const { result: warmPacked } = await of(true, [ours, ...others], true)
   const goals = (title, result, least) => {
     const first = result.ratio(ours, 'download', 'first')
-    return `${goal(`of the rate of JSON.parse, ${title}`, result.ratio(ours, 'JSON.parse', rate), least)}
-${goal(`first row against a bare download, ${title}`, first, 1.1, { most: true })}`
+    return `${goal(`rate to JSON.parse, ${title}`, result.ratio(ours, 'JSON.parse', rate), least)}
+${goal(`time of the first row to a download, ${title}`, first, 1.1, { most: true })}`
   }
   return `### Source
 
@@ -262,7 +262,7 @@ Not compressed, the first large answer of a process:
 
 ${lines(plain)}
 
-The same, read once before (whose memory counts):
+The same, after one earlier read (whose memory counts):
 
 ${lines(warmPlain)}
 
@@ -270,12 +270,12 @@ With gzip, as the service sends it to clients that accept it, the first large an
 
 ${lines(packed)}
 
-The same, read once before:
+The same, after one earlier read:
 
 ${lines(warmPacked)}
 
-${goal('of the rate of LogsQueryClient', plain.ratio(ours, 'LogsQueryClient', rate), 6)}
-${goal('of its memory', plain.ratio(ours, 'LogsQueryClient', 'peak'), 0.167, { most: true })}
+${goal('rate to LogsQueryClient', plain.ratio(ours, 'LogsQueryClient', rate), 6)}
+${goal('memory to LogsQueryClient', plain.ratio(ours, 'LogsQueryClient', 'peak'), 0.167, { most: true })}
 ${goals('not compressed, first', plain, 0.9)}
 ${goals('not compressed, warm', warmPlain, 0.9)}
 ${goals('gzip, first', packed, 1.5)}
@@ -343,10 +343,10 @@ One export answer of ${megabytes(bytes)}, ${rows.toLocaleString('en-US')} events
 
 ${lines}
 
-${python ? goal('of the rate of the Python splunk-sdk', times(pythonLabel), 3) : ''}
-${python ? goal('JSON.parse on each line, of the rate of the Python splunk-sdk', result.ratio('JSON.parse', pythonLabel, rate), 3) : ''}
-${goal('of the rate of the npm splunk-sdk', times('splunk-sdk (npm)'), 3)}
-${goal('of the rate of JSON.parse on each line', times('JSON.parse'), 0.7)}
+${python ? goal('rate to the Python splunk-sdk', times(pythonLabel), 3) : ''}
+${python ? goal('rate of JSON.parse to the Python splunk-sdk', result.ratio('JSON.parse', pythonLabel, rate), 3) : ''}
+${goal('rate to the npm splunk-sdk', times('splunk-sdk (npm)'), 3)}
+${goal('rate to JSON.parse', times('JSON.parse'), 0.7)}
 ${goal(`peak memory in MB at ${(rows * 5).toLocaleString('en-US')} events`, large.of(ours, 'peak') / 1e6, 150, { most: true })}
 ${goal('event-loop delay at p99.9 in ms', result.of(ours, 'delay'), 50, { most: true })}`
 }
@@ -365,7 +365,7 @@ async function sentinel(scale) {
   const large = await of(2000, 200_000, 100_000)
   return `### Sentinel sink
 
-The same rows to an endpoint that only counts, over TLS, 4 calls in flight, compressed by both.
+The same rows to an endpoint that only counts, over TLS, 4 calls in flight. Both compress.
 
 50 rows a call:
 
@@ -375,10 +375,10 @@ ${senderTable(small)}
 
 ${senderTable(large)}
 
-${goal('of the loop, rows/s, 50 a call', small.ratio(ours, peer, rate), 1)}
-${goal('of the loop, rows/s, 1 MB a call', large.ratio(ours, peer, rate), 1)}
-${goal('of its memory, 50 a call', small.ratio(ours, peer, 'peak'), 1, { most: true })}
-${goal('of its memory, 1 MB a call', large.ratio(ours, peer, 'peak'), 1, { most: true })}`
+${goal('rows/s to the loop, 50 a call', small.ratio(ours, peer, rate), 1)}
+${goal('rows/s to the loop, 1 MB a call', large.ratio(ours, peer, rate), 1)}
+${goal('memory to the loop, 50 a call', small.ratio(ours, peer, 'peak'), 1, { most: true })}
+${goal('memory to the loop, 1 MB a call', large.ratio(ours, peer, 'peak'), 1, { most: true })}`
 }
 
 async function rest(scale) {
@@ -395,8 +395,8 @@ One JSON object a request to a server that only counts, over HTTP, 4 requests in
 
 ${senderTable(result)}
 
-${goal('of the got loop, rows/s', result.ratio(ours, 'got loop', rate), 0.95)}
-${goal('of the got loop, per CPU second', result.ratio(ours, 'got loop', perCpu), 0.95)}`
+${goal('rows/s to the got loop', result.ratio(ours, 'got loop', rate), 0.95)}
+${goal('rows per CPU second to the got loop', result.ratio(ours, 'got loop', perCpu), 0.95)}`
 }
 
 async function pathServers({ delay } = {}) {
@@ -451,7 +451,7 @@ async function path(scale) {
     const micros = ({ rows, cpu }) => (cpu * 1e6) / rows
     return `### Whole path
 
-Query API, windows of up to 100,000 rows, through \`AzureMonitorReadable\` and \`SplunkWritable\` (500 rows a request, compressed) to HEC; both servers in processes of their own${scale.full ? '' : '; `--full` adds 5 million rows'}. The bare loop uses JSON.parse, JSON.stringify, zlib and Node's HTTP; it holds each answer as one string, reads ahead nothing and retries nothing. Its memory figure covers the whole process, warm-up included.
+Query API, windows of up to 100,000 rows, through \`AzureMonitorReadable\` and \`SplunkWritable\` (500 rows a request, compressed) to HEC; both servers in separate processes${scale.full ? '' : '; `--full` adds 5 million rows'}. The bare loop uses JSON.parse, JSON.stringify, zlib and Node's HTTP; it holds each answer as one string, without read-ahead or retries. Its memory figure covers the whole process, warm-up included.
 
 ${table(
   ['', 'rows/s', 'CPU µs a row', 'peak memory while it runs', 'peak heap'],
@@ -466,12 +466,12 @@ ${table(
 
 ${goal(`CPU µs a row, ${last}`, result.of(last, micros), 7.5, { most: true })}
 ${goal('CPU a row, to the bare loop', result.ratio(million, bare, micros), 1.1, { most: true })}
-${goal('CPU a row through a Transform that adds a column, to none', result.ratio(transformed, million, micros), 1.05, { most: true })}
+${goal('CPU a row with a Transform, to none', result.ratio(transformed, million, micros), 1.05, { most: true })}
 ${goal(`CPU a row, ${last} to ${middle}`, result.of(last, micros) / result.of(middle, micros), 1.1, { most: true })}
 ${goal(`CPU a row, ${smallest} to ${middle}`, result.of(smallest, micros) / result.of(middle, micros), 1.1, { most: true })}
 ${goal(`peak memory, ${last} to ${before}`, result.of(last, 'memory') / result.of(before, 'memory'), 1.1, { most: true })}
 
-The 10,000 rows run ten times, each with a new source and sink, since one run takes an eighth of a second. The source requests four windows ahead and holds them compressed.`
+The 10,000 rows run ten times, each with a new source and sink, because one run takes an eighth of a second. The source requests four windows ahead and holds them compressed.`
   } finally {
     await servers.close()
   }
@@ -537,11 +537,11 @@ async function backpressure(scale) {
   const most = Math.max(...samples.map(({ read, delivered }) => read - delivered))
   return `### Backpressure
 
-HEC answers so slowly that the sink accepts a tenth of the source's rate (${round(slowRate)} rows/s), for ${seconds} seconds: the source pauses while the sink is full, at most ${most} rows are unacknowledged, and memory stays level.
+For ${seconds} seconds HEC accepts only a tenth of the source's rate (${round(slowRate)} rows/s). The source pauses while the sink is full, at most ${most} rows are unacknowledged, and memory stays level.
 
 ![Memory and rows over time](${file})
 
-${goal('memory in the last third to that in the middle third', mean(half) / mean(settled.filter(({ at }) => at <= (seconds * 2) / 3)), 1.1, { most: true })}`
+${goal('memory, last third to middle third', mean(half) / mean(settled.filter(({ at }) => at <= (seconds * 2) / 3)), 1.1, { most: true })}`
 }
 
 async function records(scale) {
@@ -619,7 +619,7 @@ async function checkpoint(scale) {
   const [first, , last] = result.labels
   return `### Checkpoint
 
-Each step commits one slice and plans another, both flushed to the disk of a directory store, so that the number planned stays the same. ${commits.toLocaleString('en-US')} steps, rewrites of the state included.
+Each step commits one slice and plans another, both flushed to disk by a directory store, so the number planned stays the same. ${commits.toLocaleString('en-US')} steps, including rewrites of the state.
 
 ${table(
   ['', 'ms for both', 'CPU ms for both'],
@@ -657,7 +657,7 @@ async function windows(scale) {
     const seconds = (name, warm) => result.of(label(name, warm), 'seconds')
     return `### Windows at once
 
-${count} windows that take the service ${delay} ms each, with the default of 4 queries in flight: ${(count / 4) * (delay / 1000)} s at least. The third row's sink takes ${delay} ms a window too, so it delivers its last windows half a second after reading them. Cold includes loading modules; warm follows one window.
+${count} windows that take the service ${delay} ms each, with the default of 4 queries in flight, so at least ${(count / 4) * (delay / 1000)} s. The third row's sink also takes ${delay} ms a window, which adds half a second. Warm follows one window.
 
 ${table(
   ['', 'seconds, cold', 'seconds, warm'],

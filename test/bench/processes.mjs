@@ -29,7 +29,7 @@ export async function processes({ quick, rounds }) {
   }
   return `### More processes
 
-The same rows through the Splunk sink, 500 a request, by one process and by several, which share the cores of this machine with the server. Total rows/s.
+Total rows/s through the Splunk sink, 500 rows a request, by processes that share this machine's cores with the server.
 
 ${table(['', ...counts.map((count) => (count === 1 ? 'one process' : `${count} processes`))], lines)}`
 }

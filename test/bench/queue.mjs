@@ -83,14 +83,14 @@ export async function queue({ quick, rounds }) {
       }
     return `### A queue of windows
 
-Redis in a separate process. Windows without rows show the cost of the queue itself; the worker runs four at a time.
+Redis in a separate process. Windows without rows show the queue's own cost; the worker runs four at a time.
 
 ${table(['windows', 'planning', 'each window', 'CPU of the worker, each'], lines)}
 
 ${goal(`seconds to plan ${sizes.at(-1).toLocaleString('en-US')} windows`, planning, 5, { most: true })}
 ${goal(`cost of a window, ${sizes.at(-1).toLocaleString('en-US')} to ${sizes[0]}`, costs.at(-1) / costs[0], 1.2, { most: true })}
 
-The whole path: ${windows} windows of ${rowsPerWindow} rows, from a query service that needs ${delay} ms for each, to HEC, both in separate processes; four windows at a time in each worker. One worker needs ${((windows / 4) * (delay / 1000)).toFixed(0)} s at least; all share the two cores.
+The whole path: ${windows} windows of ${rowsPerWindow} rows, from a query service that needs ${delay} ms for each, to HEC, both in separate processes. Each worker runs four windows at a time, so one needs at least ${((windows / 4) * (delay / 1000)).toFixed(0)} s; all share the two cores.
 
 ${table(
   ['workers', 'seconds', 'times as fast as one'],

@@ -24,10 +24,16 @@ export function round(value) {
 export const ratio = (value) => `${value.toFixed(2)}×`
 export const megabytes = (bytes) => `${Math.round(bytes / 1e6)} MB`
 
-/** One line that says whether a goal is reached. */
+/** One row that says whether a goal is reached; `withGoals` makes tables of them. */
 export function goal(text, value, least, { most = false } = {}) {
   const reached = most ? value <= least : value >= least
-  return `- ${reached ? '✓' : '✗'} ${text}: ${value.toFixed(2)} (goal: ${most ? 'at most' : 'at least'} ${least})`
+  return `| ${reached ? '✓' : '✗'} | ${text} | ${value.toFixed(2)} | ${most ? 'at most' : 'at least'} ${least} |`
+}
+
+/** The text with a head above each run of goals. */
+export function withGoals(text) {
+  const head = '|  | goal | measured | wanted |\n| --- | --- | --: | --: |\n'
+  return text.replaceAll(/(?:^\| [✓✗] \|.*(?:\n|$))+/gm, (goals) => `${head}${goals}`)
 }
 
 /** The machine, the date and the versions. */

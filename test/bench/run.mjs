@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { parts } from './parts.mjs'
-import { circumstances, putIntoReadme } from './report.mjs'
+import { circumstances, putIntoReadme, withGoals } from './report.mjs'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,7 +30,7 @@ const texts = [circumstances()]
 console.log(`${texts[0]}\n`)
 for (const name of chosen) {
   console.error(name)
-  const text = await parts[name](scale)
+  const text = withGoals(await parts[name](scale))
   console.log(`${text}\n`)
   texts.push(text)
 }

@@ -47,14 +47,14 @@ export async function start({ rounds }) {
   const [imported, oneSent, got, version] = names.map(beyondBare)
   return `### Start
 
-Milliseconds of CPU of a process beyond those of bare Node (${median(measured.bare).toFixed(0)} ms), all threads.
+CPU time of a process, all threads, minus that of bare Node (${median(measured.bare).toFixed(0)} ms).
 
 ${table(
   ['', 'ms of CPU'],
   names.map((name) => [name, beyondBare(name).toFixed(0)]),
 )}
 
-got alone is ${got.toFixed(0)} ms of the ${(oneSent - imported).toFixed(0)} ms that the first request adds, since that request loads it.
+The first request adds ${(oneSent - imported).toFixed(0)} ms, because it loads got (${got.toFixed(0)} ms alone).
 
 ${goal('ms of CPU, import', imported, 50, { most: true })}
 ${goal('ms of CPU, first request to HEC', oneSent - imported, 50, { most: true })}
