@@ -8,6 +8,16 @@ import { addressTimeout } from '../../http/deadline.ts'
 import { ownOrShared } from '../../http/sharing.ts'
 import { type AzureConnection, connectionFor } from '../azure/connection.ts'
 import {
+  type Api,
+  type Apis,
+  type Arguments,
+  type Client,
+  type Exchange,
+  newestApi,
+  type Response,
+  type Versions,
+} from './apis.ts'
+import {
   type BrokerAddress,
   type ClusterSettings,
   type ClusterValues,
@@ -16,69 +26,6 @@ import {
   signInSecrets,
 } from './connection-options.ts'
 import { connectorName, failureOf, KafkaFailure } from './failure.ts'
-
-type Client = typeof client
-
-/** The requests that are made, each in the newest version that is known to us. */
-interface Apis {
-  ApiVersions: Client['apiVersionsV3']
-  FindCoordinator: Client['findCoordinatorV6']
-  Fetch: Client['fetchV17']
-  Heartbeat: Client['heartbeatV4']
-  InitProducerId: Client['initProducerIdV5']
-  JoinGroup: Client['joinGroupV9']
-  LeaveGroup: Client['leaveGroupV5']
-  ListOffsets: Client['listOffsetsV9']
-  Metadata: Client['metadataV12']
-  OffsetCommit: Client['offsetCommitV9']
-  OffsetFetch: Client['offsetFetchV9']
-  Produce: Client['produceV11']
-  SyncGroup: Client['syncGroupV5']
-}
-
-type Versions = ReadonlyMap<string, Response<'ApiVersions'>['apiKeys'][number]>
-type Response<N extends keyof Apis> = Awaited<ReturnType<Apis[N]['api']['async']>>
-/** What a broker answers to a request that produces. */
-export type ProduceResponse = Exclude<Response<'Produce'>, boolean>
-type Arguments<N extends keyof Apis> = Parameters<Apis[N]['createRequest']>
-
-/** One version of a request. */
-interface Api {
-  readonly api: { async(connection: client.Connection, ...args: unknown[]): Promise<unknown> }
-  createRequest(...args: unknown[]): client.Writer
-  parseResponse(correlation: number, key: number, version: number, reader: client.Reader): unknown
-}
-
-/** The newest version of each request whose arguments are as they are given here. */
-const newest: Readonly<Record<keyof Apis, number>> = {
-  ApiVersions: 3,
-  FindCoordinator: 6,
-  Fetch: 17,
-  Heartbeat: 4,
-  InitProducerId: 5,
-  JoinGroup: 9,
-  LeaveGroup: 5,
-  ListOffsets: 9,
-  Metadata: 12,
-  OffsetCommit: 9,
-  OffsetFetch: 9,
-  // From version 10 a broker that is no longer the leader names the new one in tagged fields, which the client misreads.
-  Produce: 9,
-  SyncGroup: 5,
-}
-
-/** A request whose bytes are written or read by who makes it. */
-export interface Exchange<T> {
-  readonly name: 'Fetch' | 'Produce'
-  /** Kafka's number of the request. */
-  readonly key: number
-  /** The first version in which lengths are written in few bytes. */
-  readonly compactFrom: number
-  /** @param usual writes the request as the client does */
-  write(version: number, usual: Api['createRequest']): client.Writer
-  /** @param usual reads the answer as the client does */
-  read(reader: client.Reader, version: number, usual: () => unknown): T
-}
 
 export interface Partition {
   /** The broker that leads it; undefined while an election is under way. */
@@ -329,9 +276,8 @@ export class KafkaCluster {
   /** Brokers that know of all others: those of the options first, then those that answered before. */
   #anyBroker(): BrokerAddress[] {
     const { bootstrap } = this.#settings
-    const isGiven = ({ host, port }: BrokerAddress) =>
-      bootstrap.some((given) => given.host === host && given.port === port)
-    return [...bootstrap, ...this.#brokers.filter((broker) => !isGiven(broker))]
+    const others = this.#brokers.filter((broker) => !bootstrap.some((given) => isSame(given, broker)))
+    return [...bootstrap, ...others]
   }
 
   /** The newest version of a request that both sides know. */
@@ -351,16 +297,7 @@ export class KafkaCluster {
       this.#versions = undefined
       throw error
     }
-    const { minVersion = 0, maxVersion = -1 } = versions.get(name) ?? {}
-    const prefix = `${name[0]!.toLowerCase()}${name.slice(1)}V`
-    for (let version = Math.min(maxVersion, newest[name]); version >= minVersion; version--) {
-      const api = (client as unknown as Record<string, Api>)[`${prefix}${version}`]
-      if (api) return [api, version]
-    }
-    throw new KafkaFailure(
-      'ERR_QUERY',
-      `the broker offers ${name} in the versions ${minVersion} to ${maxVersion}, none of which is known here`,
-    )
+    return newestApi(client, versions, name)
   }
 
   /** @param names undefined for all topics */
@@ -392,7 +329,9 @@ export class KafkaCluster {
 
   #keep({ clusterId, brokers, topics }: Response<'Metadata'>): void {
     this.#id = clusterId ?? this.#id
-    const addresses = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
+    // Each broker is one object, so that requests are grouped by it.
+    const one = (broker: BrokerAddress) => this.#brokers.find((known) => isSame(known, broker)) ?? broker
+    const addresses = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, one({ host, port })]))
     this.#brokers = [...addresses.values()]
     const at = performance.now()
     for (const { name, topicId: id, partitions } of topics) {
@@ -402,6 +341,10 @@ export class KafkaCluster {
       this.#topics.set(name!, { topic: { name: name!, id, partitions: ordered }, at })
     }
   }
+}
+
+function isSame(one: BrokerAddress, other: BrokerAddress): boolean {
+  return one.host === other.host && one.port === other.port
 }
 
 /** An answer in which nothing is wrong but that some partitions have no leader at the moment. @throws any other error */

@@ -110,6 +110,13 @@ interface FailureDetails {
   readonly cause?: unknown
 }
 
+/** The failure that was caught. @throws the signal's reason, and any other error */
+export function caughtFailure(error: unknown, signal: AbortSignal): KafkaFailure {
+  signal.throwIfAborted()
+  if (error instanceof KafkaFailure) return error
+  throw error
+}
+
 /** What an error of the client means. @param what names the request, for the error */
 export function failureOf(error: unknown, what: string, redact: Redact): KafkaFailure {
   if (error instanceof KafkaFailure) return error

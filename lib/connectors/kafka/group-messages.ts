@@ -1,4 +1,5 @@
 import type * as client from '@platformatic/kafka'
+import { grouped, topicOf } from './partitions.ts'
 
 type Client = typeof client
 
@@ -84,7 +85,7 @@ export function assignPartitions(
     const share = shares.get(id)!
     const { topics, owned } = members.get(id)!
     for (const partition of namesIn(owned)) {
-      const wanted = topics.includes(topicOf(partition)) && free.has(partition)
+      const wanted = topics.includes(placeOf(partition).topic) && free.has(partition)
       if (!wanted || share.size > least || (share.size === least && larger === 0)) continue
       if (share.size === least) larger--
       share.add(partition)
@@ -92,11 +93,11 @@ export function assignPartitions(
     }
   }
   for (const partition of free) {
-    const takers = ids.filter((id) => members.get(id)!.topics.includes(topicOf(partition)))
+    const takers = ids.filter((id) => members.get(id)!.topics.includes(placeOf(partition).topic))
     takers.sort((one, other) => shares.get(one)!.size - shares.get(other)!.size)
     if (takers[0] !== undefined) shares.get(takers[0])!.add(partition)
   }
-  return new Map([...shares].map(([id, share]) => [id, assignmentOf(share)]))
+  return new Map([...shares].map(([id, share]) => [id, assignmentOf([...share].map(placeOf))]))
 }
 
 function* namesIn(assignment: Assignment): Generator<string> {
@@ -104,15 +105,16 @@ function* namesIn(assignment: Assignment): Generator<string> {
     for (const partition of partitions) yield `${topic}/${partition}`
 }
 
-function topicOf(partition: string): string {
-  return partition.slice(0, partition.lastIndexOf('/'))
+function placeOf(name: string) {
+  const slash = name.lastIndexOf('/')
+  return { topic: name.slice(0, slash), partition: Number(name.slice(slash + 1)) }
 }
 
-function assignmentOf(names: Iterable<string>): Assignment {
-  const byTopic = new Map<string, number[]>()
-  for (const name of names) {
-    const topic = topicOf(name)
-    byTopic.set(topic, [...(byTopic.get(topic) ?? []), Number(name.slice(topic.length + 1))])
-  }
-  return [...byTopic].map(([topic, partitions]) => ({ topic, partitions: partitions.sort((a, b) => a - b) }))
+export function assignmentOf(
+  places: Iterable<{ readonly topic: string; readonly partition: number }>,
+): Assignment {
+  return Array.from(grouped(places, topicOf), ([topic, own]) => ({
+    topic,
+    partitions: own.map(({ partition }) => partition).sort((a, b) => a - b),
+  }))
 }

@@ -11,7 +11,7 @@ import type {
 } from './events.ts'
 import type { KafkaFailure } from './failure.ts'
 import { GroupMember } from './group-member.ts'
-import type { Assignment } from './group-messages.ts'
+import { type Assignment, assignmentOf } from './group-messages.ts'
 import type { SourceValues } from './options.ts'
 import { type AskOffsets, kafkaSlice, type PartitionNotes, requireKafkaSlice, sliceSize } from './planner.ts'
 
@@ -209,11 +209,7 @@ export class GroupPlanner implements Planner<KafkaSlice, KafkaOffset> {
 
   /** Finds where new partitions are to be read from. */
   async #start(added: readonly { topic: string; partition: number }[], signal: AbortSignal): Promise<void> {
-    const topics = [...new Set(added.map(({ topic }) => topic))]
-    const asked = topics.map((topic) => ({
-      topic,
-      partitions: added.filter((each) => each.topic === topic).map(({ partition }) => partition),
-    }))
+    const asked = assignmentOf(added)
     const committed = await this.#member!.committed(asked, signal)
     const isKnown = added.every(({ topic, partition }) => committed.has(`${topic}/${partition}`))
     const first = isKnown ? undefined : await this.#ask(this.#values.startingOffsets, signal)

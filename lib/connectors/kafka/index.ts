@@ -16,7 +16,7 @@ import type {
   MalformedMessageEvent,
   RebalanceEvent,
 } from './events.ts'
-import { connectorName, KafkaFailure } from './failure.ts'
+import { caughtFailure, connectorName } from './failure.ts'
 import { GroupPlanner, MemoryCheckpoint } from './group.ts'
 import {
   boundedDeclaration,
@@ -28,7 +28,8 @@ import {
   sourceValues,
   streamDeclaration,
 } from './options.ts'
-import { type AskOffsets, OffsetPlanner, offsetsOf, PartitionNotes } from './planner.ts'
+import { offsetsOf } from './partitions.ts'
+import { type AskOffsets, OffsetPlanner, PartitionNotes } from './planner.ts'
 import { KafkaSinkProtocol } from './sink-protocol.ts'
 import { failureVerdict, KafkaSourceProtocol, reportLoss } from './source-protocol.ts'
 
@@ -53,9 +54,7 @@ function offsetsAsker(
         const value = await offsetsOf(cluster.value, values.topics, wanted, signal)
         return { kind: 'accepted' as const, value }
       } catch (error) {
-        signal.throwIfAborted()
-        if (!(error instanceof KafkaFailure)) throw error
-        return failureVerdict(error)
+        return failureVerdict(caughtFailure(error, signal))
       }
     }
     const answer = await requester.ask(once, {

@@ -21,7 +21,7 @@ import {
 } from './connection-options.ts'
 import type { Offsets, OffsetsOption } from './events.ts'
 import { connectorName } from './failure.ts'
-import { earliest, latest } from './planner.ts'
+import { earliest, latest } from './partitions.ts'
 import { compressions } from './produce-request.ts'
 
 const offsetsKind = {

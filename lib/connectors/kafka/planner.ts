@@ -1,9 +1,9 @@
 import { CheckpointError } from '../../core/errors.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { Planner } from '../../source/planner.ts'
-import type { KafkaCluster } from './cluster.ts'
 import type { DataLossEvent, KafkaOffset, KafkaSlice, LagEvent, Offsets, OffsetsOption } from './events.ts'
-import { connectorName, KafkaFailure } from './failure.ts'
+import { connectorName } from './failure.ts'
+import { partitionsIn } from './partitions.ts'
 
 /** Maximum characters of offsets in advice: cut ones could not be used. */
 const longestAdvice = 500
@@ -28,9 +28,6 @@ export function sliceSize(
   const byBytes = Math.floor(maxBytesPerTrigger / notes.messageBytes)
   return Math.max(1, Math.min(maxOffsetsPerTrigger, byBytes))
 }
-
-/** Kafka's stand-ins for offsets, in a request and in `startingOffsets`. */
-export const [latest, earliest] = [-1, -2]
 
 /** What the stream and its requests know of a partition. */
 export class PartitionNotes {
@@ -210,105 +207,5 @@ export function requireKafkaSlice(slice: Slice): asserts slice is KafkaSlice {
   if (typeof topic === 'string' && numbers && start! <= end!) return
   throw new CheckpointError('ERR_CHECKPOINT', `${slice.id} is no range of offsets of Kafka`, {
     connector: connectorName,
-  })
-}
-
-export function* partitionsIn(
-  offsets: Offsets,
-): Generator<[topic: string, partition: number, offset: number]> {
-  for (const [topic, partitions] of Object.entries(offsets))
-    for (const [partition, offset] of Object.entries(partitions)) yield [topic, Number(partition), offset]
-}
-
-/**
- * Offsets of all partitions of some topics, as they are now. `latest` is the end of what is committed: of a transaction
- * under way no message is read.
- * @throws KafkaFailure
- */
-export async function offsetsOf(
-  cluster: KafkaCluster,
-  names: readonly string[],
-  wanted: OffsetsOption,
-  signal: AbortSignal,
-): Promise<KafkaOffset> {
-  const topics = await cluster.topics(names, signal)
-  const offsets: Record<string, Record<string, number>> = {}
-  const asked: AskedOffset[] = []
-  for (const { name, partitions } of topics.values()) {
-    const own: Record<string, number> = {}
-    offsets[name] = own
-    for (const partition of partitions.keys()) {
-      const given = typeof wanted === 'string' ? wanted : (wanted[name]?.[partition] ?? latest)
-      const timestamp = given === 'latest' ? latest : given === 'earliest' ? earliest : given
-      if (timestamp >= 0) own[partition] = timestamp
-      else asked.push({ topic: name, partition, timestamp })
-    }
-  }
-  for (const [{ topic, partition }, offset] of await listOffsets(cluster, asked, signal))
-    offsets[topic]![partition] = offset
-  return { cluster: await cluster.id(signal), offsets }
-}
-
-interface AskedOffset {
-  readonly topic: string
-  readonly partition: number
-  /** `latest`, `earliest`, or milliseconds since 1970. */
-  readonly timestamp: number
-}
-
-/** Asks the leaders of partitions for offsets, each leader once. @throws KafkaFailure */
-export async function listOffsets(
-  cluster: KafkaCluster,
-  asked: readonly AskedOffset[],
-  signal: AbortSignal,
-): Promise<Map<AskedOffset, number>> {
-  const topics = await cluster.topics([...new Set(asked.map(({ topic }) => topic))], signal)
-  const byLeader = new Map<string, AskedOffset[]>()
-  const leaders = new Map<string, { readonly host: string; readonly port: number }>()
-  for (const each of asked) {
-    const leader = topics.get(each.topic)?.partitions[each.partition]?.leader
-    if (!leader) throw leaderless(cluster, each.topic, each.partition)
-    const key = `${leader.host}:${leader.port}`
-    leaders.set(key, leader)
-    byLeader.set(key, [...(byLeader.get(key) ?? []), each])
-  }
-  const found = new Map<AskedOffset, number>()
-  await Promise.all(
-    [...byLeader].map(async ([key, own]) => {
-      const names = [...new Set(own.map(({ topic }) => topic))]
-      const list = names.map((name) => ({
-        name,
-        partitions: own
-          .filter(({ topic }) => topic === name)
-          .map(({ partition, timestamp }) => ({
-            partitionIndex: partition,
-            currentLeaderEpoch: -1,
-            timestamp: BigInt(timestamp),
-          })),
-      }))
-      try {
-        // 1: only what is committed.
-        const answer = await cluster.call(leaders.get(key), 'ListOffsets', [-1, 1, list], signal)
-        for (const { name, partitions } of answer.topics) {
-          for (const { partitionIndex, offset } of partitions) {
-            const each = own.find(({ topic, partition }) => topic === name && partition === partitionIndex)
-            if (each) found.set(each, Number(offset))
-          }
-        }
-      } catch (error) {
-        if (error instanceof KafkaFailure && error.isStale) for (const name of names) cluster.forget(name)
-        throw error
-      }
-    }),
-  )
-  return found
-}
-
-/** The error of a partition that nobody leads: an election is under way, or its brokers are gone. */
-export function leaderless(cluster: KafkaCluster, topic: string, partition: number): KafkaFailure {
-  cluster.forget(topic)
-  return new KafkaFailure('ERR_QUERY', `${topic}, partition ${partition} has no leader at the moment`, {
-    transient: true,
-    kafkaCode: 'LEADER_NOT_AVAILABLE',
   })
 }

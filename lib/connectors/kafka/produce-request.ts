@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type * as client from '@platformatic/kafka'
+import { grouped, topicOf } from './partitions.ts'
 
 type Client = typeof client
 
@@ -135,17 +136,16 @@ export function produceRequest(
   batches: readonly PartitionBatch[],
 ): client.Writer {
   const compact = version >= 9
-  const topics = [...new Set(batches.map(({ topic }) => topic))]
   const all = -1
   const writer = client.Writer.create()
     .appendString(null, compact)
     .appendInt16(all)
     .appendInt32(timeout)
     .appendArray(
-      topics,
-      (topicWriter, topic) => {
+      [...grouped(batches, topicOf)],
+      (topicWriter, [topic, own]) => {
         topicWriter.appendString(topic, compact).appendArray(
-          batches.filter((each) => each.topic === topic),
+          own,
           (partitionWriter, { partition, batch }) => {
             partitionWriter.appendInt32(partition)
             if (compact) partitionWriter.appendUnsignedVarInt(batch.length + 1)

@@ -1,18 +1,18 @@
-import { isDate } from 'node:util/types'
 import type * as client from '@platformatic/kafka'
-import { DeliveryError, RefusedRow } from '../../core/errors.ts'
+import { DeliveryError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
-import { describe, isBytes, serialize } from '../../core/json.ts'
 import { untilAborted } from '../../core/on-abort.ts'
 import { counted } from '../../core/quantities.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
 import { withDeadline } from '../../http/deadline.ts'
 import type { Attempt, Body, EncodedRow, SinkProtocol } from '../../sink/protocol.ts'
-import { clusterFor, type KafkaCluster, type ProduceResponse, type Topic } from './cluster.ts'
+import type { ProduceResponse } from './apis.ts'
+import { clusterFor, type KafkaCluster } from './cluster.ts'
 import type { BrokerAddress } from './connection-options.ts'
-import { connectorName, failureOf, KafkaFailure } from './failure.ts'
+import { bytesOf, type Coded, encodeMessage, none, readMessages } from './encoded-messages.ts'
+import { caughtFailure, connectorName, failureOf, KafkaFailure } from './failure.ts'
 import type { SinkValues } from './options.ts'
-import { leaderless } from './planner.ts'
+import { byLeader, leaderless } from './partitions.ts'
 import { type NewMessage, type PartitionBatch, produceRequest, recordBatch } from './produce-request.ts'
 
 /** Answers that say: this batch is in already, or what the broker knows of this producer is gone. */
@@ -21,7 +21,7 @@ const forgotten = new Set(['INVALID_PRODUCER_EPOCH', 'INVALID_PRODUCER_ID_MAPPIN
 const unknownTopic = 'UNKNOWN_TOPIC_OR_PARTITION'
 const tooLarge = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
 
-/** Milliseconds by which a broker gives up earlier than we do, so that its answer is heard. */
+/** Part of the timeout after which a broker gives up, so that its answer arrives in time. */
 const answerTime = 0.8
 
 /** A producer's id, and the number of the next batch of each partition. */
@@ -126,22 +126,15 @@ export class KafkaSinkProtocol implements SinkProtocol {
       this.#partitions = new Map([...topics].map(([name, { partitions }]) => [name, partitions.length]))
       return { kind: 'accepted', value: { text: 'ready' } }
     } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof KafkaFailure)) throw error
-      const verdict = this.#failed(undefined, error)
-      return verdict.kind === 'retry' ? verdict : { kind: 'fatal', error: this.#fatal(error) }
+      const failure = caughtFailure(error, signal)
+      const verdict = this.#failed(undefined, failure)
+      return verdict.kind === 'retry' ? verdict : { kind: 'fatal', error: this.#fatal(failure) }
     }
   }
 
   /** A row as a line about it, its key and its value. */
   encode(row: Record<string, unknown>, at: number): EncodedRow {
-    const { topic_column, key_column, timestamp_column } = this.#values
-    const topic = topic_column === undefined ? this.#values.topic! : topicOf(row, topic_column)
-    const timestamp = timestamp_column === undefined ? at : timeOf(row, timestamp_column)
-    const key = key_column === undefined ? none : keyOf(row, key_column)
-    const value = this.#valueOf(row)
-    const lengths = `${Buffer.byteLength(key.text)},${Buffer.byteLength(value.text)}`
-    const wire = `${key.kind}${value.kind}${timestamp},${lengths}\n${key.text}${value.text}`
+    const { topic, key, wire } = encodeMessage(row, this.#values, at)
     const count = this.#partitions.get(topic)
     return { wire, group: count === undefined ? topic : `${topic}/${this.#partitionOf(topic, count, key)}` }
   }
@@ -156,25 +149,13 @@ export class KafkaSinkProtocol implements SinkProtocol {
       const throttle = await this.#attempt(flight.parts, timeout * answerTime, signal)
       return this.#verdict(body, flight, throttle)
     } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof KafkaFailure)) throw error
-      return this.#failed(flight && { body, flight }, error)
+      return this.#failed(flight && { body, flight }, caughtFailure(error, signal))
     }
   }
 
   close(): void {
     this.#ended.abort()
     this.#cluster.close()
-  }
-
-  #valueOf(row: Record<string, unknown>): Coded {
-    const { format, value_column } = this.#values
-    if (format === 'json') return { kind: 't', text: serialize(row) }
-    const value = Object.hasOwn(row, value_column) ? row[value_column] : undefined
-    if (value === null) return none
-    if (typeof value === 'string') return { kind: 't', text: value }
-    if (isBytes(value)) return { kind: 'b', text: Buffer.from(value).toString('base64') }
-    throw new RefusedRow(`${value_column}: expected a string or bytes, got ${describe(value)}`)
   }
 
   /** By the key, as all clients of Kafka do it, so that equal keys meet whoever produces them. */
@@ -220,26 +201,14 @@ export class KafkaSinkProtocol implements SinkProtocol {
   async #attempt(parts: readonly Part[], timeout: number, signal: AbortSignal): Promise<number> {
     const left = parts.filter(({ isDone }) => !isDone)
     if (left.length === 0) return 0
-    const topics = await this.cluster.topics([...new Set(left.map(({ topic }) => topic))], signal)
+    const groups = await byLeader(this.cluster, left, signal)
     const session = await this.#openSession(signal)
-    const byLeader = new Map<string, { readonly leader: BrokerAddress; readonly parts: Part[] }>()
-    for (const part of left) {
-      const leader = leaderOf(topics, part)
-      if (!leader) {
-        part.failure = leaderless(this.cluster, part.topic, part.partition)
-        continue
-      }
-      const name = `${leader.host}:${leader.port}`
-      const group = byLeader.get(name) ?? { leader, parts: [] }
-      group.parts.push(part)
-      byLeader.set(name, group)
-    }
-    const throttles = await Promise.all(
-      [...byLeader.values()].map(({ leader, parts: own }) =>
-        this.#produce(leader, own, session, timeout, signal),
-      ),
-    )
-    return Math.max(0, ...throttles)
+    const throttles = Array.from(groups, ([leader, own]) => {
+      if (leader) return this.#produce(leader, own, session, timeout, signal)
+      for (const part of own) part.failure = leaderless(this.cluster, part)
+      return 0
+    })
+    return Math.max(0, ...(await Promise.all(throttles)))
   }
 
   async #produce(
@@ -271,11 +240,10 @@ export class KafkaSinkProtocol implements SinkProtocol {
       for (const part of parts) this.#settle(library, part, answer.codes.get(laneOf(part)))
       return answer.throttle
     } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof KafkaFailure)) throw error
+      const failure = caughtFailure(error, signal)
       for (const part of parts) {
-        part.failure = error
-        if (error.isStale) this.cluster.forget(part.topic)
+        part.failure = failure
+        if (failure.isStale) this.cluster.forget(part.topic)
       }
       return 0
     }
@@ -390,10 +358,6 @@ function laneOf({ topic, partition }: Pick<Part, 'topic' | 'partition'>): string
   return `${topic}/${partition}`
 }
 
-function leaderOf(topics: ReadonlyMap<string, Topic>, { topic, partition }: Part): BrokerAddress | undefined {
-  return topics.get(topic)?.partitions[partition]?.leader
-}
-
 function produceExchange(library: typeof client, timeout: number, batches: readonly PartitionBatch[]) {
   return {
     name: 'Produce' as const,
@@ -424,66 +388,6 @@ function produceAnswer(usual: () => unknown): ProduceAnswer {
   return { throttle: answer.throttleTimeMs, codes }
 }
 
-function topicOf(row: Record<string, unknown>, column: string): string {
-  const value = Object.hasOwn(row, column) ? row[column] : undefined
-  if (typeof value === 'string' && /^[\w.-]{1,249}$/.test(value)) return value
-  throw new RefusedRow(`${column}: expected the name of a topic, got ${describe(value)}`)
-}
-
-/** Text of a key or value: as it is, as base64, or none. */
-interface Coded {
-  readonly kind: 't' | 'b' | 'n'
-  readonly text: string
-}
-
-const none: Coded = { kind: 'n', text: '' }
-
-function keyOf(row: Record<string, unknown>, column: string): Coded {
-  const value = Object.hasOwn(row, column) ? row[column] : undefined
-  if (value === undefined || value === null) return none
-  if (typeof value === 'string') return { kind: 't', text: value }
-  if (isBytes(value)) return { kind: 'b', text: Buffer.from(value).toString('base64') }
-  return { kind: 't', text: serialize(value, column) }
-}
-
-function bytesOf({ kind, text }: Coded): Buffer {
-  return Buffer.from(text, kind === 'b' ? 'base64' : 'utf8')
-}
-
-function timeOf(row: Record<string, unknown>, column: string): number {
-  const value = Object.hasOwn(row, column) ? row[column] : undefined
-  const time = isDate(value) ? value.getTime() : typeof value === 'string' ? Date.parse(value) : Number.NaN
-  if (Number.isSafeInteger(time) && time >= 0) return time
-  throw new RefusedRow(`${column}: expected a Date or an ISO 8601 string, got ${describe(value)}`)
-}
-
 function partOf(topic: string, partition: number, messages: NewMessage[]): Part {
   return { topic, partition, messages, sent: undefined, inDoubt: false, failure: undefined, isDone: false }
-}
-
-const [newline, comma, zero] = [0x0a, 0x2c, 0x30]
-
-/** Reads rows back, as {@link KafkaSinkProtocol.encode} wrote them. */
-function readMessages(bytes: Buffer): NewMessage[] {
-  const messages: NewMessage[] = []
-  for (let at = 0; at < bytes.length; at++) {
-    const [keyKind, valueKind] = [bytes[at++]!, bytes[at++]!]
-    const numbers = [0, 0, 0]
-    for (let index = 0; bytes[at] !== newline; at++) {
-      if (bytes[at] === comma) index++
-      else numbers[index] = numbers[index]! * 10 + bytes[at]! - zero
-    }
-    const [timestamp, keyLength, valueLength] = numbers as [number, number, number]
-    const keyStart = at + 1
-    const valueStart = keyStart + keyLength
-    at = valueStart + valueLength
-    const key = decoded(bytes.subarray(keyStart, valueStart), keyKind)
-    messages.push({ timestamp, key, value: decoded(bytes.subarray(valueStart, at), valueKind) })
-  }
-  return messages
-}
-
-function decoded(part: Buffer, kind: number): Buffer | undefined {
-  if (kind === 'n'.charCodeAt(0)) return undefined
-  return kind === 'b'.charCodeAt(0) ? Buffer.from(part.toString('latin1'), 'base64') : part
 }

@@ -5,9 +5,10 @@ import type { Ask, Page, Row, SourceObserver, SourceProtocol } from '../../sourc
 import type { ClusterHolder, KafkaCluster } from './cluster.ts'
 import type { BrokerAddress } from './connection-options.ts'
 import type { DataLossEvent, KafkaOffset, KafkaSlice } from './events.ts'
-import { connectorName, failureOf, KafkaFailure } from './failure.ts'
+import { caughtFailure, connectorName, failureOf, KafkaFailure } from './failure.ts'
 import type { SourceValues } from './options.ts'
-import { earliest, latest, leaderless, listOffsets, type PartitionNotes } from './planner.ts'
+import { earliest, latest, leaderless, listOffsets } from './partitions.ts'
+import type { PartitionNotes } from './planner.ts'
 import { type FetchedPartition, RecordBatches, readFetchAnswer } from './records.ts'
 import { MessageRows } from './rows.ts'
 
@@ -63,16 +64,15 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
       this.#observer.request()
       const known = (await this.cluster.topics([topic], signal)).get(topic)!
       const leader = known.partitions[partition]?.leader
-      if (!leader) throw leaderless(this.cluster, topic, partition)
+      if (!leader) throw leaderless(this.cluster, slice)
       const fetched = await this.#fetch(leader, known.id, topic, partition, from, signal)
       if (fetched.errorCode === offsetOutOfRange) return await this.#outOfRange(slice, from, signal)
       if (fetched.errorCode !== noError) throw await this.#answerError(fetched.errorCode, slice)
       return await this.#page(slice, from, fetched)
     } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof KafkaFailure)) throw error
-      if (error.isStale) this.cluster.forget(topic)
-      return failureVerdict(error)
+      const failure = caughtFailure(error, signal)
+      if (failure.isStale) this.cluster.forget(topic)
+      return failureVerdict(failure)
     }
   }
 
@@ -87,9 +87,7 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
       const text = `${counted(asked.length, 'partition')} of ${names.join(', ')}`
       return { kind: 'accepted', value: { healthy: true, text } }
     } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof KafkaFailure)) throw error
-      return failureVerdict(error)
+      return failureVerdict(caughtFailure(error, signal))
     }
   }
 
