@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { credentialsOf, type Redact, redactor } from '../core/redaction.ts'
 import { addressTimeout } from './deadline.ts'
-import { defaultConnectionAge, type HttpSettings, httpSpecs } from './options.ts'
+import { defaultConnectionAge, type HttpSettings, httpSpecs, tlsOptions } from './options.ts'
 import { openTunnel, proxyFromEnvironment, type TunnelTarget } from './proxy.ts'
 import { ownOrShared } from './sharing.ts'
 
@@ -37,11 +37,8 @@ export class Agents {
   #ended = new AbortController()
 
   constructor(settings: HttpSettings) {
-    const { verify_ssl, ca } = settings
-    this.#settings =
-      typeof verify_ssl === 'string'
-        ? { ...settings, verify_ssl: true, ca: ca ?? verify_ssl }
-        : { ...settings, verify_ssl }
+    const { ca, rejectUnauthorized: verify_ssl } = tlsOptions(settings)
+    this.#settings = { ...settings, ca, verify_ssl }
   }
 
   /** Removes the credentials of the used proxies from a string. */

@@ -99,6 +99,18 @@ export const httpSpecs = {
 /** Options of every connector that speaks HTTP. */
 export type HttpOptions = OptionsOf<typeof httpSpecs>
 
+/** TLS as Node's `tls.connect` accepts it. A path as `verify_ssl` has become the certificates of `ca`. */
+export function tlsOptions({ ca, cert, key, passphrase, verify_ssl }: HttpSettings) {
+  const isCa = typeof verify_ssl === 'string'
+  return {
+    rejectUnauthorized: isCa || verify_ssl,
+    ca: isCa ? (ca ?? verify_ssl) : ca,
+    cert,
+    key,
+    passphrase,
+  }
+}
+
 /** Reports what is wrong with a client certificate, before anything is sent. */
 export function checkHttpOptions(
   { cert, key, passphrase, verify_ssl }: Partial<HttpSettings>,

@@ -1,6 +1,6 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { type OptionSpecs, type OptionValues, option, Refusal, type Report } from '../../core/options.ts'
-import { httpSpecs } from '../../http/options.ts'
+import { httpSpecs, tlsOptions } from '../../http/options.ts'
 import { type AzureOptionValues, checkAzureOptions, signInSpecs } from '../azure/options.ts'
 
 /** Where a broker listens. */
@@ -68,7 +68,7 @@ const connectSpecs = {
   password: option.text({ secret: true }),
   /**
    * Whether connections to brokers use TLS.
-   * @default true for Event Hubs, and with `ca`, `cert` or a way to sign in to Azure
+   * @default true for Event Hubs, and with `ca`, `cert`, a path as `verify_ssl` or a way to sign in to Azure
    */
   tls: option.flag(),
   /**
@@ -132,8 +132,8 @@ export function checkClusterOptions(
     else if (!given.has('connection_string') && !given.has('username')) report(`sasl_mechanism: "${sasl_mechanism}" needs username and password`) // biome-ignore format: a line
   }
   if (tls === false) {
-    for (const name of ['ca', 'cert', 'key'])
-      if (given.has(name)) report(`${name}: has no use with tls false`)
+    const unused = ['ca', 'cert', 'key', ...(typeof values.verify_ssl === 'string' ? ['verify_ssl'] : [])]
+    for (const name of unused) if (given.has(name)) report(`${name}: has no use with tls false`)
   }
   // Checks the client certificate too. A credential in the place of none: signing in to Azure is one way of several here.
   checkAzureOptions(
@@ -160,21 +160,19 @@ type SaslSettings =
   | { readonly mechanism: 'OAUTHBEARER' } // biome-ignore format: two alternatives
 
 export function clusterSettings(values: ClusterValues): ClusterSettings {
-  const { connection_string, username, password, ca, cert, key, passphrase, verify_ssl } = values
+  const { connection_string, username, password } = values
   const hub = connection_string === undefined ? undefined : connectionStringParts(connection_string)
   const isEmulator = hub?.['UseDevelopmentEmulator'] === 'true'
   const isAzure = azureWays.some((name) => values[name as keyof AzureOptionValues])
-  const encrypted =
-    values.tls ?? ((hub !== undefined && !isEmulator) || isAzure || ca !== undefined || cert !== undefined)
+  const tls = tlsOptions(values)
+  const isCertified = tls.ca !== undefined || tls.cert !== undefined
+  const encrypted = values.tls ?? ((hub !== undefined && !isEmulator) || isAzure || isCertified)
   const given = values.bootstrap_servers ?? values.prefixed['bootstrap.servers']
   const port = encrypted ? tlsPort : plainPort
   const bootstrap = parseServers(given ?? new URL(hub!['Endpoint']!).hostname, port)!
-  const tls = encrypted ? { ca, cert, key, passphrase, rejectUnauthorized: verify_ssl } : undefined
   return {
     bootstrap,
-    tls:
-      tls &&
-      (Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) as TlsOptions),
+    tls: encrypted ? (tls as TlsOptions) : undefined,
     sasl: isAzure
       ? { mechanism: 'OAUTHBEARER' }
       : hub

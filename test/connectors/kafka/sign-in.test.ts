@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t from 'tap'
 import { KafkaReadable, KafkaStreamReadable } from '../../../lib/connectors/kafka/index.ts'
@@ -70,6 +71,9 @@ t.test('signing in to Kafka', { skip: kafkaMissing }, async (t) => {
 
   await t.test('TLS with a client certificate', async (t) => {
     await works(t, { bootstrap_servers: broker.tls, ca: kafka.ca, ...kafka.client })
+    const verify_ssl = join(t.testdir({ 'ca.pem': kafka.ca }), 'ca.pem')
+    await works(t, { bootstrap_servers: broker.tls, verify_ssl, ...kafka.client })
+    await works(t, { bootstrap_servers: broker.tls, verify_ssl: false, tls: true, ...kafka.client })
     await fails(
       t,
       { bootstrap_servers: broker.tls, tls: true },
