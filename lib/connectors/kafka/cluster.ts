@@ -28,7 +28,7 @@ import {
 import { connectorName, failureOf, KafkaFailure } from './failure.ts'
 
 export interface Partition {
-  /** The broker that leads it; undefined while an election is under way. */
+  /** The broker that leads it; undefined during an election. */
   readonly leader: BrokerAddress | undefined
   readonly leaderEpoch: number
 }
@@ -39,7 +39,7 @@ export interface Topic {
   readonly partitions: readonly Partition[]
 }
 
-/** How long it is taken for known who leads a partition, in milliseconds. New partitions are seen by then. */
+/** Maximum age of the known leaders and partitions of a topic, in milliseconds. */
 const topicAge = 30_000
 
 /** How often a topic that is not there is asked for, and how far apart: brokers hear of a new one in their own time. */
@@ -88,8 +88,8 @@ async function loadClient(): Promise<Client> {
 }
 
 /**
- * Connections to the brokers of a cluster, and who leads which partition. It makes one attempt at each request; whoever
- * asks decides what a failure means. Closing it ends all requests.
+ * Connections to the brokers of a cluster, and who leads which partition. It makes one attempt at each request; the
+ * caller decides what a failure means. Closing it ends all requests.
  */
 export class KafkaCluster {
   readonly #settings: ClusterSettings
@@ -113,7 +113,7 @@ export class KafkaCluster {
     this.#redactSecrets = redactor(signInSecrets(values))
   }
 
-  /** Takes secrets out of a text. */
+  /** Removes secrets from a string. */
   redact: Redact = (text) => {
     const clean = this.#redactSecrets(text)
     return this.#azure ? this.#azure.value.redact(clean) : clean
@@ -124,7 +124,7 @@ export class KafkaCluster {
     return (await this.#open()).client
   }
 
-  /** The cluster's id, once a broker has told it. Event Hubs: the namespace. */
+  /** The cluster's id, from the first broker that answers. Event Hubs: the namespace. */
   async id(signal: AbortSignal): Promise<string> {
     if (this.#id === undefined) await this.#metadata([], signal)
     return this.#id ?? ''

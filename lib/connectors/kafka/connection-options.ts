@@ -3,7 +3,7 @@ import { type OptionSpecs, type OptionValues, option, Refusal, type Report } fro
 import { httpSpecs, tlsOptions } from '../../http/options.ts'
 import { type AzureOptionValues, checkAzureOptions, signInSpecs } from '../azure/options.ts'
 
-/** Where a broker listens. */
+/** Address of a broker. */
 export interface BrokerAddress {
   readonly host: string
   readonly port: number
@@ -83,7 +83,7 @@ const connectSpecs = {
   audience: signInSpecs.audience,
 } satisfies OptionSpecs
 
-/** Options of every stream that speaks to Kafka: where it is, and how to sign in. The proxy is that of token requests. */
+/** Options of every stream of Kafka: brokers and signing in. Only token requests use the proxy. */
 export type ClusterSpecs = typeof connectSpecs & Omit<typeof signInSpecs, 'audience'> & typeof httpSpecs
 
 export const clusterSpecs: ClusterSpecs = { ...signInSpecs, ...httpSpecs, ...connectSpecs }
@@ -93,7 +93,7 @@ export type ClusterValues = OptionValues<ClusterSpecs> & {
 }
 
 /** Ways to sign in to Azure, and so by OAUTHBEARER. */
-const azureWays = ['credential', 'databricks_credential', 'azure_default_credential', 'tenant_id', 'client_id', 'client_secret'] // biome-ignore format: a list
+const azureWays = ['credential', 'databricks_credential', 'azure_default_credential', 'tenant_id', 'client_id', 'client_secret', 'federated_token_file', 'client_certificate'] // biome-ignore format: a list
 
 /** Reports what is wrong with the options of a connection together. */
 export function checkClusterOptions(
@@ -192,7 +192,7 @@ export function clusterSettings(values: ClusterValues): ClusterSettings {
   }
 }
 
-/** What of the options must not be seen. */
+/** Options that no error may show. */
 export function signInSecrets({
   connection_string,
   password,
@@ -211,7 +211,7 @@ function connectionStringParts(text: string): Partial<Record<string, string>> {
   )
 }
 
-/** @returns undefined where it is no list of addresses */
+/** @returns undefined if it is no list of addresses */
 function parseServers(text: string, defaultPort: number): BrokerAddress[] | undefined {
   const servers: BrokerAddress[] = []
   for (const part of text.split(',').map((each) => each.trim())) {

@@ -35,7 +35,7 @@ export interface DataLossEvent {
   readonly continuesAt: number
 }
 
-/** Event `lag`, at each look for new messages: how far what is committed of a partition is behind its end. */
+/** Event `lag`, at each poll: messages of a partition after the last commit. */
 export interface LagEvent {
   readonly topic: string
   readonly partition: number

@@ -19,11 +19,11 @@ export interface GroupSettings extends RetryPolicy {
   readonly session_timeout_seconds: number
 }
 
-/** What a member tells of itself. */
+/** What a member reports. */
 export interface GroupListener {
   /**
    * Partitions are assigned.
-   * @param isContinuous whether this member was one all the time, so that nobody else had the partitions that it keeps
+   * @param isContinuous whether this member was one all the time, so that no other had the partitions that it keeps
    */
   assigned(assignment: Assignment, isContinuous: boolean): Promise<void>
   /** It is no member any more: others may have its partitions. */
@@ -45,7 +45,7 @@ const coordinatorMoved = new Set(['NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE'
 const protocolName = 'roundrobin'
 
 /** Commits without being a member. */
-const nobody: Membership = { memberId: '', generation: -1 }
+const notMember: Membership = { memberId: '', generation: -1 }
 
 /** Answers that end a membership. */
 function isRebalance(error: unknown): error is KafkaFailure {
@@ -113,8 +113,8 @@ export class GroupMember {
       })),
     }))
     for (const budget = new RetryBudget(this.#settings); ; ) {
-      // Once it has left, it may commit as long as nobody else is a member.
-      const { memberId, generation } = this.#stop.signal.aborted ? nobody : await this.place(signal)
+      // Once it has left, it may commit as long as the group has no member.
+      const { memberId, generation } = this.#stop.signal.aborted ? notMember : await this.place(signal)
       budget.begin()
       try {
         const coordinator = await this.#findCoordinator(signal)
@@ -152,7 +152,7 @@ export class GroupMember {
       try {
         const coordinator = await this.#findCoordinator(signal)
         const group = { groupId: this.#settings.group_id, memberId: null, memberEpoch: -1, topics }
-        // Stable: the offsets of a transaction under way are waited for.
+        // Stable: waits for the offsets of open transactions.
         const { groups } = await this.#cluster.call(coordinator, 'OffsetFetch', [[group], true], signal)
         const found = new Map<string, number>()
         for (const { name, partitions } of groups[0]?.topics ?? [])

@@ -27,7 +27,7 @@ interface Owned {
   readonly partition: number
   /** Which time it has it: slices of an earlier time are given up. */
   readonly owner: number
-  /** The next offset that a slice is laid from. */
+  /** Start of the next slice. */
   position: number
   /** As the group has it; undefined if it has none. */
   committed: number | undefined
@@ -41,9 +41,8 @@ export interface GroupHooks {
 }
 
 /**
- * Lays ranges of offsets of the partitions that a consumer group has given to this process, and commits to the group.
- * Slices that are in flight while their partition is taken away are given up: what was not read yet is not read, and
- * nothing of them is committed.
+ * Plans ranges of offsets of the partitions that a consumer group has assigned to this process, and commits to the
+ * group. A slice in flight whose partition is revoked is given up: its reading stops, and it is not committed.
  */
 export class GroupPlanner implements Planner<KafkaSlice, KafkaOffset> {
   readonly #ask: AskOffsets

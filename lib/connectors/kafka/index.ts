@@ -112,7 +112,7 @@ export class KafkaReadable extends BoundedReadable<KafkaSlice, Row, KafkaSourceE
           ])
           const planner = new OffsetPlanner(ask, values, notes, ({ topic, partition, offset }) => {
             throw new OptionError(connectorName, [
-              `startingOffsets: ${offset} of ${topic}, partition ${partition} lies behind endingOffsets`,
+              `startingOffsets: ${offset} of ${topic}, partition ${partition} is after endingOffsets`,
             ])
           })
           return [...planner.slices(from, until)]

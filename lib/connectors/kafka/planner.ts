@@ -67,7 +67,7 @@ export class PartitionNotes {
     return time === undefined ? undefined : Math.max(0, Date.now() - time)
   }
 
-  /** How far partitions are behind their end: those of which something was committed. */
+  /** Lag of the partitions that have a commit. */
   *lags(ends: Offsets): Generator<LagEvent> {
     for (const [topic, partition, end] of partitionsIn(ends)) {
       const committed = this.#committed.get(`${topic}/${partition}`)
@@ -96,7 +96,7 @@ export interface PlannerSettings {
   readonly maxBytesPerTrigger: number
 }
 
-/** Lays ranges of offsets. Partitions take turns, so that none waits for another to be read to its end. */
+/** Plans ranges of offsets. Partitions take turns, so that none waits until another is read to its end. */
 export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
   readonly #ask: AskOffsets
   readonly #settings: PlannerSettings
@@ -200,7 +200,7 @@ export class OffsetPlanner implements Planner<KafkaSlice, KafkaOffset> {
   }
 }
 
-/** @throws CheckpointError where it is no range of offsets */
+/** @throws CheckpointError if it is no range of offsets */
 export function requireKafkaSlice(slice: Slice): asserts slice is KafkaSlice {
   const { topic, partition, start, end } = slice as Partial<KafkaSlice>
   const numbers = [partition, start, end].every((value) => Number.isSafeInteger(value) && value! >= 0)

@@ -61,7 +61,7 @@ export async function recordBatch(
   return batch
 }
 
-/** Records behind room for the head of their batch. */
+/** Encodes records, after `headBytes` free bytes for the head of their batch. */
 function recordBytes(messages: readonly NewMessage[], firstTimestamp: number): Buffer {
   // Of each record at most: length, attributes, two deltas, two lengths, number of headers.
   let most = headBytes

@@ -62,7 +62,7 @@ const isTransactional = 1 << 4
 const isControl = 1 << 5
 const compressionMask = 0b111
 
-/** A message, whose key and value are places in the bytes of its batch. An end of -1 stands for null. */
+/** A message, whose key and value are places in the bytes of its batch. An end of -1 means null. */
 export interface Message {
   readonly offset: number
   /** Milliseconds since 1970. */
@@ -93,7 +93,7 @@ export class RecordBatches {
   readonly #client: Client
   readonly #bytes: Buffer
   readonly #aborted: AbortedTransaction[]
-  /** Producers whose transaction under way was aborted. */
+  /** Producers whose current transaction was aborted. */
   readonly #aborting = new Set<bigint>()
 
   constructor(client: Client, { records, aborted }: FetchedPartition) {
@@ -122,7 +122,7 @@ export class RecordBatches {
       const isGivenUp = this.#isGivenUp(at, attributes, last)
       if (last < from || first >= until || isGivenUp || attributes & isControl) continue
       const timestamp = Number(this.#bytes.readBigInt64BE(at + 27))
-      // The broker's own time stands for all messages of the batch.
+      // The broker's own time, for all messages of the batch.
       const stamp = attributes & (1 << 3) ? Number(this.#bytes.readBigInt64BE(at + 35)) : undefined
       const count = this.#bytes.readInt32BE(at + 57)
       const bytes = this.#recordBytes(at, attributes)
@@ -247,7 +247,7 @@ class Cursor {
     return headers
   }
 
-  /** Bytes with their length before them; undefined stands for null. */
+  /** Bytes with their length before them; undefined if null. */
   #block(): Buffer | undefined {
     const length = this.#varint()
     if (length < 0) return undefined

@@ -21,7 +21,7 @@ export interface RowSettings extends MalformedSettings, Columns {
   readonly records: boolean
 }
 
-/** Where a message is. */
+/** Partition of a message. */
 interface Place {
   readonly topic: string
   readonly partition: number

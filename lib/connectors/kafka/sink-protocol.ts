@@ -158,7 +158,7 @@ export class KafkaSinkProtocol implements SinkProtocol {
     this.#cluster.close()
   }
 
-  /** By the key, as all clients of Kafka do it, so that equal keys meet whoever produces them. */
+  /** By the key, as all clients of Kafka do it, so that equal keys meet, whichever client produces them. */
   #partitionOf(topic: string, count: number, key: Coded): number {
     if (key.kind !== 'n') return (this.#library!.murmur2(bytesOf(key)) & 0x7fffffff) % count
     // Rows without a key fill a batch for one partition, then one for the next.
@@ -268,7 +268,7 @@ export class KafkaSinkProtocol implements SinkProtocol {
     part.failure = error
     part.inDoubt = error.unanswered
     if (error.isStale) this.cluster.forget(topic)
-    // A new producer has no past. What was in doubt may come twice then.
+    // The broker knows no batch of a new producer: one in doubt may come twice.
     if (forgotten.has(code)) this.#forgetSession(sent?.session)
   }
 

@@ -15,7 +15,7 @@ import { MessageRows } from './rows.ts'
 /** Kafka's number of the error, and of none. */
 const [noError, offsetOutOfRange] = [0, 1]
 
-/** Where the next page of a slice begins. */
+/** First offset of the next page of a slice. */
 interface NextPage {
   readonly from: number
 }
@@ -112,7 +112,7 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
       lastFetchedEpoch: -1,
       partitionMaxBytes: fetch_bytes,
     }
-    // No wait: what is asked for is there. 1: without messages of transactions under way.
+    // No wait: the messages are there. 1: without those of open transactions.
     const asking = (topicId: string) =>
       [0, 1, fetch_bytes, 1, 0, -1, [{ topicId, partitions: [asked] }], [], ''] as const
     return this.cluster.exchange(
@@ -177,8 +177,8 @@ export class KafkaSourceProtocol implements SourceProtocol<KafkaSlice, KafkaOffs
     const start = (await listOffsets(this.cluster, [asked], signal)).get(asked) ?? 0
     this.#notes.noteStart(topic, partition, start)
     if (start <= from) {
-      // The leader has changed, and the new one has not caught up; or what was there is gone for good, which `lost` finds.
-      throw new KafkaFailure('ERR_QUERY', `${topic}, partition ${partition}: offset ${from} is behind the end of the log`, { transient: true, kafkaCode: 'OFFSET_OUT_OF_RANGE' }) // biome-ignore format: a line
+      // The leader has changed, and the new one has not caught up; or the messages are lost, which `lost` finds.
+      throw new KafkaFailure('ERR_QUERY', `${topic}, partition ${partition}: offset ${from} is after the end of the log`, { transient: true, kafkaCode: 'OFFSET_OUT_OF_RANGE' }) // biome-ignore format: a line
     }
     reportLoss(this.#values, this.#observer, { topic, partition, offset: from, continuesAt: start })
     return { kind: 'wait', after: 0, page: { from: start } satisfies NextPage }
@@ -205,7 +205,7 @@ export function reportLoss(
     const why =
       offset < continuesAt
         ? `offset ${offset} has expired, the first one that is left is ${continuesAt}`
-        : `offset ${offset} lies behind the end of the log: the topic was cut or created again, and begins at ${continuesAt}`
+        : `offset ${offset} is after the end of the log: the topic was cut or created again, and begins at ${continuesAt}`
     throw new KafkaFailure(
       'ERR_RESULT',
       `${topic}, partition ${partition}: ${why}. With failOnDataLoss: false the stream goes on there`,

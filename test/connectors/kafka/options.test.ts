@@ -32,6 +32,9 @@ t.test('where to connect, and how to sign in', async (t) => {
   t.match(reading({ ...servers, tls: false, ca: '-----BEGIN CERTIFICATE-----' }), [
     'ca: has no use with tls false',
   ])
+  t.match(reading({ ...servers, federated_token_file: 'token' }), [
+    'the service principal is incomplete: it lacks tenant_id and client_id',
+  ])
   t.match(reading({ ...servers, username: 'u', password: 'p', azure_default_credential: true }), [
     /exclude each other/,
   ])
