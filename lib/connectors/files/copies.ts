@@ -17,7 +17,7 @@ export type Origin =
   | { readonly kind: 'new'; readonly twin?: KnownFile | undefined }
   /** Behind what was read of its original. */
   | { readonly kind: 'copy'; readonly of: KnownFile }
-  /** Another look tells. */
+  /** The next look decides. */
   | { readonly kind: 'wait' }
 
 /** A file that was read. */
@@ -28,23 +28,28 @@ export interface KnownFile {
 
 /** Files that were read, by the start of their text: to find the original of a copy. */
 export class KnownFiles {
-  /** Keys by the length of the start, then by its CRC-32. */
-  readonly #byStart = new Map<number, Map<number, string[]>>()
+  /** Keys by the length of the start, then by its CRC-32. Made when a file may be a copy, which most looks find none of. */
+  #byStart: Map<number, Map<number, string[]>> | undefined
+  readonly #keys: () => Iterable<string>
   readonly #stateOf: (key: string) => string | undefined
 
-  constructor(keys: Iterable<string>, stateOf: (key: string) => string | undefined) {
+  constructor(keys: () => Iterable<string>, stateOf: (key: string) => string | undefined) {
+    this.#keys = keys
     this.#stateOf = stateOf
-    for (const key of keys) this.add(key)
   }
 
   add(key: string): void {
+    if (this.#byStart) this.#add(key, this.#byStart)
+  }
+
+  #add(key: string, byStart: Map<number, Map<number, string[]>>): void {
     const text = this.#stateOf(key)
     if (text === undefined) return
     const [length, crc] = parseState(text).first
     // Of a file of which nothing was read there is nothing to go on from.
     if (length === 0) return
-    const sameLength = this.#byStart.get(length) ?? new Map<number, string[]>()
-    this.#byStart.set(length, sameLength)
+    const sameLength = byStart.get(length) ?? new Map<number, string[]>()
+    byStart.set(length, sameLength)
     const same = sameLength.get(crc)
     if (!same) sameLength.set(crc, [key])
     else if (!same.includes(key)) same.push(key)
@@ -52,6 +57,10 @@ export class KnownFiles {
 
   /** Files whose text starts as this one does; those of which most was read first. */
   alike(head: Buffer): KnownFile[] {
+    if (!this.#byStart) {
+      this.#byStart = new Map()
+      for (const key of this.#keys()) this.#add(key, this.#byStart)
+    }
     const found: KnownFile[] = []
     for (const [length, sameLength] of this.#byStart) {
       if (length > head.length) continue
@@ -80,7 +89,7 @@ export interface CopyContext {
 }
 
 /**
- * Tells whether a file that was never read is a copy of one that was. It is only if the original was cut, overwritten
+ * Decides whether a file that was never read is a copy of one that was. It is only if the original was cut, overwritten
  * or went about when the copy came, and the text before the place where the original was read to is the same. Whatever
  * else looks alike is read whole, since rows that come twice are better than rows that never come.
  */

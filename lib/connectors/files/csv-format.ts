@@ -21,7 +21,7 @@ export interface CsvSettings {
   readonly max_line_bytes: number
 }
 
-/** What a field is, as far as the file's start tells. */
+/** Type of a field, inferred from the start of the file. */
 type FieldType = 'string' | 'long' | 'real' | 'bool'
 
 let loaded: typeof import('csv-parse/sync') | undefined
@@ -117,7 +117,7 @@ function typeOf(values: readonly string[]): FieldType {
   return 'string'
 }
 
-/** A field as its column's type; one that does not fit stays a text. */
+/** A field as its column's type; one that does not fit stays a string. */
 function fieldValue(text: string, type: FieldType, nullValue: string): unknown {
   if (text === nullValue) return null
   if (type === 'string' || text.length > longestNumber || !forms[type].test(text)) return text
@@ -179,7 +179,7 @@ export class CsvFormat implements Format {
     if (last < text.length) take(last, text.length)
   }
 
-  /** Where the records of a text are that are not blank. */
+  /** Positions of the records that are not blank. */
   #placesOf(text: Buffer, begin: number): Places {
     const places: [number, number][] = []
     const take = (start: number, end: number) => {

@@ -2,7 +2,7 @@ import type { Ends, Scanner } from '../../core/blocks.ts'
 
 const newline = 10
 
-/** Finds the ends of CSV records: line ends that stand in no quotes. */
+/** Finds the ends of CSV records: line ends outside of quotes. */
 export class CsvScanner implements Scanner {
   readonly #quote: number
   readonly #escape: number

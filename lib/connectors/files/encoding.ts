@@ -3,7 +3,7 @@ import { FileError } from './file-error.ts'
 
 export type Compression = 'gzip' | 'brotli' | 'zstd'
 
-/** So many bytes of a file's begin tell its encoding. */
+/** Bytes at the start of a file that decide its encoding. */
 export const headBytes = 4
 
 /** How a file is packed: by its first bytes, or by its name where the format has no mark (brotli). */
@@ -55,10 +55,10 @@ export function utf8MarkOf(head: Uint8Array): number {
   return head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? 3 : 0
 }
 
-/** So much of a file's begin is looked at to tell a text from something else. */
+/** Bytes at the start of a file that decide whether it is text. */
 const inspectedBytes = 8192
 
-/** @throws FileError where a file's first bytes are none of a text */
+/** @throws FileError if a file's first bytes are not text */
 export function requireText(path: string, bytes: Buffer): void {
   if (bytes.subarray(0, inspectedBytes).includes(0)) {
     throw new FileError(path, 'is no text: it looks like a binary file (there is a NUL byte near its begin)')

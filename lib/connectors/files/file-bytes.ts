@@ -90,7 +90,7 @@ export class FileBytes {
     return (await this.#file.stat()).size
   }
 
-  /** The file's own bytes, whatever they stand for. @throws FileError */
+  /** The file's own bytes, packed or encoded as they are. @throws FileError */
   async bytes(start: number, end: number): Promise<Buffer> {
     try {
       return await readAt(this.#file, start, end - start)
@@ -119,7 +119,7 @@ export class FileBytes {
 
   /**
    * Its text between two bytes, decompressed, without the byte order mark's effect on places: a mark of UTF-8 counts as
-   * three bytes and is given out.
+   * three bytes and is emitted.
    *
    * @param size bytes of the file that count, packed: what is written behind them is not looked at
    * @throws FileError if it is cut off, damaged or no text; AbortError. Whether a plain file that is followed is text is
@@ -145,7 +145,7 @@ export class FileBytes {
     }
   }
 
-  /** The whole text, where it is not the file's own bytes. */
+  /** The whole text, if it is not the file's own bytes. */
   async *#decoded(size: number, signal: AbortSignal): AsyncGenerator<Buffer, void> {
     let chunks: AsyncIterable<Buffer> = this.#raw(0, size, signal)
     if (this.compression) chunks = this.#unpacked(this.compression, chunks, signal)
@@ -197,7 +197,7 @@ export class FileBytes {
         : fileError(this.path, error)
     } finally {
       unpack.destroy()
-      // The file may be closed only when nobody reads it any more.
+      // The file may be closed only after the last read.
       await fed.catch(() => {})
     }
   }

@@ -80,7 +80,7 @@ const reasons: Readonly<Record<string, string>> = {
   EMFILE: 'can not be opened: the process has too many files open (EMFILE)',
 }
 
-/** Faults of the file alone, which stay until somebody mends them. Others can be read meanwhile. */
+/** Permanent faults of one file. Other files can be read meanwhile. */
 const unreadableCodes = new Set(['EACCES', 'EPERM', 'ELOOP', 'ENXIO'])
 
 /** An error of the file system, as one that names the file. @param text in place of the reason */

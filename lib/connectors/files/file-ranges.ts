@@ -16,10 +16,10 @@ import type { FilesStreamValues } from './options.ts'
 import { canRead, hasHeader, headerBytes, headerMark, headerOf, scannerOf } from './read-records.ts'
 import type { TextHeader } from './records.ts'
 
-/** A slice with little room left is filled by pieces no smaller than this. */
+/** Minimum bytes of a piece, however little of a slice is left. */
 const leastPiece = 256
 
-/** A text without the end of a record for so many times the longest record is something else. */
+/** Without the end of a record for this many times the longest record, the file has another format. */
 const longestRecord = 8
 
 /** Bytes of the first fingerprint: so few that a copy has them with its first write. */
@@ -57,16 +57,16 @@ export interface EndOfFile {
 }
 
 /**
- * The ranges of a file that hold whole records, from a place on, each of about as many bytes as there is room for.
+ * The ranges of a file that hold whole records, from a place on, each of about as many bytes as the slice has left.
  *
  * @throws FileError if it can't be read, or was cut while it was read: what was read of it since the last range is not
- *   given out then
+ *   emitted then
  */
 export async function* rangesOf(
   bytes: FileBytes,
   reading: Reading,
   values: FilesStreamValues,
-  room: () => number,
+  space: () => number,
   signal: AbortSignal,
 ): AsyncGenerator<TextRange, EndOfFile> {
   const { start, size } = reading
@@ -85,13 +85,13 @@ export async function* rangesOf(
       isFirst = false
       for (let at = 0; at < chunk.length; ) {
         // More comes, so that what is full is not the last.
-        if (recordBytes > 0 && recordBytes >= room()) {
+        if (recordBytes > 0 && recordBytes >= space()) {
           yield await maker.make(from, records, { left: -1 })
           from += recordBytes
           records = []
           recordBytes = 0
         }
-        const left = Math.max(leastPiece, room() - recordBytes - restBytes)
+        const left = Math.max(leastPiece, space() - recordBytes - restBytes)
         const piece = chunk.subarray(at, at + left)
         at += piece.length
         const last = scanner.scan(piece)?.last ?? 0
@@ -141,7 +141,7 @@ class RangeMaker {
   readonly #reading: Reading
   readonly #values: FilesStreamValues
   readonly #signal: AbortSignal
-  /** The header that is in force, and where it is. */
+  /** The header in force, and its position. */
   header: TextHeader | undefined
   #headerAt = 0
   readonly #mark: string | undefined
@@ -225,7 +225,7 @@ class RangeMaker {
     this.#headerAt = at
   }
 
-  /** The last header in a text is in force behind it. */
+  /** The last header of a range is in force behind it. */
   async #findHeader(from: number, text: readonly Buffer[]): Promise<void> {
     if (this.#mark === undefined) return
     const whole = Buffer.concat(text)

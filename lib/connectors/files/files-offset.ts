@@ -5,7 +5,7 @@ import type { Fingerprint } from './fingerprint.ts'
 
 /** A part of a file's text. Places are bytes of the text: decompressed, and as UTF-8. */
 export type FileRange = {
-  /** Where a look found the file last. */
+  /** Path of the file at the last look. */
   readonly path: string
   /** Device, inode and birth. */
   readonly key: string
@@ -18,7 +18,7 @@ export type FileRange = {
   readonly crc?: number
   /** What is remembered of the file once this is read, as `formatState` writes it. */
   readonly state?: string
-  /** The file was cut or overwritten and is read from its start again: what was known of it may tell a copy. */
+  /** The file was cut or overwritten and is read from its start again: its former state may identify a copy. */
   readonly isRestart?: boolean
   /** The text ends here. */
   readonly isToEnd?: boolean
@@ -36,7 +36,7 @@ export interface FilesSlice extends Slice {
   readonly gone?: readonly string[]
 }
 
-/** Where a stream of files stands: how far each file is read. */
+/** Offset of a stream of files: how far each file is read. */
 export type FilesOffset = {
   /** Number of the next slice. */
   readonly next?: number
@@ -57,7 +57,7 @@ export interface FileState {
   readonly offset: number
   /** Start of the last record, if it was released without its end; else `offset`. */
   readonly record: number
-  /** Where the header is that is in force, of formats that have one. */
+  /** Position of the header in force, in formats that have one. */
   readonly header: number
   /** Of the text's first bytes, few enough that a copy has them early. */
   readonly first: Fingerprint
@@ -65,7 +65,7 @@ export interface FileState {
   readonly head: Fingerprint
   /** Of the text before `offset`. */
   readonly tail: Fingerprint
-  /** Where a look found it last. */
+  /** Its path at the last look. */
   readonly path: string
 }
 

@@ -21,16 +21,16 @@ import { endsWith, readText, startsWith } from './fingerprint.ts'
 import { type FollowedFile, FollowedFiles } from './followed-files.ts'
 import { isSameFile } from './listing.ts'
 import { type FilesStreamValues, listingSettings } from './options.ts'
-import type { PlannedTexts } from './planned-texts.ts'
+import type { PlannedText } from './planned-text.ts'
 
 /** Milliseconds that a run of `available_now` waits at most for copies that are being written. */
 const longestWait = 5_000
 
-/** What a planner tells its stream. */
+/** What a planner reports to its stream. */
 export interface PlannerEvents {
   /** A file, or a part of one, is not read. */
   skipped(path: string, problem: string): void
-  /** A file has the text of another one. @param offset where it is read from: 0 if it is read again */
+  /** A file has the text of another one. @param offset the start of reading: 0 if it is read again */
   copy(path: string, original: string, offset: number): void
   /** Nothing is there that the paths mean. */
   waiting(paths: readonly string[]): void
@@ -39,7 +39,7 @@ export interface PlannerEvents {
 /** Slices of the files that are there: whole records, from where each file was read to, up to its end. */
 export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   readonly #values: FilesStreamValues
-  readonly #texts: PlannedTexts
+  readonly #text: PlannedText
   readonly #events: PlannerEvents
   readonly #files: FollowedFiles
   /** States by their keys, as of the last call of `slices`, and those planned since then. */
@@ -49,17 +49,17 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   readonly #lost = new Map<string, number>()
   /** Keys of files whose copy goes on from there. */
   readonly #taken = new Set<string>()
-  /** Files that may be copies, or are packed and not complete, of which a later look tells more. */
+  /** Files that may be copies, or are packed and incomplete: a later look decides. */
   readonly #waiting = new Set<FollowedFile>()
-  /** A look tells more, soon. */
+  /** The next look is due soon. */
   #isDue = false
-  /** Problems that were told, by the path, until they are over. */
-  readonly #told = new Map<string, string>()
+  /** Problems that were reported, by path, until they are over. */
+  readonly #reported = new Map<string, string>()
   readonly #never = new AbortController().signal
 
-  constructor(values: FilesStreamValues, texts: PlannedTexts, events: PlannerEvents) {
+  constructor(values: FilesStreamValues, text: PlannedText, events: PlannerEvents) {
     this.#values = values
-    this.#texts = texts
+    this.#text = text
     this.#events = events
     const settings = { ...listingSettings(values), poll_interval_seconds: values.poll_interval_seconds }
     this.#files = new FollowedFiles(settings, {
@@ -94,7 +94,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     this.#planned.clear()
     await this.#findMissing()
     await this.#examineAll()
-    const slicer = new Slicer(from.next ?? 0, this.#values, this.#texts)
+    const slicer = new Slicer(from.next ?? 0, this.#values, this.#text)
     const begun = performance.now()
     for (;;) {
       this.#isDue = false
@@ -104,7 +104,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
       for (const isForCopies of [false, true]) {
         for (const file of files) {
           if (this.#waiting.has(file) !== isForCopies) continue
-          for await (const found of this.#rangesOf(file, known, () => slicer.room, isForCopies)) {
+          for await (const found of this.#rangesOf(file, known, () => slicer.space, isForCopies)) {
             this.#note(found, slicer.number, known)
             const full = slicer.add(found)
             if (full) yield full
@@ -122,7 +122,8 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     }
     if (this.#waiting.size > 0 || this.#isDue) this.#files.lookIn(stillness)
     if (this.#values.available_now) {
-      for (const { path } of this.#waiting) this.#tell(path, 'is still being written: the next run reads it')
+      for (const { path } of this.#waiting)
+        this.#report(path, 'is still being written: the next run reads it')
     }
     const last = slicer.finish(await this.#forgetGone())
     if (last) yield last
@@ -174,9 +175,10 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   }
 
   #knownFiles(): KnownFiles {
-    const isAnyNew = this.#files.files().some((file) => this.#stateOf(file.stateKey) === undefined)
-    const keys = isAnyNew ? new Set([...Object.keys(this.#states), ...this.#planned.keys()]) : []
-    return new KnownFiles(keys, (key) => this.#stateOf(key))
+    return new KnownFiles(
+      () => new Set([...Object.keys(this.#states), ...this.#planned.keys()]),
+      (key) => this.#stateOf(key),
+    )
   }
 
   /** Takes note of what a range makes of the states. */
@@ -220,7 +222,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     }
   }
 
-  /** Files that are gone, once no copy of them can come any more. What was not read of them is told. */
+  /** Files that are gone, once no copy of them can come any more. Reports what was not read of them. */
   async #forgetGone(): Promise<string[]> {
     const there = new Map(this.#files.files(true).map((file) => [file.stateKey, file]))
     const gone: string[] = []
@@ -280,7 +282,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   async *#rangesOf(
     file: FollowedFile,
     known: KnownFiles,
-    room: () => number,
+    space: () => number,
     isForCopies: boolean,
   ): AsyncGenerator<TextRange, void> {
     const text = this.#stateOf(file.stateKey)
@@ -297,7 +299,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
         text === undefined
           ? await this.#startOf(file, bytes, known, isForCopies)
           : await this.#resume(file, bytes, text, known, isForCopies)
-      if (reading) yield* this.#read(file, bytes, reading, room)
+      if (reading) yield* this.#read(file, bytes, reading, space)
     } catch (error) {
       if (!(error instanceof FileError)) throw error
       this.#waiting.delete(file)
@@ -311,9 +313,9 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     file: FollowedFile,
     bytes: FileBytes,
     reading: Reading,
-    room: () => number,
+    space: () => number,
   ): AsyncGenerator<TextRange, void> {
-    const ranges = rangesOf(bytes, reading, this.#values, room, this.#never)
+    const ranges = rangesOf(bytes, reading, this.#values, space, this.#never)
     try {
       for (;;) {
         const next = await ranges.next()
@@ -327,7 +329,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
         else {
           file.drainedAt = reading.size
           this.#waiting.delete(file)
-          this.#told.delete(file.path)
+          this.#reported.delete(file.path)
           // Somebody may still write the rest of it.
           if (rest > 0 && !reading.isFinal && isLeft(file)) this.#isDue = true
         }
@@ -338,7 +340,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     }
   }
 
-  /** Where to go on in a file that was read; undefined if there is nothing to read yet. */
+  /** Resume position in a file that was read; undefined if there is nothing to read yet. */
   async #resume(
     file: FollowedFile,
     bytes: FileBytes,
@@ -360,7 +362,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     return isUnchanged && state.left > 0 && !reading.isFinal ? undefined : reading
   }
 
-  /** Where to begin in a file that was never read; undefined if a later look tells. */
+  /** Start of reading in a file that was never read; undefined if a later look decides. */
   async #startOf(
     file: FollowedFile,
     bytes: FileBytes,
@@ -413,7 +415,7 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
   async #holeOf(file: FollowedFile, bytes: FileBytes): Promise<number> {
     const hole = bytes.isTransformed ? 0 : await bytes.nulRun(file.size)
     if (hole > 0 && hole < file.size)
-      this.#tell(
+      this.#report(
         file.path,
         `starts with ${hole} NUL bytes, since its writer went on at its old place: skipped`,
       )
@@ -460,28 +462,28 @@ export class FilesPlanner implements Planner<FilesSlice, FilesOffset> {
     const { available_now, settling_delay_seconds: delay } = this.#values
     if (this.#isSettled(file)) this.#deal(error)
     else if (available_now && delay !== undefined) this.#isDue = true
-    else if (available_now) this.#tell(error.path, error.message)
+    else if (available_now) this.#report(error.path, error.message)
   }
 
   /** @throws FileError unless the file is to be skipped */
   #deal(error: FileError): void {
-    // It went, or was cut, since the look: the next one tells what became of it.
+    // It went, or was cut, since the look: the next look finds it.
     if (error.isChanged) this.#isDue = true
     else if (error.isUnreadable || error.isTransient) this.#skip(error)
-    else if (this.#values.ignoreCorruptFiles) this.#tell(error.path, error.message)
+    else if (this.#values.ignoreCorruptFiles) this.#report(error.path, error.message)
     else throw error
   }
 
   /** Passes over what may not be read; it is looked at again each time. @throws FileError if an option says so */
   #skip(error: FileError): void {
     if (this.#values.ignoreCorruptFiles === false) throw error
-    this.#tell(error.path, error.message)
+    this.#report(error.path, error.message)
   }
 
   /** Tells of a problem once, until it is another one. */
-  #tell(path: string, problem: string): void {
-    if (this.#told.get(path) === problem) return
-    this.#told.set(path, problem)
+  #report(path: string, problem: string): void {
+    if (this.#reported.get(path) === problem) return
+    this.#reported.set(path, problem)
     this.#events.skipped(path, problem)
   }
 }
@@ -502,20 +504,20 @@ async function goOnFrom(bytes: FileBytes, state: FileState, size: number): Promi
 /** Puts ranges into slices. */
 class Slicer {
   readonly #values: FilesStreamValues
-  readonly #texts: PlannedTexts
+  readonly #text: PlannedText
   /** Of the slice that is being filled. */
   number: number
   #ranges: TextRange[] = []
   #bytes = 0
 
-  constructor(number: number, values: FilesStreamValues, texts: PlannedTexts) {
+  constructor(number: number, values: FilesStreamValues, text: PlannedText) {
     this.number = number
     this.#values = values
-    this.#texts = texts
+    this.#text = text
   }
 
-  /** Bytes that the slice has room for. */
-  get room(): number {
+  /** Bytes that the slice has left. */
+  get space(): number {
     return this.#values.maxBytesPerTrigger - this.#bytes
   }
 
@@ -523,7 +525,7 @@ class Slicer {
   add(found: TextRange): FilesSlice | undefined {
     this.#ranges.push(found)
     this.#bytes += found.range.end - found.range.start
-    const isFull = this.room <= 0 || this.#ranges.length >= this.#values.maxFilesPerTrigger
+    const isFull = this.space <= 0 || this.#ranges.length >= this.#values.maxFilesPerTrigger
     return isFull ? this.finish([]) : undefined
   }
 
@@ -538,7 +540,7 @@ class Slicer {
       ranges: this.#ranges.map(({ range }) => range),
       ...(gone.length > 0 && { gone }),
     }
-    this.#texts.hold(
+    this.#text.hold(
       slice.id,
       this.#ranges.map(({ text }) => text),
     )

@@ -10,10 +10,10 @@ import { readStart } from './fingerprint.ts'
 import { listFiles } from './listing.ts'
 import { FaultyRecord, type MalformedEvent, MalformedRecords } from './malformed.ts'
 import { type FilesValues, listingSettings } from './options.ts'
-import { findText, type PlannedTexts } from './planned-texts.ts'
+import { findText, type PlannedText } from './planned-text.ts'
 import { hasHeader, headerBytes, headerOf, RecordReader, type RecordText } from './read-records.ts'
 
-/** Event `skipped`: a file, or a part of it, is not read, for now or for good. */
+/** Event `skipped`: a file, or a part of it, is not read, for now or permanently. */
 export interface SkippedEvent {
   readonly path: string
   readonly problem: string
@@ -28,7 +28,7 @@ export interface FileEvents {
 /** What a protocol works with beside its options. */
 interface FilesProtocolParts {
   /** Texts that were read to plan them. */
-  readonly texts?: PlannedTexts
+  readonly text?: PlannedText
   /** Called for each record that is left out or put aside. */
   readonly onMalformed: () => void
   /** Called with the bytes of a file, packed, that were read since the last call, or need not be read. */
@@ -40,7 +40,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   readonly connector = connectorName
   readonly #values: FilesValues
   readonly #observer: SourceObserver
-  readonly #texts: PlannedTexts | undefined
+  readonly #text: PlannedText | undefined
   readonly #malformed: MalformedRecords
   readonly #reader: RecordReader
   readonly #onRead: (bytes: number) => void
@@ -48,11 +48,11 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   constructor(
     values: FilesValues,
     observer: SourceObserver,
-    { texts, onMalformed, onRead }: FilesProtocolParts,
+    { text, onMalformed, onRead }: FilesProtocolParts,
   ) {
     this.#values = values
     this.#observer = observer
-    this.#texts = texts
+    this.#text = text
     this.#onRead = onRead ?? (() => {})
     this.#malformed = new MalformedRecords(values, (event) => {
       onMalformed()
@@ -93,20 +93,20 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
 
   close(): void {
     this.#malformed.close()
-    this.#texts?.clear()
+    this.#text?.clear()
   }
 
   /** A slice of a stream: its text is held, and is what it was when it was planned. */
   async #planned(slice: FilesSlice, signal: AbortSignal): Promise<Page> {
-    const held = this.#texts?.take(slice.id)
-    const texts: RecordText[] = []
+    const held = this.#text?.take(slice.id)
+    const records: RecordText[] = []
     let bytes = 0
     for (const [index, range] of slice.ranges.entries()) {
       if (range.end === range.start) continue
       const chunks = held?.[index] ?? (await this.#found(range, signal))
       if (!chunks) continue
       bytes += range.end - range.start
-      texts.push({
+      records.push({
         path: range.path,
         modified: range.modified,
         offset: range.start,
@@ -118,7 +118,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
         },
       })
     }
-    return { rows: this.#rows(texts, signal), bytes }
+    return { rows: this.#rows(records, signal), bytes }
   }
 
   /** @returns undefined if it is gone: unless an option says so, that is no reason to end the stream at each start */
@@ -140,16 +140,16 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     try {
       file = await FileBytes.open(path, key)
     } catch (error) {
-      if (!(error instanceof FileError) || !this.#isPassedOver(error)) throw error
+      if (!(error instanceof FileError) || !this.#isSkipped(error)) throw error
       this.#skip(error)
       this.#onRead(size)
       return { rows: each([]), bytes: 0 }
     }
     let isReading = false
-    let told = 0
-    const tell = (reached: number) => {
-      this.#onRead(Math.min(reached, size) - told)
-      told = Math.min(reached, size)
+    let reported = 0
+    const report = (reached: number) => {
+      this.#onRead(Math.min(reached, size) - reported)
+      reported = Math.min(reached, size)
     }
     const rows = async function* (this: FilesProtocol): AsyncGenerator<readonly Row[], void> {
       isReading = true
@@ -162,10 +162,10 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
           [{ path, modified, offset: 0, isToEnd: true, chunks, header }],
           signal,
         )) {
-          tell(file.reached)
+          report(file.reached)
           yield batch
         }
-        tell(size)
+        report(size)
       } finally {
         await file.close()
       }
@@ -179,12 +179,12 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
     }
   }
 
-  async *#rows(texts: readonly RecordText[], signal: AbortSignal): AsyncGenerator<readonly Row[], void> {
-    for (const text of texts) {
+  async *#rows(records: readonly RecordText[], signal: AbortSignal): AsyncGenerator<readonly Row[], void> {
+    for (const record of records) {
       try {
-        yield* this.#reader.read(text)
+        yield* this.#reader.read(record)
       } catch (error) {
-        if (error instanceof FaultyRecord) throw await placed(text.path, error, signal)
+        if (error instanceof FaultyRecord) throw await placed(record.path, error, signal)
         if (!(error instanceof FileError && this.#values.ignoreCorruptFiles)) throw error
         this.#skip(error)
       }
@@ -192,7 +192,7 @@ export class FilesProtocol implements SourceProtocol<FilesSlice, FilesOffset> {
   }
 
   /** Whether a file that can't be opened is no reason to end a bounded read. */
-  #isPassedOver(error: FileError): boolean {
+  #isSkipped(error: FileError): boolean {
     const { ignoreMissingFiles, ignoreCorruptFiles } = this.#values
     return error.isMissing ? ignoreMissingFiles === true : error.isUnreadable && ignoreCorruptFiles !== false
   }

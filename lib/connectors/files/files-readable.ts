@@ -19,7 +19,7 @@ import {
  *     await pipeline(new FilesReadable({ path: 'logs/**\/*.ndjson.gz' }), new SplunkWritable({ url, token }))
  *
  * Events besides those of a Readable: `malformed` (a {@link MalformedEvent}) for each record that is left out or put
- * aside, `skipped` (a {@link SkippedEvent}) for each file that is passed over, `window` when a file's rows are all
+ * aside, `skipped` (a {@link SkippedEvent}) for each file that is skipped, `window` when a file's rows are all
  * handed on, `retry` (a {@link SourceRetryEvent}).
  *
  * Errors: ERR_OPTION from the constructor; ERR_FILE where a path is not there, nothing matches, or a file can't be read,

@@ -6,12 +6,12 @@ import type { FilesOffset, FilesSlice } from './files-offset.ts'
 import { FilesPlanner } from './files-planner.ts'
 import { type FileEvents, FilesProtocol, type SkippedEvent } from './files-protocol.ts'
 import { type FilesStreamReadableOptions, type FilesStreamValues, streamDeclaration } from './options.ts'
-import { PlannedTexts } from './planned-texts.ts'
+import { PlannedText } from './planned-text.ts'
 
 /** Event `copy`: a file has the text of another one that was read, up to where that was read to. */
 export interface CopyEvent {
   readonly path: string
-  /** Where the other one was seen last. */
+  /** Last known path of the other one. */
   readonly original: string
   /** Byte from which the file is read: where the original was read to; 0 if it is read again from its start. */
   readonly offset: number
@@ -26,15 +26,15 @@ export interface WaitingEvent {
  * The records of files as these come and grow: each whole line once it is there, of files that are appended to, rotated
  * (renamed, or copied and cut), packed or removed. It ends with `available_now`, or by `stop()`.
  *
- * Where it stands in each file is kept in `checkpointLocation`, by the file's device, inode and birth. A slice, which
- * is some ranges of files, is noted there before its rows come out, and as done by `commit()`; one that is read again
+ * Its offset in each file is kept in `checkpointLocation`, by the file's device, inode and birth. A slice, which
+ * is some ranges of files, is noted there before its rows are emitted, and as done by `commit()`; one that is read again
  * after a crash has the same content, or is reported as `skipped`.
  *
  *     const source = new FilesStreamReadable({ path: '/var/log/zeek', available_now: true, checkpointLocation })
  *     await pipeline(source, new SplunkWritable({ … }))
  *     await source.commit()
  *
- * `streamingQuery` does this by itself, slice by slice.
+ * `streamingQuery` does this for each slice.
  *
  * Events besides those of a Readable: `window` when a slice's rows are all handed on, `idle` ({ wait } in milliseconds)
  * when all is read, `waiting` (a {@link WaitingEvent}) when there is no file, `malformed` (a {@link MalformedEvent}),
@@ -57,8 +57,8 @@ export class FilesStreamReadable<const S extends RowSchema | undefined = undefin
   constructor(options: EitherSpelling<FilesStreamReadableOptions> & { readonly schema?: S | undefined })
   constructor(options: unknown) {
     const values = streamDeclaration.resolve(options)
-    const texts = new PlannedTexts()
-    const planner = new FilesPlanner(values, texts, {
+    const text = new PlannedText()
+    const planner = new FilesPlanner(values, text, {
       copy: (path, original, offset) => this.emit('copy', { path, original, offset } satisfies CopyEvent),
       skipped: (path, problem) => this.emit('skipped', { path, problem } satisfies SkippedEvent),
       waiting: (path) => this.emit('waiting', { path } satisfies WaitingEvent),
@@ -68,7 +68,7 @@ export class FilesStreamReadable<const S extends RowSchema | undefined = undefin
         connector: connectorName,
         identity: identityOf(values),
         protocol: (observer) =>
-          new FilesProtocol(values, observer, { texts, onMalformed: () => this.malformed++ }),
+          new FilesProtocol(values, observer, { text, onMalformed: () => this.malformed++ }),
         planner,
       },
       { ...values, max_in_flight: 2 },

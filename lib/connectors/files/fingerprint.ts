@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import type { FileBytes } from './file-bytes.ts'
 import { FileError } from './file-error.ts'
 
-/** Bytes of a text by their number and their CRC-32. */
+/** Bytes, by their number and their CRC-32. */
 export type Fingerprint = readonly [length: number, crc: number]
 
 export function fingerprintOf(bytes: Buffer): Fingerprint {
@@ -17,7 +17,7 @@ export function crcOf(chunks: readonly Buffer[]): number {
   return chunks.reduce((crc, chunk) => crc32(chunk, crc), 0)
 }
 
-/** The last bytes of a text, at most so many. */
+/** The last bytes of chunks, at most `length`. */
 export function lastBytes(chunks: readonly Buffer[], length: number): Buffer {
   const parts: Buffer[] = []
   let wanted = length
@@ -78,7 +78,7 @@ export async function endsWith(
   }
 }
 
-/** Whether a text starts as it did. */
+/** Whether a file starts as it did. */
 export async function startsWith(
   file: FileBytes,
   head: Fingerprint,

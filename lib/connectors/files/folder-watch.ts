@@ -1,10 +1,10 @@
 import { EventEmitter, once } from 'node:events'
 import { type FSWatcher, watch } from 'node:fs'
 
-/** Folders that are watched at most: a system gives each process only so many. */
+/** Maximum number of watched folders: a system limits them per process. */
 const mostFolders = 256
 
-/** Watches folders, so that a look at them need not wait. What it misses, the next look by the clock sees. */
+/** Watches folders, so that a look at them need not wait. The next look by the clock finds what it misses. */
 export class FolderWatch {
   readonly #watchers = new Map<string, FSWatcher>()
   readonly #changes = new EventEmitter().setMaxListeners(0)

@@ -33,13 +33,13 @@ export interface FollowedFile {
   readonly key: string
   /** The key that its state has: before a reboot the number of its device may have been another. */
   stateKey: string
-  /** Where it was seen last. */
+  /** Its last known path. */
   path: string
   size: number
   modified: number
   /** The paths name it. If not, it is read to its end and no further. */
   isListed: boolean
-  /** It lost the name that it was first seen by: nobody will go on writing to it for long. */
+  /** It lost the name that it was first seen by: its writer will close it soon. */
   isRotated: boolean
   isDeleted: boolean
   /** It has its name and yet is not listed: a pattern or a filter excludes it now. */
@@ -48,7 +48,7 @@ export interface FollowedFile {
   handle: FileHandle | undefined
   /** Those who read by the handle. */
   readers: number
-  /** Size up to which it was read; -1 before. What is left of it then is no whole record. */
+  /** Size up to which it was read; -1 before. The rest is no whole record. */
   drainedAt: number
   /** Number of the look that saw it first, and when that was. */
   readonly firstLook: number
@@ -66,11 +66,11 @@ export interface LookSettings extends ListingSettings {
   readonly poll_interval_seconds: number
 }
 
-/** What looks tell. */
+/** What looks report. */
 export interface LookEvents {
   /** A file or folder can't be read, for now. @throws FileError if it is to end the stream */
   unreadable(error: FileError): void
-  /** A look is done; also those that nobody asked for. */
+  /** A look is done; also one that was not asked for. */
   looked(): Promise<void>
 }
 
@@ -123,12 +123,12 @@ export class FollowedFiles {
     return meant.sort((a, b) => a.modified - b.modified || (a.path < b.path ? -1 : 1))
   }
 
-  /** Whether looks have seen no change of a file for so many milliseconds. Its date says nothing: clocks differ. */
+  /** Whether looks have seen no change of a file for this long, in milliseconds. Its date says nothing: clocks differ. */
   isStill(file: FollowedFile, milliseconds: number): boolean {
     return file.look > file.firstLook && this.#begun - file.changed >= milliseconds
   }
 
-  /** Whether looks have known a file for so many milliseconds. */
+  /** Whether looks have known a file for this long, in milliseconds. */
   isKnownFor(file: FollowedFile, milliseconds: number): boolean {
     return this.#begun - file.seen >= milliseconds
   }
@@ -151,14 +151,14 @@ export class FollowedFiles {
     await sleep(gathering, undefined, { signal })
   }
 
-  /** Has a look made in so many milliseconds. */
+  /** Schedules a look, in milliseconds. */
   lookIn(milliseconds: number): void {
     setTimeout(() => this.#watch.notify(), milliseconds).unref()
   }
 
   /**
    * Finds a file that no look has seen, as after a restart: under its last name or another one in its folder.
-   * @returns `unknown` if it can't be told whether it is there
+   * @returns `unknown` if its existence can't be checked
    */
   async find(key: string, path: string): Promise<FollowedFile | 'absent' | 'unknown'> {
     const found = await this.#locate(key, path)
@@ -221,7 +221,7 @@ export class FollowedFiles {
     for (const error of listing.unreadable) this.#events.unreadable(error)
   }
 
-  /** Delivery may wait for minutes, and nobody looks then. */
+  /** Looks go on while delivery waits, perhaps for minutes. */
   #lookInBackground(): void {
     if (this.#background) return
     const over = new AbortController()
@@ -392,7 +392,7 @@ function inodeOf(key: string): string {
   return key.slice(0, key.lastIndexOf(':'))
 }
 
-/** The loser of a race fails when it is over, which is nothing to tell. */
+/** The loser of a race fails when it is over: ignored. */
 function quiet(waiting: Promise<unknown>): Promise<unknown> {
   waiting.catch(() => {})
   return waiting

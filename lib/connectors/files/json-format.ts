@@ -8,7 +8,7 @@ import { Fault, type Format, type Records } from './records.ts'
 export class JsonFormat implements Format {
   readonly #limit: number
   readonly #scanner: JsonScanner
-  /** The text ends within an element, which was told of. */
+  /** The text ends within an element, which was reported. */
   #isCut = false
 
   /** @param isInside whether the text begins behind an element of an array */

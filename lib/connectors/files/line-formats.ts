@@ -12,7 +12,7 @@ export interface LineLimits {
   readonly max_line_bytes: number
 }
 
-/** JSON lines: an object each. Blank lines are passed over. */
+/** JSON lines: an object each. Blank lines are skipped. */
 export class NdjsonFormat implements Format {
   readonly #limit: number
   readonly #keepsText: boolean
@@ -35,7 +35,7 @@ export class NdjsonFormat implements Format {
   }
 
   #read(bytes: Buffer, offset: number, records: Records): void {
-    // Made when a line has to be parsed.
+    // Made for the first line that needs it.
     let json: JsonBytes | undefined
     const isWhole = isAscii(bytes) || isUtf8(bytes)
     const length = bytes.length
@@ -112,7 +112,7 @@ export function readObject(json: JsonBytes, start: number, end: number, records:
   }
 }
 
-/** Lines of text: each becomes a row with the column `value`. Blank lines are passed over: they say nothing. */
+/** Lines of text: each becomes a row with the column `value`. Blank lines are skipped. */
 export class TextFormat implements Format {
   readonly #limit: number
 

@@ -30,7 +30,7 @@ export interface RecordText {
   readonly path: string
   /** Milliseconds since 1970. */
   readonly modified: number
-  /** Where it begins in the file's text. */
+  /** Its start in the file's text. */
   readonly offset: number
   /** Whether the file's text ends with it. */
   readonly isToEnd: boolean
@@ -39,7 +39,7 @@ export interface RecordText {
   readonly header?: TextHeader | undefined
 }
 
-/** Text at a file's start, or from a header on, that tells its columns. */
+/** Text at a file's start, or from a header on, that defines its columns. */
 export const headerBytes = 65_536
 
 /** What a header within a file starts with; undefined if it can only be at the file's start. */
@@ -91,7 +91,7 @@ function hasColumns(settings: RecordSettings): boolean {
   )
 }
 
-/** Whether a text without the end of its last record is a record that can be read all the same. */
+/** Whether text without the end of its last record can be read all the same. */
 export function canRead(
   settings: RecordSettings,
   text: Buffer,
@@ -103,7 +103,7 @@ export function canRead(
   return records.faults === 0 && records.entries.length > 0
 }
 
-/** Reads the records of texts, as the options say. */
+/** Reads records, as the options say. */
 export class RecordReader {
   readonly #settings: RecordSettings
   readonly #malformed: MalformedRecords

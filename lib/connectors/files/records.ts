@@ -40,7 +40,7 @@ export class Records {
     this.#findPlaces = places
   }
 
-  /** Where a record starts and ends in the block. */
+  /** Start and end of each record in the block. */
   place(index: number): readonly [start: number, end: number] {
     if (this.#findPlaces) {
       this.#places = this.#findPlaces() as [number, number][]
@@ -77,6 +77,6 @@ export class Fault {
 export interface Format {
   /** @param offset where the block begins in the text */
   read(bytes: Buffer, offset: number, records: Records): void
-  /** What is wrong with a text that ends here, and belongs to no record. */
+  /** What is wrong with text that ends here, and belongs to no record. */
   end?(): string | undefined
 }

@@ -37,7 +37,7 @@ export function zeekHeader(head: Buffer): TextHeader {
   return { columns: names.map((name, index) => ({ name, type: types[index] ?? 'string' })), marks }
 }
 
-/** Bytes that Zeek writes as `\x..`, since they are no text or stand for something else. */
+/** Bytes that Zeek writes as `\x..`, since they are no text or have a meaning of their own. */
 function unescaped(text: string): string {
   if (!text.includes('\\')) return text
   const bytes = text.replaceAll('\\\\', '\\x5c').replace(escaped, (_, hex: string) => `\0${hex}`)

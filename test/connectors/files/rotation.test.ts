@@ -329,3 +329,20 @@ t.test('a file that was written over, and its copy', async (t) => {
   t.strictSame((await trial.read()).sort(), [...count(50, 55), ...count(60, 130)].sort())
   t.equal(readFileSync(trial.path('a.log'), 'utf8'), lines(60, 130))
 })
+
+t.test('packed over the packed file before it, while no file is new', async (t) => {
+  const trial = new Trial(t)
+  const pack = () => {
+    writeFileSync(trial.path('a.log.gz'), gzipSync(readFileSync(trial.path('a.log'))))
+    rmSync(trial.path('a.log'))
+  }
+  writeFileSync(trial.path('a.log'), lines(0, 50))
+  writeFileSync(trial.path('b.log'), lines(100, 110))
+  t.strictSame((await trial.read()).sort(), [...count(0, 50), ...count(100, 110)].sort())
+  pack()
+  t.strictSame(await trial.read(), [])
+  writeFileSync(trial.path('a.log'), lines(50, 90))
+  t.strictSame(await trial.read(), count(50, 90))
+  pack()
+  t.strictSame(await trial.read(), [], 'it is the copy of what was read')
+})

@@ -6,37 +6,37 @@ import { type FileRange, parseState } from './files-offset.ts'
 import { crcOf, readText, startsWith } from './fingerprint.ts'
 import { isSameFile, isWithin, keysIn, type ListingSettings, listFiles } from './listing.ts'
 
-/** So many texts wait at most: a stream plans no further ahead. */
-const mostTexts = 4
+/** Maximum number of slices whose text is held: a stream plans no further ahead. */
+const mostSlices = 4
 
 /** A chain of renames may move a file while it is looked for. */
 const searches = 4
 const betweenSearches = 150
 
 /**
- * The texts of planned ranges. Those that were read to plan a slice wait here to be parsed, so that what was planned is
+ * The text of planned ranges. What was read to plan a slice waits here to be parsed, so that what was planned is
  * what is parsed, and a packed file is not unpacked a second time. After a restart they are found in the files again.
  */
-export class PlannedTexts {
-  readonly #texts = new Map<string, readonly (readonly Buffer[])[]>()
+export class PlannedText {
+  readonly #bySlice = new Map<string, readonly (readonly Buffer[])[]>()
 
-  /** @param texts of each range of the slice */
-  hold(id: string, texts: readonly (readonly Buffer[])[]): void {
-    this.#texts.set(id, texts)
-    for (const oldest of this.#texts.keys()) {
-      if (this.#texts.size <= mostTexts) break
-      this.#texts.delete(oldest)
+  /** @param ranges the text of each range of the slice */
+  hold(id: string, ranges: readonly (readonly Buffer[])[]): void {
+    this.#bySlice.set(id, ranges)
+    for (const oldest of this.#bySlice.keys()) {
+      if (this.#bySlice.size <= mostSlices) break
+      this.#bySlice.delete(oldest)
     }
   }
 
   take(id: string): readonly (readonly Buffer[])[] | undefined {
-    const texts = this.#texts.get(id)
-    this.#texts.delete(id)
-    return texts
+    const ranges = this.#bySlice.get(id)
+    this.#bySlice.delete(id)
+    return ranges
   }
 
   clear(): void {
-    this.#texts.clear()
+    this.#bySlice.clear()
   }
 }
 
@@ -51,7 +51,7 @@ export async function findText(
   settings: ListingSettings,
   signal: AbortSignal,
 ): Promise<readonly Buffer[]> {
-  // A slice comes out of a queue or a checkpoint, where others may write.
+  // A slice comes from a queue or a checkpoint, where others may write.
   if (!(await isWithin(range.path, settings)))
     throw new FileError(range.path, 'is in a slice, but not what the option path names: refused')
   let problem = ''
@@ -74,7 +74,7 @@ export async function findText(
   )
 }
 
-/** Where the file may be by now, and then where a copy of it may be. */
+/** Paths of the file by now, then of its copies. */
 async function otherPaths(
   { path, key }: FileRange,
   settings: ListingSettings,
