@@ -28,7 +28,7 @@ const character = (empty: boolean) => ({
 
 const ownSpecs = {
   /**
-   * File, folder, pattern such as `logs/*.ndjson.gz` (`**` stands for folders of any depth), or a list of these. Files
+   * File, folder, pattern such as `logs/*.ndjson.gz` (`**` is folders of any depth), or a list of these. Files
    * whose names start with `.` or `_` are skipped unless they are named.
    */
   path: option.custom<readonly string[], string | readonly string[]>(
@@ -139,12 +139,12 @@ const ownSpecs = {
    */
   escape: option.custom<string>(character(true), { default: '"', verbatim: true }),
   /**
-   * CSV: string that stands for null.
+   * CSV: string that means null.
    * @default ""
    */
   nullValue: option.custom<string>(
     {
-      form: 'a text',
+      form: 'a string',
       schema: { type: 'string' },
       parse: (value) => (typeof value === 'string' ? value : undefined),
     },
