@@ -128,8 +128,6 @@ export type QueryValues = OptionValues<typeof querySpecs>
 
 export const boundedSpecs: QuerySpecs & typeof rangeSpecs = { ...querySpecs, ...rangeSpecs }
 
-export type BoundedValues = OptionValues<typeof boundedSpecs>
-
 /** A workspace or a resource. */
 export type Target = OneOf<typeof requestSpecs, 'workspace_id' | 'resource_id'>
 
@@ -193,8 +191,6 @@ const followSpecs = {
 type StreamSpecs = typeof followSpecs & typeof querySpecs & typeof streamWindowSpecs
 
 const streamSpecs: StreamSpecs = { ...querySpecs, ...streamWindowSpecs, ...followSpecs }
-
-export type StreamValues = OptionValues<StreamSpecs>
 
 /** Options of the streaming Azure Monitor source. */
 export type AzureMonitorStreamReadableOptions = OptionsOf<StreamSpecs> & StreamOptions & SignIn & Target

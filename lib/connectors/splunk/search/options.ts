@@ -442,8 +442,6 @@ type StreamSpecs = typeof streamOwn &
   SearchSpecs &
   Omit<typeof streamWindowSpecs, keyof typeof streamOwn | keyof SearchSpecs>
 
-export type StreamSearchValues = OptionValues<StreamSpecs>
-
 /** Options of the streaming Splunk source. */
 export type SplunkStreamReadableOptions = OptionsOf<StreamSpecs> & StreamOptions
 
