@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto'
-import { Queue } from 'bullmq'
+import { createPostgresBackend, Queue, type QueueBaseOptions } from 'bullmq'
 import type { Identity } from '../../checkpoint/state.ts'
 import { CheckpointError, OptionError } from '../../core/errors.ts'
 import { type Redact, redactor, urlSecrets } from '../../core/redaction.ts'
 import type { Json, Slice } from '../../core/slice.ts'
 import type { PlainWindow } from '../../core/window.ts'
-import { backendOf } from './backend.ts'
 import { defaultLimits, kindOf, type QueueOptions, type QueueSettings, queueDeclaration } from './options.ts'
 
 /** What a job of BullMQ holds. */
@@ -350,4 +349,18 @@ export async function openQueue<S extends Slice = PlainWindow>(
     throw error
   }
   return queue
+}
+
+/** Connections to Postgres of a queue or worker: each has one more to listen on. */
+const postgresConnections = 3
+
+/** How BullMQ connects to the server of a URL: the arguments of its classes after the name. */
+export function backendOf(url: string, options: object = {}): readonly [QueueBaseOptions, never?] {
+  if (kindOf(url) === 'postgres') {
+    // The first process creates or updates the tables.
+    const connection = { connectionString: url, migrate: true, max: postgresConnections }
+    return [{ ...options, connection } as unknown as QueueBaseOptions, createPostgresBackend as never]
+  }
+  // Commands wait for a server that is away. So they do not fail when it is restarted.
+  return [{ ...options, connection: { url, maxRetriesPerRequest: null } as never }]
 }

@@ -12,9 +12,8 @@ import type { Planner } from '../../source/planner.ts'
 import { type QueryNotices, reportQuery } from '../query-events.ts'
 import { type MakeTransform, type WindowProgress, WindowRunner, type WindowSource } from '../run-window.ts'
 import { WindowError } from '../window-error.ts'
-import { backendOf } from './backend.ts'
 import { type WorkerSettings, workerDeclaration, type workerSpecs } from './options.ts'
-import { unknownErrorTries, type WindowJob, type WindowQueue, windowJob } from './window-queue.ts'
+import { backendOf, unknownErrorTries, type WindowJob, type WindowQueue, windowJob } from './window-queue.ts'
 
 /** Options of a worker. */
 export type WorkerOptions<S extends Slice = PlainWindow> = {
