@@ -1,6 +1,6 @@
 import { isDate } from 'node:util/types'
 import { RefusedRow } from '../../core/errors.ts'
-import { describe, isBytes, serialize } from '../../core/json.ts'
+import { describe, isBytes, JsonText, serialize } from '../../core/json.ts'
 import type { SinkValues } from './options.ts'
 import type { NewMessage } from './produce-request.ts'
 
@@ -20,8 +20,11 @@ export interface EncodedMessage {
   readonly wire: string
 }
 
+/** A row, or the text that it is kept as, which is written unchanged. */
+type SentRow = Record<string, unknown> | JsonText
+
 /** @param at when the row was written. @throws RefusedRow if a column does not fit */
-export function encodeMessage(row: Record<string, unknown>, values: SinkValues, at: number): EncodedMessage {
+export function encodeMessage(row: SentRow, values: SinkValues, at: number): EncodedMessage {
   const { topic_column, key_column, timestamp_column } = values
   const topic = topic_column === undefined ? values.topic! : topicOf(row, topic_column)
   const timestamp = timestamp_column === undefined ? at : timeOf(row, timestamp_column)
@@ -31,17 +34,18 @@ export function encodeMessage(row: Record<string, unknown>, values: SinkValues, 
   return { topic, key, wire: `${key.kind}${value.kind}${timestamp},${lengths}\n${key.text}${value.text}` }
 }
 
-function columnOf(row: Record<string, unknown>, column: string): unknown {
+function columnOf(row: SentRow, column: string): unknown {
+  if (row instanceof JsonText) return row.member(column)
   return Object.hasOwn(row, column) ? row[column] : undefined
 }
 
-function topicOf(row: Record<string, unknown>, column: string): string {
+function topicOf(row: SentRow, column: string): string {
   const value = columnOf(row, column)
   if (typeof value === 'string' && /^[\w.-]{1,249}$/.test(value)) return value
   throw new RefusedRow(`${column}: expected the name of a topic, got ${describe(value)}`)
 }
 
-function timeOf(row: Record<string, unknown>, column: string): number {
+function timeOf(row: SentRow, column: string): number {
   const value = columnOf(row, column)
   const time = isDate(value) ? value.getTime() : typeof value === 'string' ? Date.parse(value) : Number.NaN
   if (Number.isSafeInteger(time) && time >= 0) return time
@@ -53,8 +57,8 @@ function keyOf(value: unknown, column: string): Coded {
   return plainOf(value) ?? { kind: 't', text: serialize(value, column) }
 }
 
-function codedValue(row: Record<string, unknown>, { format, value_column }: SinkValues): Coded {
-  if (format === 'json') return { kind: 't', text: serialize(row) }
+function codedValue(row: SentRow, { format, value_column }: SinkValues): Coded {
+  if (format === 'json') return { kind: 't', text: row instanceof JsonText ? row.text : serialize(row) }
   const value = columnOf(row, value_column)
   const coded = plainOf(value)
   if (coded) return coded

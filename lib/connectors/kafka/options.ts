@@ -23,6 +23,7 @@ import type { Offsets, OffsetsOption } from './events.ts'
 import { connectorName } from './failure.ts'
 import { earliest, latest } from './partitions.ts'
 import { compressions } from './produce-request.ts'
+import { columnOptions } from './rows.ts'
 
 const offsetsKind = {
   form: '"earliest", "latest", or offsets by topic and partition, such as {"topic":{"0":23,"1":-2}}',
@@ -119,6 +120,12 @@ const readSpecs = {
    * @default true for Event Hubs, else false
    */
   records: option.flag(),
+  /**
+   * Form of the rows of `format` "json": `objects`, or `json` for a `JsonRow` per message, whose text sinks write as it
+   * stands: numbers, order and repeated members arrive unchanged. A document of Event Hubs is then one row.
+   * @default "objects"
+   */
+  rows: option.oneOf(['objects', 'json'], { default: 'objects' }),
   ...malformedSpecs,
   /** Name of an added column with the message's key: a string, a Buffer with format `bytes`, or null. */
   key_column: option.text(),
@@ -206,6 +213,11 @@ function checkSource(values: Partial<SourceOptionValues>, report: Report, given:
   checkMalformed(values, report, given)
   if (values.records && values.format !== 'json')
     report(`records: is for format "json", not "${values.format}"`)
+  if (values.rows === 'json') {
+    if (values.format !== 'json') report(`rows: "json" is for format "json", not "${values.format}"`)
+    for (const name of ['records', ...columnOptions] as const)
+      if (values[name]) report(`${name}: needs rows "objects"`)
+  }
 }
 
 export const boundedDeclaration: OptionDeclaration<BoundedSpecs> = declareOptions(
@@ -243,7 +255,7 @@ export function sourceValues<
   return {
     ...values,
     topics: [...new Set(values.subscribe ?? [topic!])],
-    records: values.records ?? (isEventHubs && values.format === 'json'),
+    records: values.records ?? (isEventHubs && values.format === 'json' && values.rows === 'objects'),
   }
 }
 

@@ -3,6 +3,7 @@ import { ConnectorError } from '../../core/errors.ts'
 import { isRow, setColumn } from '../../core/json.ts'
 import { JsonBytes } from '../../core/json-bytes.ts'
 import { findJsonFault } from '../../core/json-fault.ts'
+import { isJsonObject, JsonRow } from '../../core/json-row.ts'
 import { DeadLetterOffice } from '../../sink/dead-letter.ts'
 import { MalformedRecords, type MalformedSettings } from '../../source/malformed.ts'
 import type { Row } from '../../source/protocol.ts'
@@ -11,7 +12,7 @@ import { connectorName } from './failure.ts'
 import type { Message, MessageBatch } from './records.ts'
 
 /** Options that add a column. */
-const columnOptions = ['key_column', 'topic_column', 'partition_column', 'offset_column', 'timestamp_column', 'headers_column'] as const // biome-ignore format: a list
+export const columnOptions = ['key_column', 'topic_column', 'partition_column', 'offset_column', 'timestamp_column', 'headers_column'] as const // biome-ignore format: a list
 
 type Columns = { readonly [name in (typeof columnOptions)[number]]: string | undefined }
 
@@ -19,6 +20,8 @@ export interface RowSettings extends MalformedSettings, Columns {
   readonly format: 'json' | 'text' | 'bytes'
   /** Whether a document `{"records":[…]}` is a row for each record. */
   readonly records: boolean
+  /** Whether a row is an object, or the message's own text. */
+  readonly rows: 'objects' | 'json'
 }
 
 /** Partition of a message. */
@@ -76,6 +79,8 @@ export class MessageRows {
     const part = bytes.subarray(valueStart, valueEnd)
     const ascii = isAscii(part)
     if (!ascii && !isUtf8(part)) return 'is not UTF-8'
+    if (this.#settings.rows === 'json' && isJsonObject(bytes, valueStart, valueEnd))
+      return new JsonRow(bytes, valueStart, valueEnd) as unknown as Row
     const text = ascii ? part.toString('latin1') : part.toString()
     if (format === 'text') return { value: text }
     let value: unknown

@@ -1,6 +1,7 @@
 import type * as client from '@platformatic/kafka'
 import { DeliveryError } from '../../core/errors.ts'
 import type { Health } from '../../core/health.ts'
+import type { JsonText } from '../../core/json.ts'
 import { untilAborted } from '../../core/on-abort.ts'
 import { counted } from '../../core/quantities.ts'
 import type { Reason, SinkVerdict } from '../../core/verdict.ts'
@@ -133,10 +134,14 @@ export class KafkaSinkProtocol implements SinkProtocol {
   }
 
   /** A row as a line about it, its key and its value. */
-  encode(row: Record<string, unknown>, at: number): EncodedRow {
+  encode(row: Record<string, unknown> | JsonText, at: number): EncodedRow {
     const { topic, key, wire } = encodeMessage(row, this.#values, at)
     const count = this.#partitions.get(topic)
     return { wire, group: count === undefined ? topic : `${topic}/${this.#partitionOf(topic, count, key)}` }
+  }
+
+  encodeText(row: JsonText, at: number): EncodedRow {
+    return this.encode(row, at)
   }
 
   async send(body: Body, { signal, timeout }: Attempt): Promise<SinkVerdict> {

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { gzipSync } from 'node:zlib'
 import * as client from '@platformatic/kafka'
 import t from 'tap'
-import { KafkaReadable, KafkaStreamReadable } from '../../../lib/connectors/kafka/index.ts'
+import { KafkaReadable, KafkaStreamReadable, KafkaWritable } from '../../../lib/connectors/kafka/index.ts'
 import { OffsetPlanner, PartitionNotes } from '../../../lib/connectors/kafka/planner.ts'
 import { RecordBatches } from '../../../lib/connectors/kafka/records.ts'
 import { KafkaTopics } from '../../fixtures/kafka-topics.ts'
@@ -107,6 +108,18 @@ t.test('Kafka as a source', { skip: kafkaMissing }, async (t) => {
       [4, 5, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109],
     )
     t.same(await read(topic, { startingOffsets: 'latest' }).toArray(), [])
+  })
+
+  await t.test('rows as they stand: numbers and order arrive to the byte', async (t) => {
+    const [from, to] = [await topics.make(), await topics.make()]
+    const text = '{"b":1.0,"a":18446744073709551616,"a":"é"}'
+    await topics.produce(from, [{ value: text }, { value: '[1]' }])
+    const options = { rows: 'json', mode: 'dropmalformed' }
+    await pipeline(read(from, options), new KafkaWritable({ bootstrap_servers, topic: to }))
+    t.strictSame(await read(to, { format: 'text' }).toArray(), [{ value: text }])
+    t.throws(() => read(from, { rows: 'json', key_column: 'k', records: true, format: 'text' }), {
+      message: /records: needs rows "objects".*key_column: needs rows "objects"/,
+    })
   })
 
   await t.test('columns, and messages as text and bytes', async (t) => {
