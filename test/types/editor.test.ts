@@ -70,6 +70,7 @@ t.test('each option is proposed once, in snake_case, with its text', async (t) =
     ['AzureMonitorStreamReadable', ''],
     ['SplunkReadable', ''],
     ['FilesStreamReadable', ''],
+    ['KafkaStreamReadable', ''],
   ] as const) {
     const found = proposals(`${importing(name)}new ${name}({ ${given}| })`)
     const names = found.map((each) => each.name)

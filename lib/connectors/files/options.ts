@@ -224,7 +224,6 @@ export const boundedDeclaration: OptionDeclaration<SharedSpecs> = declareOptions
 export type FilesValues = OptionValues<SharedSpecs>
 
 const followSpecs = {
-  ...followedMalformedSpecs,
   /**
    * Start of a stream without a checkpoint, in the files that are there: `beginning`, or `end` as in `tail -f`. Files
    * that come later are read from their beginning.
@@ -261,14 +260,21 @@ const followSpecs = {
   poll_interval_seconds: option.amount({ default: 5 }),
 } satisfies OptionSpecs
 
-type StreamSpecs = typeof followSpecs & Omit<SharedSpecs & typeof sharedStreamSpecs, keyof typeof followSpecs>
+// Not one spread object, which would lose the text of `mode` in editors.
+type FollowSpecs = typeof followSpecs & typeof followedMalformedSpecs
+type StreamSpecs = FollowSpecs & Omit<SharedSpecs & typeof sharedStreamSpecs, keyof FollowSpecs>
 
 export type FilesStreamValues = OptionValues<StreamSpecs>
 
 /** Options of the streaming source of files. */
 export type FilesStreamReadableOptions = OptionsOf<StreamSpecs> & StreamOptions
 
-const streamSpecs: StreamSpecs = { ...sharedSpecs, ...sharedStreamSpecs, ...followSpecs }
+const streamSpecs: StreamSpecs = {
+  ...sharedSpecs,
+  ...sharedStreamSpecs,
+  ...followSpecs,
+  ...followedMalformedSpecs,
+}
 
 export const streamDeclaration: OptionDeclaration<StreamSpecs> = declareOptions(
   connectorName,

@@ -126,7 +126,6 @@ const readSpecs = {
    * @default "objects"
    */
   rows: option.oneOf(['objects', 'json'], { default: 'objects' }),
-  ...malformedSpecs,
   /** Name of an added column with the message's key: a string, a Buffer with format `bytes`, or null. */
   key_column: option.text(),
   /** Name of an added column with the message's topic. */
@@ -141,9 +140,9 @@ const readSpecs = {
   headers_column: option.text(),
 } satisfies OptionSpecs
 
-type SourceSpecs = typeof readSpecs & ClusterSpecs & typeof sourceSpecs
+type SourceSpecs = typeof readSpecs & typeof malformedSpecs & ClusterSpecs & typeof sourceSpecs
 
-const sharedSpecs: SourceSpecs = { ...sourceSpecs, ...clusterSpecs, ...readSpecs }
+const sharedSpecs: SourceSpecs = { ...sourceSpecs, ...clusterSpecs, ...readSpecs, ...malformedSpecs }
 
 const rangeSpecs = {
   /**
@@ -164,7 +163,6 @@ const rangeSpecs = {
 } satisfies OptionSpecs
 
 const followSpecs = {
-  ...followedMalformedSpecs,
   /**
    * First offsets of a stream without a checkpoint, in the same form as in a bounded read. Partitions that come later
    * are read from their start.
@@ -195,7 +193,9 @@ const followSpecs = {
 } satisfies OptionSpecs
 
 type BoundedSpecs = SourceSpecs & typeof rangeSpecs
-type StreamSpecs = typeof followSpecs & Omit<SourceSpecs & typeof sharedStreamSpecs, keyof typeof followSpecs>
+// Not one spread object, which would lose the text of `mode` in editors.
+type FollowSpecs = typeof followSpecs & typeof followedMalformedSpecs
+type StreamSpecs = FollowSpecs & Omit<SourceSpecs & typeof sharedStreamSpecs, keyof FollowSpecs>
 
 /** Options of the bounded source of Kafka. */
 export type KafkaReadableOptions = OptionsOf<BoundedSpecs> & SparkOptions & StreamOptions
@@ -229,7 +229,7 @@ export const boundedDeclaration: OptionDeclaration<BoundedSpecs> = declareOption
 
 export const streamDeclaration: OptionDeclaration<StreamSpecs> = declareOptions(
   connectorName,
-  { ...sharedSpecs, ...sharedStreamSpecs, ...followSpecs },
+  { ...sharedSpecs, ...sharedStreamSpecs, ...followSpecs, ...followedMalformedSpecs },
   (values, report, given) => {
     checkSource(values, report, given)
     checkStream(values, report, given)
